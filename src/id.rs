@@ -1,0 +1,125 @@
+//! Identifiers, and the only source of randomness behind them.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+use crate::clock::Timestamp;
+
+/// A bucket's number: never given out twice, so that a bucket made anew under an old name
+/// can't see what the old one held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(minicbor::Encode, minicbor::Decode)]
+#[cbor(transparent)]
+pub struct BucketId(#[n(0)] pub u64);
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(minicbor::Encode, minicbor::Decode)]
+        #[cbor(transparent)]
+        pub struct $name(#[cbor(n(0), with = "minicbor::bytes")] [u8; 16]);
+
+        impl $name {
+            /// A new identifier whose first 48 bits are `now` in milliseconds (UUID version 7).
+            pub fn new(now: Timestamp) -> Self {
+                let ms = u64::try_from(now.unix_ms()).unwrap_or(0);
+                let (s, ns) = (ms / 1000, u32::try_from(ms % 1000).unwrap_or(0) * 1_000_000);
+                let at = uuid::Timestamp::from_unix(uuid::NoContext, s, ns);
+                Self(Uuid::new_v7(at).into_bytes())
+            }
+
+            /// The identifier's bytes, in the order of their creation time.
+            pub const fn as_bytes(&self) -> &[u8; 16] {
+                &self.0
+            }
+
+            /// The identifier that these bytes are.
+            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(bytes)
+            }
+
+            /// When it was made, to the millisecond.
+            pub fn created(&self) -> Timestamp {
+                let ms = self.0.iter().take(6).fold(0_i64, |ms, byte| (ms << 8) | i64::from(*byte));
+                Timestamp::from_unix_ms(ms)
+            }
+
+            /// Reads the form that `Display` writes: 32 lower-case hexadecimal digits.
+            pub fn parse(text: &str) -> Option<Self> {
+                let mut bytes = [0; 16];
+                hex::decode_to_slice(text, &mut bytes).ok()?;
+                (text.bytes().all(|b| !b.is_ascii_uppercase())).then_some(Self(bytes))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+
+uuid_id!(
+    /// Names one immutable blob. Given out when the blob is published, not when its upload starts,
+    /// so that a sweep can tell blobs of an earlier run by their age.
+    BlobId
+);
+uuid_id!(
+    /// Names the bytes of one small object in the metadata engine.
+    InlineId
+);
+uuid_id!(
+    /// Names one multipart upload; what clients see as `UploadId`.
+    UploadId
+);
+uuid_id!(
+    /// Names one callback message, over all its attempts.
+    MessageId
+);
+uuid_id!(
+    /// Names one version of an object; what clients see as `versionId`.
+    VersionId
+);
+
+/// One request's name, in its answer (`x-amz-request-id`) and in every log line about it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RequestId(u64);
+
+impl RequestId {
+    /// A fresh, unpredictable one.
+    pub fn random() -> Self {
+        Self(u64::from_ne_bytes(random()))
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016X}", self.0)
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// `N` bytes from the operating system's generator.
+///
+/// # Panics
+/// Where the operating system has no randomness to give: no secret could be made without it.
+#[expect(clippy::expect_used, reason = "without randomness there is nothing safe to go on with")]
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the operating system's random generator failed");
+    bytes
+}

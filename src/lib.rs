@@ -1,0 +1,22 @@
+//! Consign: a self-hosted, S3-compatible object store built around direct upload.
+//!
+//! This file is the crate's table of contents. `ARCHITECTURE.md` tells how the layers fit together;
+//! each layer knows only those below it in this list, which `tests/it/tidy.rs` proves.
+
+pub mod cli;
+pub mod config;
+pub mod server;
+
+pub mod s3;
+
+pub mod auth;
+pub mod callback;
+pub mod store;
+
+pub mod checksum;
+pub mod clock;
+pub mod id;
+pub mod name;
+
+pub use config::Config;
+pub use server::Server;

@@ -1,0 +1,99 @@
+//! The blob store's contract: bytes that never change once finished.
+
+use std::fmt::Debug;
+use std::ops::Range;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+
+use crate::id::BlobId;
+
+/// A finished blob: its name and its length in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct BlobRef {
+    /// Its name.
+    #[n(0)]
+    pub id: BlobId,
+    /// Its length in bytes.
+    #[n(1)]
+    pub len: u64,
+}
+
+/// What a blob store can fail with.
+#[derive(Debug, thiserror::Error)]
+pub enum BlobError {
+    /// There is no such blob. (It may have been deleted since its record was read.)
+    #[error("blob {id} is missing")]
+    Missing {
+        /// Which.
+        id: BlobId,
+    },
+    /// Its bytes are not those that were written: they must not be served.
+    #[error("blob {id} is corrupt: {reason}")]
+    Corrupt {
+        /// Which.
+        id: BlobId,
+        /// What does not fit.
+        reason: String,
+    },
+    /// The disk is full.
+    #[error("no space left for blobs")]
+    Full,
+    /// A file operation failed.
+    #[error("{doing}: {source}")]
+    Io {
+        /// What was tried, on which path.
+        doing: String,
+        /// The operating system's error.
+        source: std::io::Error,
+    },
+}
+
+/// A blob's bytes, in order.
+pub type BlobStream = BoxStream<'static, Result<Bytes, BlobError>>;
+
+/// A blob being written. Dropping it unfinished leaves nothing behind.
+pub trait BlobWriter: Debug + Send {
+    /// Appends `bytes`. Returns once they are taken over, not once they are on disk: a slow disk
+    /// makes this wait, so that memory stays bounded.
+    fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<(), BlobError>>;
+
+    /// Makes the blob durable and gives it its name. Only now does it exist.
+    fn finish(self: Box<Self>) -> BoxFuture<'static, Result<BlobRef, BlobError>>;
+}
+
+/// A place for immutable blobs.
+pub trait BlobStore: Debug + Send + Sync {
+    /// Begins a blob; `expected_len` in bytes, where it is known, lets the place be prepared.
+    fn create(
+        &self,
+        expected_len: Option<u64>,
+    ) -> BoxFuture<'_, Result<Box<dyn BlobWriter>, BlobError>>;
+
+    /// The bytes of `range`, each block checked against its checksum before it is given out.
+    /// The blob is opened before this returns: a deletion afterwards does not disturb the stream.
+    ///
+    /// # Errors
+    /// [`BlobError::Missing`] where it does not exist.
+    fn read(
+        &self,
+        blob: BlobRef,
+        range: Range<u64>,
+    ) -> BoxFuture<'_, Result<BlobStream, BlobError>>;
+
+    /// A second, independent blob with the same bytes, without copying them. Durable.
+    fn link(&self, blob: BlobRef) -> BoxFuture<'_, Result<BlobRef, BlobError>>;
+
+    /// Deletes the blob; no fault where it is missing.
+    fn delete(&self, id: BlobId) -> BoxFuture<'_, Result<(), BlobError>>;
+
+    /// Reads the whole blob and checks it.
+    ///
+    /// # Errors
+    /// [`BlobError::Missing`] or [`BlobError::Corrupt`].
+    fn verify(&self, blob: BlobRef) -> BoxFuture<'_, Result<(), BlobError>>;
+
+    /// The names of all finished blobs, in no order; those that come or go meanwhile may be missed.
+    fn list(&self) -> BoxStream<'_, Result<BlobId, BlobError>>;
+}
