@@ -1,0 +1,1 @@
+//! Callbacks: rules, outbox, signing, delivery, audit.
