@@ -45,13 +45,19 @@ impl Timestamp {
     /// The moment `by` later; the end of time where it would overflow.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// The moment `by` earlier.
     #[must_use]
     pub fn minus(self, by: Duration) -> Self {
-        Self(self.0.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// How long after `earlier` this is; zero where it is not after it.
@@ -111,13 +117,17 @@ impl Timestamp {
     /// [`InvalidTime`] for anything else.
     pub fn parse_http_date(text: &str) -> Result<Self, InvalidTime> {
         let time = httpdate::parse_http_date(text).map_err(|_ignored| InvalidTime)?;
-        let since = time.duration_since(std::time::UNIX_EPOCH).map_err(|_ignored| InvalidTime)?;
+        let since = time
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_err(|_ignored| InvalidTime)?;
         Ok(Self::from_unix_ms(0).plus(since))
     }
 
     fn from_civil(civil: Result<jiff::civil::DateTime, jiff::Error>) -> Result<Self, InvalidTime> {
         let civil = civil.map_err(|_ignored| InvalidTime)?;
-        let at = jiff::tz::TimeZone::UTC.to_timestamp(civil).map_err(|_ignored| InvalidTime)?;
+        let at = jiff::tz::TimeZone::UTC
+            .to_timestamp(civil)
+            .map_err(|_ignored| InvalidTime)?;
         Ok(Self(at.as_millisecond()))
     }
 
@@ -144,7 +154,10 @@ pub trait Clock: fmt::Debug + Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the clock"
+    )]
     fn now(&self) -> Timestamp {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         Timestamp::from_unix_ms(0).plus(since.unwrap_or_default())
@@ -198,7 +211,13 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
-        for text in ["", "20130524", "20130524T000000", "20131324T000000Z", "2013-05-24T00:00:00Z"] {
+        for text in [
+            "",
+            "20130524",
+            "20130524T000000",
+            "20131324T000000Z",
+            "2013-05-24T00:00:00Z",
+        ] {
             assert_eq!(Timestamp::parse_amz_date(text), Err(InvalidTime), "{text}");
         }
     }

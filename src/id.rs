@@ -8,8 +8,9 @@ use crate::clock::Timestamp;
 
 /// A bucket's number: never given out twice, so that a bucket made anew under an old name
 /// can't see what the old one held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[derive(minicbor::Encode, minicbor::Decode)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, minicbor::Encode, minicbor::Decode,
+)]
 #[cbor(transparent)]
 pub struct BucketId(#[n(0)] pub u64);
 
@@ -117,7 +118,10 @@ impl fmt::Debug for RequestId {
 ///
 /// # Panics
 /// Where the operating system has no randomness to give: no secret could be made without it.
-#[expect(clippy::expect_used, reason = "without randomness there is nothing safe to go on with")]
+#[expect(
+    clippy::expect_used,
+    reason = "without randomness there is nothing safe to go on with"
+)]
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system's random generator failed");

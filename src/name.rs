@@ -49,9 +49,17 @@ impl BucketName {
             && edge(text.bytes().next_back())
             && !text.contains("..")
             && text.parse::<std::net::Ipv4Addr>().is_err()
-            && !RESERVED_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
-            && !RESERVED_SUFFIXES.iter().any(|suffix| text.ends_with(suffix));
-        if valid { Ok(Self(text.into())) } else { Err(InvalidName::Bucket) }
+            && !RESERVED_PREFIXES
+                .iter()
+                .any(|prefix| text.starts_with(prefix))
+            && !RESERVED_SUFFIXES
+                .iter()
+                .any(|suffix| text.ends_with(suffix));
+        if valid {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidName::Bucket)
+        }
     }
 
     /// The name as text.
@@ -105,12 +113,34 @@ mod tests {
 
     #[test]
     fn bucket_names_keep_s3s_rules() {
-        for good in ["abc", "my-bucket", "a.b.c", "123", "a1-b2.c3", &"a".repeat(63)] {
+        for good in [
+            "abc",
+            "my-bucket",
+            "a.b.c",
+            "123",
+            "a1-b2.c3",
+            &"a".repeat(63),
+        ] {
             assert!(BucketName::parse(good).is_ok(), "{good}");
         }
         for bad in [
-            "", "ab", &"a".repeat(64), "Abc", "a_b_c", "-abc", "abc-", ".abc", "abc.", "a..b",
-            "192.168.5.4", "xn--abc", "sthree-abc", "abc-s3alias", "abc--ol-s3", "a b c", "äbc",
+            "",
+            "ab",
+            &"a".repeat(64),
+            "Abc",
+            "a_b_c",
+            "-abc",
+            "abc-",
+            ".abc",
+            "abc.",
+            "a..b",
+            "192.168.5.4",
+            "xn--abc",
+            "sthree-abc",
+            "abc-s3alias",
+            "abc--ol-s3",
+            "a b c",
+            "äbc",
         ] {
             assert!(BucketName::parse(bad).is_err(), "{bad}");
         }
@@ -120,7 +150,13 @@ mod tests {
     fn keys_are_bounded_in_bytes() {
         assert_eq!(ObjectKey::parse("").err(), Some(InvalidName::KeyEmpty));
         assert!(ObjectKey::parse("ä".repeat(512)).is_ok());
-        assert_eq!(ObjectKey::parse("ä".repeat(513)).err(), Some(InvalidName::KeyTooLong));
-        assert_eq!(ObjectKey::parse("../a//b").map(|k| k.to_string()), Ok("../a//b".into()));
+        assert_eq!(
+            ObjectKey::parse("ä".repeat(513)).err(),
+            Some(InvalidName::KeyTooLong)
+        );
+        assert_eq!(
+            ObjectKey::parse("../a//b").map(|k| k.to_string()),
+            Ok("../a//b".into())
+        );
     }
 }

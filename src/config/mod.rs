@@ -1,4 +1,181 @@
-//! Configuration.
-/// What a server is told.
-#[derive(Debug, Clone, Default)]
-pub struct Config {}
+//! Configuration: a TOML file, environment variables and flags, each overriding the one before.
+//!
+//! Every plain setting is one row of [`setting::SETTINGS`], which gives its name in the file
+//! (`limits.connections`) and, by rule, in the environment (`CONSIGN_LIMITS_CONNECTIONS`).
+
+mod callback;
+mod check;
+mod error;
+mod file;
+mod merge;
+mod setting;
+
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use error::{ConfigError, Place};
+pub use merge::Sources;
+
+pub use callback::{CallbackSettings, EndpointSettings, RuleSettings};
+
+/// The configuration file that is read where none is named, if it exists.
+pub const DEFAULT_FILE: &str = "consign.toml";
+
+/// Everything that a server is told before it starts.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The folder that holds everything.
+    pub data_dir: PathBuf,
+    /// The region that signatures must name.
+    pub region: String,
+    /// Domains under which `BUCKET.DOMAIN` is the bucket's own host.
+    pub domains: Vec<String>,
+    /// The root key; none: the data folder's own, made at the first start.
+    pub root_key: Option<RootKey>,
+    /// What a success answer promises.
+    pub durability: Durability,
+    /// Objects up to this many bytes live beside their metadata.
+    pub inline_bytes_max: usize,
+    /// The longest time for which a presigned URL is honoured.
+    pub presign_seconds_max: u64,
+    /// What a client may take.
+    pub limits: Limits,
+    /// What is logged, and how.
+    pub log: Log,
+    /// Endpoints and rules of callbacks.
+    pub callback: CallbackSettings,
+}
+
+/// The key that may do everything, the management of keys included.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RootKey {
+    /// Its public half.
+    pub access_key: String,
+    /// Its secret half.
+    pub secret_key: String,
+}
+
+impl fmt::Debug for RootKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RootKey")
+            .field("access_key", &self.access_key)
+            .field("secret_key", &"******")
+            .finish()
+    }
+}
+
+/// What an answer of success promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// A power cut loses nothing.
+    #[default]
+    Fsync,
+    /// Nothing at all: for test suites.
+    None,
+}
+
+/// What a client may take of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections open at a time; further ones wait to be accepted.
+    pub connections: usize,
+    /// Bytes of a request's line and headers.
+    pub head_bytes: usize,
+    /// Time to send a request's head.
+    pub head_time: Duration,
+    /// Time that a connection may stay open between two requests.
+    pub idle_time: Duration,
+    /// Time that a request's body may pause.
+    pub body_idle_time: Duration,
+    /// Time that requests in flight have to finish after a stop was asked for.
+    pub shutdown_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            head_bytes: 64 * 1024,
+            head_time: Duration::from_secs(10),
+            idle_time: Duration::from_secs(60),
+            body_idle_time: Duration::from_secs(30),
+            shutdown_time: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// For people or for machines.
+    pub format: LogFormat,
+    /// A level (`info`) or a filter as `tracing` knows it (`info,consign::s3=debug`).
+    pub level: String,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON otherwise.
+    #[default]
+    Auto,
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 9000)),
+            data_dir: PathBuf::from("consign-data"),
+            region: "us-east-1".to_owned(),
+            domains: vec!["localhost".to_owned()],
+            root_key: None,
+            durability: Durability::default(),
+            inline_bytes_max: 64 * 1024,
+            presign_seconds_max: 604_800,
+            limits: Limits::default(),
+            log: Log {
+                format: LogFormat::Auto,
+                level: "info".to_owned(),
+            },
+            callback: CallbackSettings::default(),
+        }
+    }
+}
+
+impl Config {
+    /// A configuration for a server inside a test: a free port, a folder of its own, a known root
+    /// key (`test-access-key`, `test-secret-key`) and no waiting for disks.
+    pub fn for_test(data_dir: impl AsRef<Path>) -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            data_dir: data_dir.as_ref().to_owned(),
+            root_key: Some(RootKey {
+                access_key: "test-access-key".to_owned(),
+                secret_key: "test-secret-key".to_owned(),
+            }),
+            durability: Durability::None,
+            ..Self::default()
+        }
+    }
+
+    /// Reads and merges every source, then checks the whole.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the place of the first fault and what to write instead.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        let config = merge::merge(sources)?;
+        check::check(&config)?;
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests;

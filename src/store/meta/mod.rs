@@ -95,7 +95,10 @@ pub struct KeyRange {
 impl KeyRange {
     /// Every key.
     pub const fn all() -> Self {
-        Self { start: Bytes::new(), end: None }
+        Self {
+            start: Bytes::new(),
+            end: None,
+        }
     }
 
     /// Every key that begins with `prefix`.
@@ -200,7 +203,10 @@ impl Batch {
 
     /// Demands that `key` has no value.
     pub fn assert_absent(&mut self, space: Space, key: impl Into<Bytes>) -> &mut Self {
-        self.assertions.push(Assertion::Absent { space, key: key.into() });
+        self.assertions.push(Assertion::Absent {
+            space,
+            key: key.into(),
+        });
         self
     }
 
@@ -232,19 +238,30 @@ impl Batch {
         key: impl Into<Bytes>,
         value: impl Into<Bytes>,
     ) -> &mut Self {
-        self.writes.push(Write::Put { space, key: key.into(), value: value.into() });
+        self.writes.push(Write::Put {
+            space,
+            key: key.into(),
+            value: value.into(),
+        });
         self
     }
 
     /// Takes `key` away.
     pub fn delete(&mut self, space: Space, key: impl Into<Bytes>) -> &mut Self {
-        self.writes.push(Write::Delete { space, key: key.into() });
+        self.writes.push(Write::Delete {
+            space,
+            key: key.into(),
+        });
         self
     }
 
     /// Adds to counters.
     pub fn add(&mut self, space: Space, key: impl Into<Bytes>, deltas: [i64; 2]) -> &mut Self {
-        self.writes.push(Write::Add { space, key: key.into(), deltas });
+        self.writes.push(Write::Add {
+            space,
+            key: key.into(),
+            deltas,
+        });
         self
     }
 }
@@ -337,11 +354,15 @@ pub async fn walk<S: Send + 'static>(
     let seen = Arc::clone(&shared);
     let visitor: Visitor = Box::new(move |key, value| {
         let mut state = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        state.as_mut().map_or(Step::Stop, |state| visit(state, key, value))
+        state
+            .as_mut()
+            .map_or(Step::Stop, |state| visit(state, key, value))
     });
     engine.walk(space, range, visitor).await?;
     let state = shared.lock().unwrap_or_else(PoisonError::into_inner).take();
-    state.ok_or_else(|| MetaError::Corrupt { reason: "a walk lost its state".into() })
+    state.ok_or_else(|| MetaError::Corrupt {
+        reason: "a walk lost its state".into(),
+    })
 }
 
 /// One row of a scan.
@@ -366,9 +387,22 @@ pub async fn scan(
     if limit == 0 {
         return Ok(Vec::new());
     }
-    walk(engine, space, range, Vec::new(), move |rows: &mut Vec<Entry>, key, value| {
-        rows.push(Entry { key: Bytes::copy_from_slice(key), value: Bytes::copy_from_slice(value) });
-        if rows.len() < limit { Step::Next } else { Step::Stop }
-    })
+    walk(
+        engine,
+        space,
+        range,
+        Vec::new(),
+        move |rows: &mut Vec<Entry>, key, value| {
+            rows.push(Entry {
+                key: Bytes::copy_from_slice(key),
+                value: Bytes::copy_from_slice(value),
+            });
+            if rows.len() < limit {
+                Step::Next
+            } else {
+                Step::Stop
+            }
+        },
+    )
     .await
 }

@@ -1,0 +1,44 @@
+//! Checks what no single setting can know.
+
+use super::{Config, ConfigError};
+
+/// The longest expiry that `SigV4` knows.
+const PRESIGN_SECONDS_MAX: u64 = 604_800;
+
+/// The smallest head limit with which SDK requests still fit.
+const HEAD_BYTES_MIN: usize = 8 * 1024;
+
+/// More than this beside each record would make the metadata engine a blob store.
+const INLINE_BYTES_MAX: usize = 1024 * 1024;
+
+pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
+    let half = config
+        .root_key
+        .as_ref()
+        .is_some_and(|key| key.access_key.is_empty() || key.secret_key.is_empty());
+    demand(!half, || {
+        "root_access_key and root_secret_key must be given together".to_owned()
+    })?;
+    demand(
+        (1..=PRESIGN_SECONDS_MAX).contains(&config.presign_seconds_max),
+        || format!("presign_seconds_max must lie between 1 and {PRESIGN_SECONDS_MAX}"),
+    )?;
+    demand(config.limits.connections > 0, || {
+        "limits.connections must not be 0".to_owned()
+    })?;
+    demand(config.limits.head_bytes >= HEAD_BYTES_MIN, || {
+        format!("limits.head_bytes must be at least {HEAD_BYTES_MIN}")
+    })?;
+    demand(config.inline_bytes_max <= INLINE_BYTES_MAX, || {
+        format!("inline_bytes_max must be at most {INLINE_BYTES_MAX}")
+    })?;
+    config.callback.check()
+}
+
+fn demand(holds: bool, message: impl FnOnce() -> String) -> Result<(), ConfigError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(ConfigError::Whole(message()))
+    }
+}

@@ -1,0 +1,204 @@
+//! The table of plain settings: a name, and how its text becomes part of the [`Config`].
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::{Config, Durability, LogFormat, RootKey};
+
+/// One setting.
+#[derive(Debug)]
+pub(super) struct Setting {
+    /// Its name in the file, and in `--set`.
+    pub(super) name: &'static str,
+    apply: Apply,
+}
+
+/// Puts a setting's text in place, or says what it must be.
+#[derive(Debug)]
+enum Apply {
+    /// It takes one value.
+    One(fn(&mut Config, &str) -> Result<(), String>),
+    /// It takes a list: in the environment, separated by commas.
+    List(fn(&mut Config, &[String]) -> Result<(), String>),
+}
+
+/// Every setting, in the order of the sample file.
+pub(super) const SETTINGS: &[Setting] = &[
+    one("listen", |config, text| {
+        put(&mut config.listen, listen(text)?)
+    }),
+    one("data_dir", |config, text| {
+        put(&mut config.data_dir, filled(text)?.into())
+    }),
+    one("region", |config, text| {
+        put(&mut config.region, filled(text)?)
+    }),
+    list("domains", |config, values| {
+        put(
+            &mut config.domains,
+            values
+                .iter()
+                .map(|name| name.to_ascii_lowercase())
+                .collect(),
+        )
+    }),
+    one("root_access_key", |config, text| {
+        put(&mut root(config).access_key, filled(text)?)
+    }),
+    one("root_secret_key", |config, text| {
+        put(&mut root(config).secret_key, filled(text)?)
+    }),
+    one("durability", |config, text| {
+        put(&mut config.durability, durability(text)?)
+    }),
+    one("inline_bytes_max", |config, text| {
+        put(&mut config.inline_bytes_max, number(text)?)
+    }),
+    one("presign_seconds_max", |config, text| {
+        put(&mut config.presign_seconds_max, number(text)?)
+    }),
+    one("limits.connections", |config, text| {
+        put(&mut config.limits.connections, number(text)?)
+    }),
+    one("limits.head_bytes", |config, text| {
+        put(&mut config.limits.head_bytes, number(text)?)
+    }),
+    one("limits.head_seconds", |config, text| {
+        put(&mut config.limits.head_time, seconds(text)?)
+    }),
+    one("limits.idle_seconds", |config, text| {
+        put(&mut config.limits.idle_time, seconds(text)?)
+    }),
+    one("limits.body_idle_seconds", |config, text| {
+        put(&mut config.limits.body_idle_time, seconds(text)?)
+    }),
+    one("limits.shutdown_seconds", |config, text| {
+        put(&mut config.limits.shutdown_time, seconds(text)?)
+    }),
+    one("log.format", |config, text| {
+        put(&mut config.log.format, log_format(text)?)
+    }),
+    one("log.level", |config, text| {
+        put(&mut config.log.level, filled(text)?)
+    }),
+];
+
+impl Setting {
+    /// The environment variable that sets it: `limits.connections` is `CONSIGN_LIMITS_CONNECTIONS`.
+    pub(super) fn env_name(&self) -> String {
+        format!(
+            "CONSIGN_{}",
+            self.name.replace('.', "_").to_ascii_uppercase()
+        )
+    }
+
+    /// Applies what a file says.
+    pub(super) fn apply(&self, config: &mut Config, values: &[String]) -> Result<(), String> {
+        match (&self.apply, values) {
+            (Apply::List(apply), values) => apply(config, values),
+            (Apply::One(apply), [text]) => apply(config, text),
+            (Apply::One(_), _) => Err("takes one value, not a list".to_owned()),
+        }
+    }
+
+    /// Applies what the environment or a flag says.
+    pub(super) fn apply_text(&self, config: &mut Config, text: &str) -> Result<(), String> {
+        match &self.apply {
+            Apply::One(apply) => apply(config, text),
+            Apply::List(apply) => {
+                let items = text
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|item| !item.is_empty());
+                apply(config, &items.map(str::to_owned).collect::<Vec<_>>())
+            }
+        }
+    }
+}
+
+const fn one(name: &'static str, apply: fn(&mut Config, &str) -> Result<(), String>) -> Setting {
+    Setting {
+        name,
+        apply: Apply::One(apply),
+    }
+}
+
+const fn list(
+    name: &'static str,
+    apply: fn(&mut Config, &[String]) -> Result<(), String>,
+) -> Setting {
+    Setting {
+        name,
+        apply: Apply::List(apply),
+    }
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "it ends every row of the table alike"
+)]
+fn put<T>(place: &mut T, value: T) -> Result<(), String> {
+    *place = value;
+    Ok(())
+}
+
+fn root(config: &mut Config) -> &mut RootKey {
+    let empty = || RootKey {
+        access_key: String::new(),
+        secret_key: String::new(),
+    };
+    config.root_key.get_or_insert_with(empty)
+}
+
+fn filled(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        Err("must not be empty".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+fn number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.trim()
+        .parse()
+        .map_err(|_ignored| format!("must be a whole number, not \"{text}\""))
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    number(text).map(Duration::from_secs)
+}
+
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    let wrong = || format!("must be ADDRESS:PORT, such as 127.0.0.1:9000, not \"{text}\"");
+    // `:9000` is every address of the machine, as in other servers.
+    let full = if text.starts_with(':') {
+        format!("[::]{text}")
+    } else {
+        text.to_owned()
+    };
+    full.to_socket_addrs()
+        .ok()
+        .and_then(|mut all| all.next())
+        .ok_or_else(wrong)
+}
+
+fn durability(text: &str) -> Result<Durability, String> {
+    match text {
+        "fsync" => Ok(Durability::Fsync),
+        "none" => Ok(Durability::None),
+        _ => Err(format!("must be \"fsync\" or \"none\", not \"{text}\"")),
+    }
+}
+
+fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "auto" => Ok(LogFormat::Auto),
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(format!(
+            "must be \"auto\", \"text\" or \"json\", not \"{text}\""
+        )),
+    }
+}
