@@ -1,1 +1,143 @@
-//! The command line.
+//! The command line: one file for each command.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "printing is a command's work"
+)]
+
+mod completion;
+mod config;
+mod logging;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, ConfigError, Sources};
+
+/// What went wrong, for a person to read.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The root key can't be read.
+    #[error(transparent)]
+    RootKey(#[from] crate::server::RootKeyError),
+    /// The data folder can't be taken.
+    #[error(transparent)]
+    Lock(#[from] crate::server::LockError),
+    /// The system refused.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The arguments don't fit together.
+    #[error("{0}")]
+    Usage(String),
+}
+
+/// Consign keeps objects and speaks S3: one binary for direct uploads.
+#[derive(Debug, Parser)]
+#[command(
+    name = "consign",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = "First steps:\n  \
+        consign serve                                  start a server in ./consign-data\n  \
+        consign presign put uploads/cat.jpg --curl     a ready command that uploads\n  \
+        consign keys add app --bucket uploads          a key for your app server\n\n\
+        Settings come from consign.toml, then CONSIGN_* variables, then flags."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Config(config::ConfigArgs),
+    Completion(completion::CompletionArgs),
+}
+
+/// Where the configuration is, and the settings that every command may need.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// The configuration file [env: CONSIGN_CONFIG] [default: ./consign.toml, if it exists]
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// The folder that holds everything [env: CONSIGN_DATA_DIR] [default: ./consign-data]
+    #[arg(long, value_name = "FOLDER", global = true)]
+    data_dir: Option<String>,
+    /// The region that signatures name [env: CONSIGN_REGION] [default: us-east-1]
+    #[arg(long, value_name = "REGION", global = true)]
+    region: Option<String>,
+}
+
+impl Common {
+    fn sources(&self) -> Sources {
+        let flag = |name: &str, setting: &str, value: &Option<String>| {
+            let value = value.clone()?;
+            Some((name.to_owned(), setting.to_owned(), value))
+        };
+        let flags = [
+            flag("--data-dir", "data_dir", &self.data_dir),
+            flag("--region", "region", &self.region),
+        ];
+        let flags = flags.into_iter().flatten().collect();
+        Sources {
+            file: self.config.clone(),
+            flags,
+            ..Sources::from_env()
+        }
+    }
+
+    /// The configuration that a command works with.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        Config::load(&self.sources())
+    }
+}
+
+/// Runs the command that the process's arguments name.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::Config(args) => config::run(&args),
+        Command::Completion(args) => completion::run(&args),
+    };
+    match outcome {
+        Ok(code) => code,
+        // A reader that closed the pipe, such as `head`, is no failure of ours.
+        Err(CliError::Io(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("consign: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs `work` to its end on a runtime of its own: for commands that talk to a server.
+///
+/// # Errors
+/// What `work` fails with.
+pub fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
+}
+
+/// Prints `value` as JSON for people and machines.
+///
+/// # Errors
+/// Where standard output is closed.
+pub fn print_json(value: &serde_json::Value) -> Result<(), CliError> {
+    use std::io::Write as _;
+    let text = format!("{value:#}\n");
+    Ok(std::io::stdout().write_all(text.as_bytes())?)
+}

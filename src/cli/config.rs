@@ -1,0 +1,45 @@
+//! `consign config`: looks at the configuration without starting anything.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use super::{CliError, Common};
+use crate::config::Config;
+
+/// Check the configuration
+#[derive(Debug, Args)]
+pub(super) struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Read the file and the environment as `serve` would, and say what is wrong or what holds
+    Check {
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+pub(super) fn run(args: &ConfigArgs) -> Result<ExitCode, CliError> {
+    let ConfigCommand::Check { common } = &args.command;
+    let sources = common.sources();
+    let config = Config::load(&sources)?;
+    match sources.file() {
+        Some(path) => println!("{} is valid.", path.display()),
+        None => println!("No configuration file; the environment is valid."),
+    }
+    println!("  listen     {}", config.listen);
+    println!("  data       {}", config.data_dir.display());
+    println!("  region     {}", config.region);
+    println!("  domains    {}", config.domains.join(", "));
+    let callback = &config.callback;
+    println!(
+        "  callbacks  {} endpoints, {} rules",
+        callback.endpoints.len(),
+        callback.rules.len()
+    );
+    Ok(ExitCode::SUCCESS)
+}

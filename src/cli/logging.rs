@@ -1,0 +1,34 @@
+//! Where log lines go: text for people on a terminal, JSON otherwise.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+use super::CliError;
+use crate::config::{Log, LogFormat};
+
+/// Sends log lines to standard error from now on.
+pub(super) fn start(log: &Log) -> Result<(), CliError> {
+    let filter = EnvFilter::try_new(&log.level)
+        .map_err(|error| CliError::Usage(format!("log.level is no filter: {error}")))?;
+    let terminal = std::io::stderr().is_terminal();
+    let json = match log.format {
+        LogFormat::Auto => !terminal,
+        LogFormat::Text => false,
+        LogFormat::Json => true,
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // A second call, in a process that has logs already, changes nothing.
+    let _ = if json {
+        builder
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .try_init()
+    } else {
+        builder.with_ansi(terminal).with_target(false).try_init()
+    };
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! Clocks around a connection's bytes, so that a peer that stands still can't hold one for ever.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+/// What every HTTP/2 connection begins with.
+const HTTP2_PREFACE_START: &[u8] = b"PRI * HTTP/2";
+
+/// What a connection is doing, as seen by its socket and by its requests.
+#[derive(Debug)]
+pub(super) struct Activity {
+    opened: Instant,
+    /// Milliseconds after `opened`, plus one, at which a head began to arrive; 0: none is arriving.
+    head_since_ms: AtomicU64,
+    requests: AtomicU64,
+    http2: AtomicBool,
+    seen: AtomicBool,
+}
+
+impl Activity {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            opened: Instant::now(),
+            head_since_ms: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            http2: AtomicBool::new(false),
+            seen: AtomicBool::new(false),
+        })
+    }
+
+    /// A request's head is complete. Its end is when the answer is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> InFlight {
+        self.head_since_ms.store(0, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    /// Whether a head has been arriving for longer than `limit`.
+    pub(super) fn head_is_late(&self, limit: Duration) -> bool {
+        match self.head_since_ms.load(Ordering::Relaxed) {
+            0 => false,
+            since => self.now_ms().saturating_sub(since) > to_ms(limit),
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        to_ms(self.opened.elapsed()).saturating_add(1)
+    }
+
+    fn read(&self, bytes: &[u8]) {
+        if !self.seen.swap(true, Ordering::Relaxed) {
+            let shorter = bytes.len().min(HTTP2_PREFACE_START.len());
+            let same = bytes.get(..shorter) == HTTP2_PREFACE_START.get(..shorter);
+            self.http2.store(same, Ordering::Relaxed);
+        }
+        // HTTP/2 reads frames that belong to no request, and has its own limits for the others.
+        let between = self.requests.load(Ordering::Relaxed) == 0;
+        if between && !self.http2.load(Ordering::Relaxed) {
+            let now = self.now_ms();
+            // Only the first byte starts the clock; a failed exchange means that it runs already.
+            let _ =
+                self.head_since_ms
+                    .compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+}
+
+fn to_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A request from its complete head to the end of its answer.
+#[derive(Debug)]
+pub(super) struct InFlight(Arc<Activity>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A limit on how long one step may be pending.
+#[derive(Debug)]
+struct Patience {
+    limit: Duration,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    const fn new(limit: Duration) -> Self {
+        Self { limit, sleep: None }
+    }
+
+    /// Passes `step` through; a pending one becomes `Err` once it has been so for too long.
+    fn watch<T>(&mut self, cx: &mut Context<'_>, step: Poll<T>) -> Poll<Result<T, ()>> {
+        if let Poll::Ready(done) = step {
+            self.sleep = None;
+            return Poll::Ready(Ok(done));
+        }
+        let limit = self.limit;
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        sleep.as_mut().poll(cx).map(Err)
+    }
+}
+
+fn stalled(what: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::TimedOut,
+        format!("the client {what} for too long"),
+    )
+}
+
+/// A socket whose reads are noted, and whose writes may not stall for ever.
+#[derive(Debug)]
+pub(super) struct Guarded {
+    stream: TcpStream,
+    activity: Arc<Activity>,
+    writes: Patience,
+}
+
+impl Guarded {
+    pub(super) const fn new(
+        stream: TcpStream,
+        activity: Arc<Activity>,
+        write_idle: Duration,
+    ) -> Self {
+        Self {
+            stream,
+            activity,
+            writes: Patience::new(write_idle),
+        }
+    }
+
+    fn watch<T>(&mut self, cx: &mut Context<'_>, step: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        self.writes
+            .watch(cx, step)
+            .map(|done| done.unwrap_or_else(|()| Err(stalled("read nothing"))))
+    }
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let step = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if let Some(read) = buf.filled().get(before..).filter(|read| !read.is_empty()) {
+            self.activity.read(read);
+        }
+        step
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let step = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.watch(cx, step)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let step = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
+        self.watch(cx, step)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// A request's body that may not pause for ever while it is waited for.
+#[derive(Debug)]
+pub(super) struct ImpatientBody<B> {
+    inner: B,
+    pauses: Patience,
+}
+
+impl<B> ImpatientBody<B> {
+    pub(super) const fn new(inner: B, idle: Duration) -> Self {
+        Self {
+            inner,
+            pauses: Patience::new(idle),
+        }
+    }
+}
+
+impl<B> Body for ImpatientBody<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let step = Pin::new(&mut self.inner).poll_frame(cx);
+        self.pauses.watch(cx, step).map(|done| match done {
+            Ok(frame) => frame.map(|frame| frame.map_err(io::Error::other)),
+            Err(()) => Some(Err(stalled("sent nothing"))),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

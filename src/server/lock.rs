@@ -1,0 +1,169 @@
+//! One server at a time in a data folder, and who it is.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// The file that is locked, and that tells who locked it.
+const LOCK_FILE: &str = "LOCK";
+
+/// The file from which commands learn where the server is.
+const SERVER_FILE: &str = "server.json";
+
+/// Bytes of who holds a folder: more is not ours.
+const HOLDER_BYTES_MAX: u64 = 4096;
+
+/// A server at work in a data folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Its process.
+    pub pid: u32,
+    /// Where it answers; empty until it listens.
+    pub endpoint: String,
+}
+
+/// Why a data folder can't be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process has it.
+    #[error("the data folder {} is held by {}", path.display(), described(.holder.as_ref()))]
+    Held {
+        /// The folder.
+        path: PathBuf,
+        /// Who has it, if that could be read.
+        holder: Option<Holder>,
+    },
+    /// The system refused.
+    #[error("can't use the data folder {}: {source}", path.display())]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+fn described(holder: Option<&Holder>) -> String {
+    match holder {
+        Some(holder) if holder.endpoint.is_empty() => format!("process {}", holder.pid),
+        Some(holder) => format!("process {} ({})", holder.pid, holder.endpoint),
+        None => "another process".to_owned(),
+    }
+}
+
+/// A data folder that is ours until this is dropped, or the process ends in whatever way.
+#[derive(Debug)]
+pub struct FolderLock {
+    file: File,
+    path: PathBuf,
+}
+
+impl FolderLock {
+    /// Makes the folder if needed, and takes it.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] where another process has it.
+    pub fn take(path: &Path) -> Result<Self, LockError> {
+        let io = |source| LockError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        std::fs::create_dir_all(path).map_err(io)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = options.open(path.join(LOCK_FILE)).map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(LockError::Held {
+                    path: path.to_owned(),
+                    holder: holder(&mut file),
+                });
+            }
+            Err(TryLockError::Error(source)) => return Err(io(source)),
+        }
+        let mut lock = Self {
+            file,
+            path: path.to_owned(),
+        };
+        lock.tell(&Holder {
+            pid: std::process::id(),
+            endpoint: String::new(),
+        })
+        .map_err(io)?;
+        Ok(lock)
+    }
+
+    /// Tells other processes where this one answers.
+    ///
+    /// # Errors
+    /// [`LockError::Io`].
+    pub fn announce(&mut self, endpoint: &str) -> Result<(), LockError> {
+        let holder = Holder {
+            pid: std::process::id(),
+            endpoint: endpoint.to_owned(),
+        };
+        let told = self.tell(&holder).and_then(|()| {
+            std::fs::write(
+                self.path.join(SERVER_FILE),
+                serde_json::to_vec_pretty(&holder)?,
+            )
+        });
+        told.map_err(|source| LockError::Io {
+            path: self.path.clone(),
+            source,
+        })
+    }
+
+    fn tell(&mut self, holder: &Holder) -> std::io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.file.write_all(&serde_json::to_vec(holder)?)
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // A server that is gone answers nowhere. If this fails, commands find nobody listening.
+        drop(std::fs::remove_file(self.path.join(SERVER_FILE)));
+        drop(self.file.set_len(0));
+    }
+}
+
+fn holder(file: &mut File) -> Option<Holder> {
+    let mut text = String::new();
+    file.take(HOLDER_BYTES_MAX).read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+/// The server that is at work in the folder at `path`, as it announced itself.
+pub fn announced(path: &Path) -> Option<Holder> {
+    serde_json::from_slice(&std::fs::read(path.join(SERVER_FILE)).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_server_is_told_who_holds_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut first = FolderLock::take(folder.path()).unwrap();
+        first.announce("http://127.0.0.1:9000").unwrap();
+        let refused = FolderLock::take(folder.path()).unwrap_err().to_string();
+        let pid = std::process::id();
+        assert!(
+            refused.contains(&format!("process {pid} (http://127.0.0.1:9000)")),
+            "{refused}"
+        );
+        assert_eq!(
+            announced(folder.path()).unwrap().endpoint,
+            "http://127.0.0.1:9000"
+        );
+        drop(first);
+        assert_eq!(announced(folder.path()), None);
+        FolderLock::take(folder.path()).unwrap();
+    }
+}
