@@ -1,0 +1,195 @@
+//! One connection: HTTP/1.1 or HTTP/2, with a request id and a span for each request.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use super::guard::{Activity, Guarded, ImpatientBody, InFlight};
+use crate::config::Limits;
+use crate::id::RequestId;
+
+/// What answers requests. The server knows nothing more of it.
+pub(super) trait Respond: Send + Sync + 'static {
+    /// The bodies of its answers.
+    type Body: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static;
+
+    /// Answers one request; it never fails: errors are answers too.
+    fn respond(
+        self: Arc<Self>,
+        request: Request<RequestBody>,
+        peer: SocketAddr,
+        id: RequestId,
+    ) -> impl Future<Output = Response<Self::Body>> + Send;
+}
+
+/// A request's body as it comes from the socket.
+pub(super) type RequestBody = ImpatientBody<Incoming>;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Requests that one HTTP/2 connection may have in flight.
+const HTTP2_STREAMS_MAX: u32 = 128;
+
+/// Bytes that a client may send ahead on one HTTP/2 stream, and on one connection.
+const HTTP2_STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
+/// Headers of one request.
+const HEADERS_MAX: usize = 256;
+
+/// How often a connection's clocks are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What all connections share.
+#[derive(Debug)]
+pub(super) struct Shared<R> {
+    pub(super) responder: Arc<R>,
+    pub(super) limits: Limits,
+    pub(super) tasks: TaskTracker,
+    /// No new requests: finish those in flight.
+    pub(super) stop: CancellationToken,
+    /// No more patience: cut what is still open.
+    pub(super) cut: CancellationToken,
+}
+
+/// Runs hyper's own tasks in the server's task set.
+#[derive(Debug, Clone)]
+struct Executor(TaskTracker);
+
+impl<F> hyper::rt::Executor<F> for Executor
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, future: F) {
+        self.0.spawn(future.in_current_span());
+    }
+}
+
+/// Serves `stream` until it closes, stands still, or the server stops.
+pub(super) async fn serve<R: Respond>(shared: Arc<Shared<R>>, stream: TcpStream, peer: SocketAddr) {
+    // Without it, an answer's last piece waits for the acknowledgement of the one before it.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "can't set TCP_NODELAY");
+    }
+    let activity = Activity::new();
+    let guarded = Guarded::new(stream, Arc::clone(&activity), shared.limits.idle_time);
+    let requests = {
+        let (shared, activity) = (Arc::clone(&shared), Arc::clone(&activity));
+        service_fn(move |request| answer(Arc::clone(&shared), activity.begin(), request, peer))
+    };
+    let builder = builder(&shared);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(guarded), requests));
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%peer, error = %chain(error.as_ref()), "connection ended");
+                }
+                return;
+            }
+            () = shared.stop.cancelled(), if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = shared.cut.cancelled() => return,
+            _ = look.tick() => if activity.head_is_late(shared.limits.head_time) {
+                tracing::debug!(%peer, "the head of a request came too slowly");
+                return;
+            },
+        }
+    }
+}
+
+fn builder<R>(shared: &Shared<R>) -> auto::Builder<Executor> {
+    let limits = &shared.limits;
+    let mut builder = auto::Builder::new(Executor(shared.tasks.clone()));
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // It runs between requests too; `Activity` holds a head that has begun to a shorter time.
+        .header_read_timeout(limits.idle_time.max(limits.head_time))
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(limits.head_bytes);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(HTTP2_STREAMS_MAX)
+        .initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
+        .keep_alive_interval(limits.idle_time)
+        .keep_alive_timeout(limits.head_time);
+    builder
+}
+
+async fn answer<R: Respond>(
+    shared: Arc<Shared<R>>,
+    in_flight: InFlight,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+) -> Result<Response<Answer<R::Body>>, Infallible> {
+    let id = RequestId::random();
+    let span = tracing::info_span!("request", %id);
+    let idle = shared.limits.body_idle_time;
+    let request = request.map(|body| ImpatientBody::new(body, idle));
+    let responder = Arc::clone(&shared.responder);
+    let response = responder.respond(request, peer, id).instrument(span).await;
+    Ok(response.map(|body| Answer {
+        body,
+        _in_flight: in_flight,
+    }))
+}
+
+/// An answer's body, which keeps its request counted until its last byte went out.
+#[derive(Debug)]
+struct Answer<B> {
+    body: B,
+    _in_flight: InFlight,
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Answer<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}

@@ -1,0 +1,221 @@
+//! The accept loop and the order of stopping.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::connection::{self, Respond, Shared};
+use super::listen::Listener;
+
+/// Accepts connections until the server stops; the listening socket closes with it.
+pub(super) async fn accept<R: Respond>(listener: Listener, shared: Arc<Shared<R>>) {
+    loop {
+        let (stream, peer, permit) = tokio::select! {
+            () = shared.stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let for_connection = Arc::clone(&shared);
+        shared.tasks.spawn(async move {
+            connection::serve(for_connection, stream, peer).await;
+            drop(permit);
+        });
+    }
+}
+
+/// Stops: no new requests, then patience for those in flight, then none.
+pub(super) async fn stop<R>(shared: &Shared<R>, patience: Duration) {
+    shared.stop.cancel();
+    shared.tasks.close();
+    if tokio::time::timeout(patience, shared.tasks.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            open = shared.tasks.len(),
+            "requests did not finish in time: cut"
+        );
+        shared.cut.cancel();
+        shared.tasks.wait().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::net::SocketAddr;
+
+    use bytes::Bytes;
+    use http::{Request, Response};
+    use http_body_util::{BodyExt, Full};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+    use tokio::sync::Notify;
+    use tokio_util::sync::CancellationToken;
+    use tokio_util::task::TaskTracker;
+
+    use super::super::connection::RequestBody;
+    use super::*;
+    use crate::config::Limits;
+    use crate::id::RequestId;
+
+    /// Answers with the length of what it was sent, once it may.
+    #[derive(Debug, Default)]
+    struct Echo {
+        entered: Notify,
+        may_answer: Notify,
+    }
+
+    impl Respond for Echo {
+        type Body = Full<Bytes>;
+
+        async fn respond(
+            self: Arc<Self>,
+            request: Request<RequestBody>,
+            _peer: SocketAddr,
+            _id: RequestId,
+        ) -> Response<Full<Bytes>> {
+            let waits = request.uri().path() == "/wait";
+            if waits {
+                self.entered.notify_one();
+                self.may_answer.notified().await;
+            }
+            let text = match request.into_body().collect().await {
+                Ok(body) => body.to_bytes().len().to_string(),
+                Err(error) => error.to_string(),
+            };
+            Response::new(Full::from(text))
+        }
+    }
+
+    struct Running {
+        shared: Arc<Shared<Echo>>,
+        address: SocketAddr,
+    }
+
+    fn start(limits: Limits) -> Running {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), limits.connections).unwrap();
+        let address = listener.address().unwrap();
+        let shared = Arc::new(Shared {
+            responder: Arc::default(),
+            limits,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            cut: CancellationToken::new(),
+        });
+        let tasks = shared.tasks.clone();
+        tasks.spawn(accept(listener, Arc::clone(&shared)));
+        Running { shared, address }
+    }
+
+    async fn open(server: &Running, bytes: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(bytes).await.unwrap();
+        stream
+    }
+
+    /// All that comes until the server closes; a reset counts as a close.
+    async fn rest(mut stream: TcpStream) -> String {
+        let mut bytes = Vec::new();
+        match stream.read_to_end(&mut bytes).await {
+            Err(error) if error.kind() != io::ErrorKind::ConnectionReset => panic!("{error}"),
+            _ => String::from_utf8_lossy(&bytes).into_owned(),
+        }
+    }
+
+    fn brief() -> Duration {
+        Duration::from_millis(50)
+    }
+
+    #[tokio::test]
+    async fn a_stop_finishes_requests_in_flight_and_takes_no_more() {
+        let server = start(Limits::default());
+        let stream = open(&server, b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        server.shared.responder.entered.notified().await;
+        let shared = Arc::clone(&server.shared);
+        let stopping = async { stop(&shared, Duration::from_secs(30)).await };
+        let answering = async {
+            server.shared.stop.cancelled().await;
+            server.shared.responder.may_answer.notify_one();
+            rest(stream).await
+        };
+        let ((), answer) = tokio::join!(stopping, answering);
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(TcpStream::connect(server.address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_stop_cuts_what_does_not_finish() {
+        let server = start(Limits::default());
+        let stream = open(&server, b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        server.shared.responder.entered.notified().await;
+        stop(&server.shared, brief()).await;
+        assert_eq!(rest(stream).await, "");
+    }
+
+    #[tokio::test]
+    async fn a_head_that_drips_is_cut() {
+        let server = start(Limits {
+            head_time: brief(),
+            ..Limits::default()
+        });
+        let stream = open(&server, b"GET / HTTP/1.1\r\nhost:").await;
+        assert_eq!(rest(stream).await, "");
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_is_closed() {
+        let limits = Limits {
+            head_time: brief(),
+            idle_time: brief(),
+            ..Limits::default()
+        };
+        let server = start(limits);
+        let answer = rest(open(&server, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await).await;
+        assert!(answer.ends_with("\r\n\r\n0"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_pauses_is_an_error_of_the_body() {
+        let server = start(Limits {
+            body_idle_time: brief(),
+            ..Limits::default()
+        });
+        let request = b"PUT / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nabc";
+        let answer = rest(open(&server, request).await).await;
+        assert!(answer.contains("sent nothing for too long"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_too_large_is_refused() {
+        let server = start(Limits {
+            head_bytes: 8192,
+            ..Limits::default()
+        });
+        let head = format!(
+            "GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n",
+            "y".repeat(9000)
+        );
+        let answer = rest(open(&server, head.as_bytes()).await).await;
+        assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn connections_beyond_the_limit_wait_for_their_turn() {
+        let server = start(Limits {
+            connections: 1,
+            ..Limits::default()
+        });
+        let first = open(&server, b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        server.shared.responder.entered.notified().await;
+        let close = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let mut second = open(&server, close).await;
+        let mut byte = [0];
+        assert!(
+            tokio::time::timeout(brief(), second.read(&mut byte))
+                .await
+                .is_err()
+        );
+        drop(first);
+        server.shared.responder.may_answer.notify_one();
+        assert!(rest(second).await.contains("200 OK"));
+    }
+}
