@@ -20,8 +20,7 @@ pub(super) fn start(log: &Log) -> Result<(), CliError> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
-    // A second call, in a process that has logs already, changes nothing.
-    let _ = if json {
+    let started = if json {
         builder
             .json()
             .flatten_event(true)
@@ -30,5 +29,5 @@ pub(super) fn start(log: &Log) -> Result<(), CliError> {
     } else {
         builder.with_ansi(terminal).with_target(false).try_init()
     };
-    Ok(())
+    started.map_err(|error| CliError::Usage(format!("can\'t start the log: {error}")))
 }

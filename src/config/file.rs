@@ -61,8 +61,8 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn place(&self, span: &Range<usize>) -> Place {
-        let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let before = self.text.get(..span.start).unwrap_or_default();
+        let line = 1 + before.matches('\n').count();
         Place::File {
             path: self.path.to_owned(),
             line,

@@ -67,10 +67,10 @@ impl Activity {
         let between = self.requests.load(Ordering::Relaxed) == 0;
         if between && !self.http2.load(Ordering::Relaxed) {
             let now = self.now_ms();
-            // Only the first byte starts the clock; a failed exchange means that it runs already.
-            let _ =
-                self.head_since_ms
-                    .compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
+            // Only the first byte starts the clock.
+            if self.head_since_ms.load(Ordering::Relaxed) == 0 {
+                self.head_since_ms.store(now, Ordering::Relaxed);
+            }
         }
     }
 }

@@ -65,7 +65,7 @@ pub fn load(data_dir: &Path) -> Result<Option<RootKey>, RootKeyError> {
 ///
 /// # Errors
 /// [`RootKeyError`].
-pub fn load_or_make(data_dir: &Path) -> Result<(RootKey, bool), RootKeyError> {
+pub(super) fn load_or_make(data_dir: &Path) -> Result<(RootKey, bool), RootKeyError> {
     if let Some(key) = load(data_dir)? {
         return Ok((key, false));
     }
@@ -97,7 +97,7 @@ fn store(data_dir: &Path, path: &Path, key: &RootKey) -> std::io::Result<()> {
 }
 
 /// A fresh access key id in AWS's form: `AKIA` and 16 of `A` to `Z` and `2` to `7`.
-pub fn new_access_key() -> String {
+pub(super) fn new_access_key() -> String {
     const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let letter = |byte: u8| {
         ALPHABET
@@ -111,7 +111,7 @@ pub fn new_access_key() -> String {
 }
 
 /// A fresh secret of 40 characters, 240 bits.
-pub fn new_secret_key() -> String {
+pub(super) fn new_secret_key() -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(random::<30>())
 }
