@@ -1,0 +1,102 @@
+//! A request without its body.
+
+use http::{HeaderMap, Method, request::Parts};
+
+use super::error::{Code, S3Error};
+use super::query::Query;
+use super::target::Target;
+use crate::name::{BucketName, ObjectKey};
+
+/// A request without its body: what was sent, and what it means.
+#[derive(Debug, Clone)]
+pub struct Head {
+    /// Its method.
+    pub method: Method,
+    /// What it is about.
+    pub target: Target,
+    /// Its decoded query.
+    pub query: Query,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// The path as it was sent: signatures are over this.
+    pub raw_path: String,
+    /// The query as it was sent, without `?`.
+    pub raw_query: String,
+    /// The `Host` header, or HTTP/2's `:authority`.
+    pub authority: String,
+}
+
+impl Head {
+    /// Reads `parts`.
+    ///
+    /// # Errors
+    /// `BadRequest` without a host; what [`Target::parse`] and [`Query::parse`] refuse.
+    pub fn parse(parts: &Parts, domains: &[String]) -> Result<Self, S3Error> {
+        let host = parts
+            .headers
+            .get(http::header::HOST)
+            .and_then(|host| host.to_str().ok());
+        let authority = host
+            .or_else(|| parts.uri.authority().map(http::uri::Authority::as_str))
+            .ok_or_else(|| S3Error::because(Code::InvalidRequest, "Missing Host header"))?;
+        let raw_path = parts.uri.path();
+        let raw_query = parts.uri.query().unwrap_or_default();
+        Ok(Self {
+            method: parts.method.clone(),
+            target: Target::parse(authority, raw_path, domains)?,
+            query: Query::parse(raw_query)?,
+            headers: parts.headers.clone(),
+            raw_path: raw_path.to_owned(),
+            raw_query: raw_query.to_owned(),
+            authority: authority.to_owned(),
+        })
+    }
+
+    /// A header's text, where it is there.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where its bytes are no UTF-8.
+    pub fn header(&self, name: &str) -> Result<Option<&str>, S3Error> {
+        header(&self.headers, name)
+    }
+
+    /// The bucket.
+    ///
+    /// # Errors
+    /// `InvalidURI` where the request names none (its route demands one).
+    pub fn bucket(&self) -> Result<&BucketName, S3Error> {
+        self.target
+            .bucket
+            .as_ref()
+            .ok_or(S3Error::new(Code::InvalidURI))
+    }
+
+    /// The key.
+    ///
+    /// # Errors
+    /// `InvalidURI` where the request names none (its route demands one).
+    pub fn key(&self) -> Result<&ObjectKey, S3Error> {
+        self.target
+            .key
+            .as_ref()
+            .ok_or(S3Error::new(Code::InvalidURI))
+    }
+}
+
+/// A header's text, where it is there.
+///
+/// # Errors
+/// `InvalidArgument` where its bytes are no UTF-8.
+pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, S3Error> {
+    let Some(value) = headers.get(name) else {
+        return Ok(None);
+    };
+    match std::str::from_utf8(value.as_bytes()) {
+        Ok(text) => Ok(Some(text.trim())),
+        Err(_no_utf8) => Err(S3Error::argument(
+            name,
+            "",
+            format!("The header {name} is not valid UTF-8."),
+        )),
+    }
+}

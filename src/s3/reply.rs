@@ -1,0 +1,212 @@
+//! An answer, and the body that carries it.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, Stream, StreamExt as _};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http_body::{Frame, SizeHint};
+
+use super::error::{Code, S3Error};
+use super::xml::XmlWriter;
+
+/// Any error, boxed.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// An answer.
+#[derive(Debug)]
+pub struct Reply {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: ReplyBody,
+}
+
+impl Reply {
+    /// An answer without a body.
+    pub fn empty(status: StatusCode) -> Self {
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            body: ReplyBody::empty(),
+        }
+    }
+
+    /// 200 with a document.
+    pub fn xml(document: XmlWriter) -> Self {
+        let reply = Self {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body: ReplyBody::full(document.finish()),
+        };
+        reply.with_static("content-type", "application/xml")
+    }
+
+    /// 200 with bytes of a known number that are yet to come.
+    pub fn stream<E: Into<BoxError>>(
+        len: u64,
+        stream: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+    ) -> Self {
+        let body = ReplyBody::stream(len, stream);
+        Self {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body,
+        }
+    }
+
+    /// Sets another status.
+    #[must_use]
+    pub const fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Sets a header of ours.
+    #[must_use]
+    pub fn with_static(mut self, name: &'static str, value: &'static str) -> Self {
+        self.headers.insert(name, HeaderValue::from_static(value));
+        self
+    }
+
+    /// Sets a header.
+    ///
+    /// # Errors
+    /// `InvalidArgument` where the value can't stand in a header: a line break must never get out.
+    pub fn with_header(mut self, name: &str, value: &str) -> Result<Self, S3Error> {
+        let header: Result<HeaderName, _> = name.parse();
+        match (header, HeaderValue::from_bytes(value.as_bytes())) {
+            (Ok(header), Ok(value)) => {
+                self.headers.insert(header, value);
+                Ok(self)
+            }
+            _ => Err(S3Error::because(
+                Code::InvalidArgument,
+                format!("The value of {name} can't be sent as a header."),
+            )
+            .with("ArgumentName", name)),
+        }
+    }
+
+    /// Sets a header where there is a value.
+    ///
+    /// # Errors
+    /// As [`Reply::with_header`].
+    pub fn with_optional(self, name: &str, value: Option<&str>) -> Result<Self, S3Error> {
+        match value {
+            Some(value) => self.with_header(name, value),
+            None => Ok(self),
+        }
+    }
+}
+
+/// The body of an answer.
+pub struct ReplyBody {
+    inner: Inner,
+}
+
+enum Inner {
+    Full(Bytes),
+    Stream {
+        left: u64,
+        stream: BoxStream<'static, Result<Bytes, BoxError>>,
+    },
+}
+
+impl fmt::Debug for ReplyBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplyBody")
+            .field("len", &self.len())
+            .finish()
+    }
+}
+
+impl ReplyBody {
+    /// No bytes.
+    pub const fn empty() -> Self {
+        Self {
+            inner: Inner::Full(Bytes::new()),
+        }
+    }
+
+    /// These bytes.
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        Self {
+            inner: Inner::Full(bytes.into()),
+        }
+    }
+
+    /// `len` bytes that are yet to come. A stream that fails or ends early cuts the connection, so
+    /// that the client can't take what it got for the whole.
+    pub fn stream<E: Into<BoxError>>(
+        len: u64,
+        stream: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+    ) -> Self {
+        let stream = stream.map(|piece| piece.map_err(Into::into)).boxed();
+        Self {
+            inner: Inner::Stream { left: len, stream },
+        }
+    }
+
+    /// Bytes that are still to be sent.
+    pub fn len(&self) -> u64 {
+        match &self.inner {
+            Inner::Full(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            Inner::Stream { left, .. } => *left,
+        }
+    }
+
+    /// Whether nothing is left to be sent.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl http_body::Body for ReplyBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.inner {
+            Inner::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Inner::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Inner::Stream { left: 0, .. } => Poll::Ready(None),
+            Inner::Stream { left, stream } => match stream.poll_next_unpin(cx) {
+                Poll::Pending => Poll::Pending,
+                Poll::Ready(Some(Ok(bytes))) => {
+                    let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                    match left.checked_sub(len) {
+                        Some(rest) => {
+                            *left = rest;
+                            Poll::Ready(Some(Ok(Frame::data(bytes))))
+                        }
+                        None => Poll::Ready(Some(Err("more bytes than were announced".into()))),
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    tracing::error!(%error, "the answer's body broke off");
+                    Poll::Ready(Some(Err(error)))
+                }
+                Poll::Ready(None) => {
+                    tracing::error!(left = *left, "the answer's body ended early");
+                    Poll::Ready(Some(Err("fewer bytes than were announced".into())))
+                }
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.len())
+    }
+}

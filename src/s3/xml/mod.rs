@@ -1,0 +1,10 @@
+//! S3's XML: written in the order that its schema gives, read within limits.
+
+mod read;
+mod write;
+
+pub use read::{Node, parse};
+pub use write::XmlWriter;
+
+/// The namespace of S3's documents.
+pub const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";

@@ -1,0 +1,145 @@
+//! Writes XML, element after element.
+
+use std::fmt::Write as _;
+
+use super::NAMESPACE;
+
+/// A document in the making. Elements come out in the order in which they are put in.
+#[derive(Debug)]
+pub struct XmlWriter {
+    out: String,
+    root: &'static str,
+}
+
+impl XmlWriter {
+    /// A document whose root is in S3's namespace.
+    pub fn new(root: &'static str) -> Self {
+        let mut out = String::with_capacity(1024);
+        out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<");
+        out.push_str(root);
+        out.push_str(" xmlns=\"");
+        out.push_str(NAMESPACE);
+        out.push_str("\">");
+        Self { out, root }
+    }
+
+    /// A document without a namespace, as S3's errors are.
+    pub fn plain(root: &'static str) -> Self {
+        let mut out = String::with_capacity(512);
+        out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<");
+        out.push_str(root);
+        out.push('>');
+        Self { out, root }
+    }
+
+    /// `<name>value</name>`, escaped.
+    pub fn text(&mut self, name: &str, value: &str) -> &mut Self {
+        self.tag("<", name);
+        escape(value, &mut self.out);
+        self.tag("</", name)
+    }
+
+    /// `<name>value</name>` for what needs no escaping: numbers and truth values.
+    pub fn value(&mut self, name: &str, value: impl std::fmt::Display) -> &mut Self {
+        self.tag("<", name);
+        // Writing to a String can't fail.
+        let _infallible = write!(self.out, "{value}");
+        self.tag("</", name)
+    }
+
+    /// The element where there is a value, nothing where there is none.
+    pub fn optional(&mut self, name: &str, value: Option<&str>) -> &mut Self {
+        match value {
+            Some(value) => self.text(name, value),
+            None => self,
+        }
+    }
+
+    /// An element of elements.
+    pub fn element(&mut self, name: &str, inner: impl FnOnce(&mut Self)) -> &mut Self {
+        self.tag("<", name);
+        inner(self);
+        self.tag("</", name)
+    }
+
+    /// An element with attributes and elements.
+    pub fn element_with(
+        &mut self,
+        name: &str,
+        attributes: &[(&str, &str)],
+        inner: impl FnOnce(&mut Self),
+    ) -> &mut Self {
+        self.out.push('<');
+        self.out.push_str(name);
+        for (attribute, value) in attributes {
+            self.out.push(' ');
+            self.out.push_str(attribute);
+            self.out.push_str("=\"");
+            escape(value, &mut self.out);
+            self.out.push('"');
+        }
+        self.out.push('>');
+        inner(self);
+        self.tag("</", name)
+    }
+
+    /// Text of the element that is open, escaped: for a root that is nothing but text.
+    pub fn inner_text(&mut self, value: &str) -> &mut Self {
+        escape(value, &mut self.out);
+        self
+    }
+
+    /// The document.
+    pub fn finish(mut self) -> String {
+        let root = self.root;
+        self.tag("</", root);
+        self.out
+    }
+
+    fn tag(&mut self, open: &str, name: &str) -> &mut Self {
+        self.out.push_str(open);
+        self.out.push_str(name);
+        self.out.push('>');
+        self
+    }
+}
+
+/// Escapes what XML 1.0 can carry; what it can't carry at all becomes U+FFFD (clients that have
+/// such keys ask for `encoding-type=url`).
+fn escape(value: &str, out: &mut String) {
+    for c in value.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            '\r' => out.push_str("&#13;"),
+            '\n' => out.push_str("&#10;"),
+            '\t' => out.push_str("&#9;"),
+            '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_keep_their_order_and_are_escaped() {
+        let mut xml = XmlWriter::new("A");
+        xml.text("B", "<&>\"\r\u{1}")
+            .value("C", 7)
+            .optional("D", None);
+        xml.element("E", |xml| {
+            xml.value("F", true);
+        });
+        assert_eq!(
+            xml.finish(),
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+             <A xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+             <B>&lt;&amp;&gt;&quot;&#13;\u{fffd}</B><C>7</C><E><F>true</F></E></A>"
+        );
+    }
+}
