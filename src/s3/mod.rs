@@ -1,8 +1,13 @@
 //! HTTP to operation and back.
 
+pub mod body;
+pub mod checksum_header;
+pub mod condition;
 pub mod error;
 pub mod head;
+pub mod metadata_header;
 pub mod query;
+pub mod range;
 pub mod reply;
 pub mod target;
 pub mod xml;

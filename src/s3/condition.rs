@@ -1,0 +1,136 @@
+//! Conditions on what is there: RFC 9110, section 13, in the order of precedence that S3 keeps.
+
+use http::HeaderMap;
+
+use super::error::{Code, S3Error};
+use super::head::header;
+use crate::clock::Timestamp;
+
+/// The four conditions of a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Conditions {
+    if_match: Option<String>,
+    if_none_match: Option<String>,
+    if_modified_since: Option<Timestamp>,
+    if_unmodified_since: Option<Timestamp>,
+}
+
+/// What the conditions say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on.
+    Proceed,
+    /// The client has it already: 304.
+    NotModified,
+}
+
+impl Conditions {
+    /// Reads the headers of GET and HEAD.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for one that isn't UTF-8. A date that can't be read is no condition.
+    pub fn of(headers: &HeaderMap) -> Result<Self, S3Error> {
+        Self::with_prefix(headers, "")
+    }
+
+    /// Reads the headers that a copy puts on its source.
+    ///
+    /// # Errors
+    /// As [`Conditions::of`].
+    pub fn of_copy_source(headers: &HeaderMap) -> Result<Self, S3Error> {
+        Self::with_prefix(headers, "x-amz-copy-source-")
+    }
+
+    fn with_prefix(headers: &HeaderMap, prefix: &str) -> Result<Self, S3Error> {
+        let text = |name: &str| header(headers, &format!("{prefix}{name}"));
+        let date = |name: &str| {
+            let date = text(name)?.and_then(|text| Timestamp::parse_http_date(text).ok());
+            Ok::<_, S3Error>(date)
+        };
+        Ok(Self {
+            if_match: text("if-match")?.map(str::to_owned),
+            if_none_match: text("if-none-match")?.map(str::to_owned),
+            if_modified_since: date("if-modified-since")?,
+            if_unmodified_since: date("if-unmodified-since")?,
+        })
+    }
+
+    /// Judges what is there: `etag` without quotes, `modified` when it was written.
+    ///
+    /// # Errors
+    /// `PreconditionFailed` that names the condition.
+    pub fn judge(&self, etag: &str, modified: Timestamp) -> Result<Verdict, S3Error> {
+        let modified = modified.truncated_to_s();
+        let failed = |name: &str| S3Error::new(Code::PreconditionFailed).with("Condition", name);
+        match (&self.if_match, self.if_unmodified_since) {
+            (Some(tags), _) if !lists(tags, etag) => return Err(failed("If-Match")),
+            (None, Some(since)) if modified > since => return Err(failed("If-Unmodified-Since")),
+            _ => {}
+        }
+        match (&self.if_none_match, self.if_modified_since) {
+            (Some(tags), _) if lists(tags, etag) => Ok(Verdict::NotModified),
+            (None, Some(since)) if modified <= since => Ok(Verdict::NotModified),
+            _ => Ok(Verdict::Proceed),
+        }
+    }
+}
+
+/// Whether the list of entity tags has this one. S3 also takes tags without quotes.
+fn lists(tags: &str, etag: &str) -> bool {
+    tags.split(',').any(|tag| {
+        let tag = tag.trim();
+        let tag = tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"');
+        tag == "*" || tag == etag
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn precedence_is_that_of_http() {
+        let at = Timestamp::from_unix_ms(1_369_353_600_900);
+        let (same, before) = (
+            at.http_date(),
+            Timestamp::from_unix_s(1_369_353_599).http_date(),
+        );
+        let rows: &[(&[(&'static str, &str)], Option<Verdict>)] = &[
+            (&[], Some(Verdict::Proceed)),
+            (&[("if-match", "\"x\"")], Some(Verdict::Proceed)),
+            (&[("if-match", "y, x")], Some(Verdict::Proceed)),
+            (&[("if-match", "*")], Some(Verdict::Proceed)),
+            (&[("if-match", "\"y\"")], None),
+            (&[("if-none-match", "\"x\"")], Some(Verdict::NotModified)),
+            (&[("if-none-match", "\"y\"")], Some(Verdict::Proceed)),
+            (&[("if-modified-since", &same)], Some(Verdict::NotModified)),
+            (&[("if-modified-since", &before)], Some(Verdict::Proceed)),
+            (
+                &[("if-modified-since", "yesterday")],
+                Some(Verdict::Proceed),
+            ),
+            (&[("if-unmodified-since", &same)], Some(Verdict::Proceed)),
+            (&[("if-unmodified-since", &before)], None),
+            (
+                &[("if-match", "x"), ("if-unmodified-since", &before)],
+                Some(Verdict::Proceed),
+            ),
+            (
+                &[("if-none-match", "y"), ("if-modified-since", &same)],
+                Some(Verdict::Proceed),
+            ),
+            (
+                &[("if-none-match", "x"), ("if-modified-since", &before)],
+                Some(Verdict::NotModified),
+            ),
+        ];
+        for (sent, expected) in rows {
+            let mut headers = HeaderMap::new();
+            for (name, value) in *sent {
+                headers.insert(*name, value.parse().unwrap());
+            }
+            let verdict = Conditions::of(&headers).unwrap().judge("x", at);
+            assert_eq!(verdict.ok(), *expected, "{sent:?}");
+        }
+    }
+}
