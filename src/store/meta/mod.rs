@@ -4,6 +4,11 @@
 //! Nothing above may count on being the only process: uniqueness, one-time use, sequence numbers
 //! and queue ownership come from a batch's [`Assertion`]s, never from a lock in memory.
 
+#[cfg(test)]
+mod conformance;
+pub mod memory;
+pub mod rocks;
+
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -272,7 +277,8 @@ pub enum MetaError {
     /// An assertion of the batch did not hold. Nothing was changed: read again and decide again.
     #[error("the metadata changed meanwhile")]
     Conflict,
-    /// The disk is full. Nothing was changed.
+    /// The disk is full. Whether the batch took effect is known only at the next start: what it
+    /// names must be kept until then.
     #[error("no space left for metadata")]
     Full,
     /// A write or sync failed in a way after which nothing may be trusted to be durable: the

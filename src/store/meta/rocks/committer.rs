@@ -1,0 +1,231 @@
+//! The committer: batches in, one write-ahead-log sync for all that wait, answers out.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
+
+use bytes::Bytes;
+use rocksdb::{ReadTier, WriteBatch, WriteOptions};
+
+use super::{Durability, Lookup, Shared, Submission, engine_error};
+use crate::store::meta::{Assertion, KeyRange, MetaError, Space, Write};
+
+/// The most batches that share one sync: beyond it, the first of them waits longer than a sync
+/// would have cost.
+const GROUP_BATCHES_MAX: usize = 1024;
+
+/// Bytes after which a group is closed: what one write to the log takes in a few milliseconds.
+const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Commits until every sender is gone.
+pub(super) fn run(
+    shared: &Shared,
+    submissions: &mpsc::Receiver<Submission>,
+    durability: Durability,
+) {
+    let mut options = WriteOptions::default();
+    options.set_sync(durability == Durability::Fsync);
+    while let Ok(first) = submissions.recv() {
+        let mut group = Group::new(shared);
+        group.take(first);
+        while !group.is_large() {
+            let Ok(next) = submissions.try_recv() else {
+                break;
+            };
+            group.take(next);
+        }
+        group.commit(&options);
+    }
+}
+
+/// The batches of one write.
+struct Group<'a> {
+    shared: &'a Shared,
+    write: WriteBatch,
+    /// What the group's batches have changed so far: the assertions of later ones look here first.
+    overlay: BTreeMap<(Space, Bytes), Option<Bytes>>,
+    waiting: Vec<tokio::sync::oneshot::Sender<Result<(), MetaError>>>,
+}
+
+impl<'a> Group<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        Self {
+            shared,
+            write: WriteBatch::default(),
+            overlay: BTreeMap::new(),
+            waiting: Vec::new(),
+        }
+    }
+
+    fn is_large(&self) -> bool {
+        self.waiting.len() >= GROUP_BATCHES_MAX || self.write.size_in_bytes() >= GROUP_BYTES_MAX
+    }
+
+    /// Takes a batch whose assertions hold into the group, and answers any other at once.
+    fn take(&mut self, Submission { batch, answer }: Submission) {
+        let verdict = self.holds_all(&batch.assertions).and_then(|holds| {
+            if holds {
+                self.stage(batch.writes)
+            } else {
+                Err(MetaError::Conflict)
+            }
+        });
+        match verdict {
+            Ok(()) => self.waiting.push(answer),
+            Err(error) => reply(answer, Err(error)),
+        }
+    }
+
+    fn holds_all(&self, assertions: &[Assertion]) -> Result<bool, MetaError> {
+        for assertion in assertions {
+            if !self.holds(assertion)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn holds(&self, assertion: &Assertion) -> Result<bool, MetaError> {
+        match assertion {
+            Assertion::Absent { space, key } => Ok(self.value(*space, key)?.is_none()),
+            Assertion::Holds { space, key, value } => {
+                Ok(self.value(*space, key)?.as_ref() == Some(value))
+            }
+            Assertion::Empty { space, range } => self.is_empty(*space, range),
+        }
+    }
+
+    fn value(&self, space: Space, key: &Bytes) -> Result<Option<Bytes>, MetaError> {
+        if let Some(changed) = self.overlay.get(&(space, key.clone())) {
+            return Ok(changed.clone());
+        }
+        self.shared
+            .get(space, key, ReadTier::All)
+            .map(Lookup::value)
+    }
+
+    fn is_empty(&self, space: Space, range: &KeyRange) -> Result<bool, MetaError> {
+        let inside = |key: &Bytes| range.end.as_ref().is_none_or(|end| key < end);
+        let from = (space, range.start.clone());
+        let mut changed = self.overlay.range(from..);
+        let added = changed
+            .by_ref()
+            .take_while(|((of, key), _value)| *of == space && inside(key))
+            .any(|(_key, value)| value.is_some());
+        if added {
+            return Ok(false);
+        }
+        let mut rows = self.shared.iterate(space, range)?;
+        while let Some(key) = rows.key() {
+            if !self
+                .overlay
+                .contains_key(&(space, Bytes::copy_from_slice(key)))
+            {
+                return Ok(false); // a row that no batch of the group has deleted
+            }
+            rows.next();
+        }
+        rows.status().map_err(engine_error)?;
+        Ok(true)
+    }
+
+    fn stage(&mut self, writes: Vec<Write>) -> Result<(), MetaError> {
+        let shared = self.shared;
+        // Every family is looked up before the first change is staged: a batch goes in whole.
+        for write in &writes {
+            shared.family(space_of(write))?;
+        }
+        for write in writes {
+            let family = shared.family(space_of(&write))?;
+            match write {
+                Write::Put { space, key, value } => {
+                    self.write.put_cf(family, &key, &value);
+                    self.overlay.insert((space, key), Some(value));
+                }
+                Write::Delete { space, key } => {
+                    self.write.delete_cf(family, &key);
+                    self.overlay.insert((space, key), None);
+                }
+                // Counters take no part in assertions, so they need no place in the overlay.
+                Write::Add { key, deltas, .. } => {
+                    self.write
+                        .merge_cf(family, &key, deltas.map(i64::to_le_bytes).concat());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn commit(mut self, options: &WriteOptions) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let outcome = self.write_unless_poisoned(options);
+        let Self {
+            shared, waiting, ..
+        } = self;
+        for answer in waiting {
+            reply(answer, outcome.answer(shared));
+        }
+    }
+
+    fn write_unless_poisoned(&mut self, options: &WriteOptions) -> Outcome {
+        if self.shared.poisoned.get().is_some() {
+            return Outcome::Poisoned;
+        }
+        self.shared.groups.fetch_add(1, Ordering::Relaxed);
+        let write = std::mem::take(&mut self.write);
+        let Err(error) = self.shared.db.write_opt(write, options) else {
+            return Outcome::Durable;
+        };
+        tracing::error!(%error, "a metadata batch could not be written");
+        if super::is_full(&error) {
+            return Outcome::Full;
+        }
+        // After a failed sync the kernel may have dropped what it could not write: a retry that
+        // succeeds would prove nothing. Only a new start, which reads the log back, can tell.
+        let reason: Arc<str> = error.into_string().into();
+        if self.shared.poisoned.set(reason).is_err() {
+            tracing::debug!("the engine was already stopped");
+        }
+        Outcome::Poisoned
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Outcome {
+    Durable,
+    Full,
+    Poisoned,
+}
+
+impl Outcome {
+    fn answer(self, shared: &Shared) -> Result<(), MetaError> {
+        match self {
+            Self::Durable => Ok(()),
+            Self::Full => Err(MetaError::Full),
+            Self::Poisoned => Err(MetaError::Poisoned {
+                reason: shared
+                    .poisoned
+                    .get()
+                    .cloned()
+                    .unwrap_or_else(|| "unknown".into()),
+            }),
+        }
+    }
+}
+
+fn space_of(write: &Write) -> Space {
+    match write {
+        Write::Put { space, .. } | Write::Delete { space, .. } | Write::Add { space, .. } => *space,
+    }
+}
+
+fn reply(
+    answer: tokio::sync::oneshot::Sender<Result<(), MetaError>>,
+    outcome: Result<(), MetaError>,
+) {
+    if answer.send(outcome).is_err() {
+        tracing::debug!("who asked for a commit did not wait for its answer");
+    }
+}

@@ -1,0 +1,256 @@
+//! The embedded metadata engine: RocksDB, with one thread that commits.
+//!
+//! A dedicated thread takes all batches that wait, checks each one's assertions against the
+//! database and the batches before it, and writes them as one with one sync: a sync costs the same
+//! for one writer as for a hundred. It is also what makes assertions atomic, without a lock.
+
+mod committer;
+mod options;
+
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock, mpsc};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
+use rocksdb::{ColumnFamily, DB, DBRawIterator, ErrorKind, ReadOptions, ReadTier};
+use tokio::sync::oneshot;
+
+use super::{Batch, KeyRange, MetaEngine, MetaError, Space, Step, Visitor};
+
+/// What a commit waits for before it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// The sync of the write-ahead log: an answered batch survives a power cut.
+    #[default]
+    Fsync,
+    /// Nothing: a batch survives the process, not the machine. For test suites.
+    None,
+}
+
+/// RocksDB behind the engine's contract.
+#[derive(Debug)]
+pub struct RocksEngine {
+    shared: Arc<Shared>,
+    /// None only while dropping: closing the channel ends the committer.
+    submit: Option<mpsc::Sender<Submission>>,
+    committer: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    db: DB,
+    poisoned: OnceLock<Arc<str>>,
+    /// Groups written so far: with the number of batches it tells how many shared a sync.
+    groups: AtomicU64,
+}
+
+/// A batch on its way to the committer, and where its outcome goes.
+struct Submission {
+    batch: Batch,
+    answer: oneshot::Sender<Result<(), MetaError>>,
+}
+
+impl RocksEngine {
+    /// Opens the database in `folder`, making it where there is none.
+    ///
+    /// # Errors
+    /// [`MetaError::Open`] where another process holds it or it can't be read, and
+    /// [`MetaError::Corrupt`] where RocksDB finds damage.
+    pub fn open(folder: &Path, durability: Durability) -> Result<Self, MetaError> {
+        let db = DB::open_cf_descriptors(&options::database(), folder, options::families())
+            .map_err(|error| open_error(folder, error))?;
+        let shared = Arc::new(Shared {
+            db,
+            poisoned: OnceLock::new(),
+            groups: AtomicU64::new(0),
+        });
+        let (submit, submissions) = mpsc::channel();
+        let of_thread = Arc::clone(&shared);
+        let committer = std::thread::Builder::new()
+            .name("meta-committer".into())
+            .spawn(move || committer::run(&of_thread, &submissions, durability))
+            .map_err(other_error)?;
+        Ok(Self {
+            shared,
+            submit: Some(submit),
+            committer: Some(committer),
+        })
+    }
+
+    fn stopped(&self) -> MetaError {
+        let reason = self.shared.poisoned.get().cloned();
+        MetaError::Poisoned {
+            reason: reason.unwrap_or_else(|| "the committer ended".into()),
+        }
+    }
+}
+
+impl Drop for RocksEngine {
+    fn drop(&mut self) {
+        drop(self.submit.take());
+        if let Some(committer) = self.committer.take() {
+            // It ends once it has answered what waits; a panic in it was already reported.
+            drop(committer.join());
+        }
+    }
+}
+
+impl MetaEngine for RocksEngine {
+    fn get(&self, space: Space, key: &[u8]) -> BoxFuture<'_, Result<Option<Bytes>, MetaError>> {
+        // Most reads find their row in memory: those are answered here and now. Only what needs
+        // the disk pays for another thread.
+        match self.shared.get(space, key, ReadTier::BlockCache) {
+            Ok(Lookup::Known(value)) => return ready(Ok(value)).boxed(),
+            Ok(Lookup::OnDisk) => {}
+            Err(error) => return ready(Err(error)).boxed(),
+        }
+        let (shared, key) = (Arc::clone(&self.shared), Bytes::copy_from_slice(key));
+        on_blocking_thread(move || shared.get(space, &key, ReadTier::All).map(Lookup::value))
+    }
+
+    fn walk(
+        &self,
+        space: Space,
+        range: KeyRange,
+        visit: Visitor,
+    ) -> BoxFuture<'_, Result<(), MetaError>> {
+        let shared = Arc::clone(&self.shared);
+        on_blocking_thread(move || shared.walk(space, &range, visit))
+    }
+
+    fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), MetaError>> {
+        let (answer, outcome) = oneshot::channel();
+        let sent = self
+            .submit
+            .as_ref()
+            .map(|submit| submit.send(Submission { batch, answer }));
+        async move {
+            match sent {
+                Some(Ok(())) => outcome.await.unwrap_or_else(|_dropped| Err(self.stopped())),
+                Some(Err(_)) | None => Err(self.stopped()),
+            }
+        }
+        .boxed()
+    }
+}
+
+impl Shared {
+    fn family(&self, space: Space) -> Result<&ColumnFamily, MetaError> {
+        self.db
+            .cf_handle(space.name())
+            .ok_or_else(|| MetaError::Corrupt {
+                reason: format!("the column family {} is missing", space.name()),
+            })
+    }
+
+    fn get(&self, space: Space, key: &[u8], tier: ReadTier) -> Result<Lookup, MetaError> {
+        let mut options = ReadOptions::default();
+        options.set_read_tier(tier);
+        match self
+            .db
+            .get_pinned_cf_opt(self.family(space)?, key, &options)
+        {
+            Ok(value) => Ok(Lookup::Known(
+                value.map(|value| Bytes::copy_from_slice(&value)),
+            )),
+            Err(error) if error.kind() == ErrorKind::Incomplete => Ok(Lookup::OnDisk),
+            Err(error) => Err(engine_error(error)),
+        }
+    }
+
+    fn walk(&self, space: Space, range: &KeyRange, mut visit: Visitor) -> Result<(), MetaError> {
+        let mut rows = self.iterate(space, range)?;
+        while let Some((key, value)) = rows.item() {
+            match visit(key, value) {
+                Step::Next => rows.next(),
+                Step::Stop => return Ok(()),
+                Step::Seek(to) => rows.seek(to),
+            }
+        }
+        rows.status().map_err(engine_error)
+    }
+
+    /// An iterator that stands on the first row of `range` and ends with it.
+    fn iterate(&self, space: Space, range: &KeyRange) -> Result<DBRawIterator<'_>, MetaError> {
+        let mut options = ReadOptions::default();
+        if let Some(end) = &range.end {
+            options.set_iterate_upper_bound(end.to_vec());
+        }
+        let mut rows = self.db.raw_iterator_cf_opt(self.family(space)?, options);
+        rows.seek(&range.start);
+        Ok(rows)
+    }
+}
+
+/// What a read of one tier found.
+enum Lookup {
+    /// The row's value, or that there is none.
+    Known(Option<Bytes>),
+    /// Only the disk can tell.
+    OnDisk,
+}
+
+impl Lookup {
+    fn value(self) -> Option<Bytes> {
+        match self {
+            Self::Known(value) => value,
+            Self::OnDisk => None, // a read of all tiers never says so
+        }
+    }
+}
+
+/// Runs `work` where it may wait for the disk.
+fn on_blocking_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, MetaError> + Send + 'static,
+) -> BoxFuture<'static, Result<T, MetaError>> {
+    let running = tokio::task::spawn_blocking(work);
+    async move {
+        running
+            .await
+            .unwrap_or_else(|error| Err(other_error(error)))
+    }
+    .boxed()
+}
+
+fn other_error(error: impl std::error::Error + Send + Sync + 'static) -> MetaError {
+    MetaError::Engine {
+        source: Box::new(error),
+    }
+}
+
+fn engine_error(error: rocksdb::Error) -> MetaError {
+    match error.kind() {
+        ErrorKind::Corruption => MetaError::Corrupt {
+            reason: error.into_string(),
+        },
+        _ if is_full(&error) => MetaError::Full,
+        _ => other_error(error),
+    }
+}
+
+/// RocksDB tells a full disk only in words: its sub-code, or the text of the system's error.
+fn is_full(error: &rocksdb::Error) -> bool {
+    let text: &str = error.as_ref();
+    text.contains("No space left on device") || text.starts_with("IO error: No space left")
+}
+
+fn open_error(folder: &Path, error: rocksdb::Error) -> MetaError {
+    let text = error.into_string();
+    let reason = if text.contains("LOCK") {
+        format!("another process holds {}: {text}", folder.display())
+    } else if text.starts_with("Corruption") {
+        format!(
+            "{} is damaged ({text}); keep a copy of the folder, then restore a backup",
+            folder.display()
+        )
+    } else {
+        format!("{}: {text}", folder.display())
+    };
+    MetaError::Open { reason }
+}
+
+#[cfg(test)]
+mod tests;

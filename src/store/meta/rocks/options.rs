@@ -1,0 +1,80 @@
+//! How RocksDB is set up, with the reason for each choice.
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode,
+    MergeOperands, Options,
+};
+
+use crate::store::meta::{Space, read_counters};
+
+const MIB: usize = 1024 * 1024;
+
+/// One block cache for all families: what an idle server may keep in memory.
+const BLOCK_CACHE_BYTES: usize = 32 * MIB;
+
+/// Bytes that all write buffers together may hold before they are flushed.
+const WRITE_BUFFERS_BYTES: usize = 64 * MIB;
+
+/// Values of at least this size go to blob files, which compaction does not rewrite.
+const BLOB_BYTES_MIN: u64 = 1024;
+
+/// The database's options.
+pub(super) fn database() -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    // A torn record at the log's end is a batch that was never answered: it is dropped. Damage
+    // before it is not, and opening fails.
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    options.set_db_write_buffer_size(WRITE_BUFFERS_BYTES);
+    options.set_max_total_wal_size(2 * WRITE_BUFFERS_BYTES as u64);
+    options.set_max_background_jobs(2);
+    options.set_max_open_files(512);
+    options.set_keep_log_file_num(3);
+    options.set_bytes_per_sync(MIB as u64);
+    options
+}
+
+/// Every space's column family; they share one block cache.
+pub(super) fn families() -> [ColumnFamilyDescriptor; Space::ALL.len()] {
+    let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+    Space::ALL.map(|space| family(space, &cache))
+}
+
+fn family(space: Space, cache: &Cache) -> ColumnFamilyDescriptor {
+    let mut options = Options::default();
+    let mut table = BlockBasedOptions::default();
+    // Ten bits a key: one read in a hundred of an absent key touches the disk.
+    table.set_bloom_filter(10.0, false);
+    table.set_block_cache(cache);
+    table.set_cache_index_and_filter_blocks(true);
+    options.set_block_based_table_factory(&table);
+    options.set_compression_type(DBCompressionType::Lz4);
+    options.set_write_buffer_size(16 * MIB);
+    if space == Space::Inline {
+        options.set_enable_blob_files(true);
+        options.set_min_blob_size(BLOB_BYTES_MIN);
+        options.set_enable_blob_gc(true);
+        // Uploads are mostly compressed already; what a small one saves is not worth the time.
+        options.set_blob_compression_type(DBCompressionType::None);
+    }
+    if space == Space::Usage {
+        options.set_merge_operator_associative("consign.counters", add);
+    }
+    ColumnFamilyDescriptor::new(space.name(), options)
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "RocksDB's merge operator has this shape"
+)]
+fn add(_key: &[u8], existing: Option<&[u8]>, operands: &MergeOperands) -> Option<Vec<u8>> {
+    let start = existing.map_or([0, 0], read_counters);
+    let [a, b] = operands
+        .iter()
+        .map(read_counters)
+        .fold(start, |[a, b], [da, db]| {
+            [a.saturating_add(da), b.saturating_add(db)]
+        });
+    Some([a, b].map(i64::to_le_bytes).concat())
+}
