@@ -81,6 +81,7 @@ codes! {
     MalformedPOSTRequest "MalformedPOSTRequest" 400 "The body of your POST request is not well-formed multipart/form-data.";
     MalformedPolicy "MalformedPolicy" 400 "Your policy contains a principal that is not valid.";
     MalformedXML "MalformedXML" 400 "The XML you provided was not well-formed or did not validate against our published schema";
+    MalformedTrailerError "MalformedTrailerError" 400 "The request contained trailing data that was not well-formed or did not conform to our published schema.";
     MaxMessageLengthExceeded "MaxMessageLengthExceeded" 400 "Your request was too large.";
     MaxPostPreDataLengthExceededError "MaxPostPreDataLengthExceeded" 400 "Your POST request fields preceding the upload file were too large.";
     MetadataTooLarge "MetadataTooLarge" 400 "Your metadata headers exceed the maximum allowed metadata size";

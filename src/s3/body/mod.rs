@@ -1,3 +1,449 @@
-//! A request's body: framing, limits and proofs.
+//! A request's body: framing, limits and proofs. Nothing is read before somebody asks for it, so
+//! that `100 Continue` is sent only to requests that have passed every check of their head.
 
 pub mod aws_chunked;
+mod digest;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
+use http::HeaderMap;
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
+
+use self::aws_chunked::{Decoder, Framing, Piece};
+pub use self::digest::ChunkVerifier;
+use self::digest::{Digests, Pipeline};
+use super::checksum_header::{self, Claim};
+use super::error::{Code, S3Error};
+use super::head::header;
+use super::reply::BoxError;
+use crate::checksum::{Algorithm, Checksum};
+
+/// Bytes of the largest object that one request can bring.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html>
+pub const OBJECT_BYTES_MAX: u64 = 5 << 30;
+
+/// How a body proves that it is what was signed.
+#[derive(Debug)]
+pub enum Proof {
+    /// Not at all.
+    Unsigned,
+    /// By its SHA-256, which the head's signature covers.
+    Sha256([u8; 32]),
+    /// By a signature on each chunk, and on the trailers where there are some.
+    SignedChunks {
+        /// The judge.
+        verifier: Box<dyn ChunkVerifier>,
+        /// Whether trailers follow.
+        trailer: bool,
+    },
+    /// In chunks without signatures, with trailers.
+    UnsignedTrailer,
+}
+
+/// Where a body's bytes go.
+pub trait Sink: Send {
+    /// Takes `bytes` over.
+    fn write(&mut self, bytes: Bytes) -> impl Future<Output = Result<(), S3Error>> + Send;
+}
+
+/// A sink in memory, for what is known to be small.
+impl Sink for Vec<u8> {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), S3Error> {
+        self.extend_from_slice(&bytes);
+        Ok(())
+    }
+}
+
+/// What a handler wants of a body.
+#[derive(Debug, Clone, Copy)]
+pub struct ReceiveOptions {
+    /// Bytes at most.
+    pub max_len: u64,
+    /// The algorithm that the client must have used, and that is computed where it sent none;
+    /// nothing leaves the choice to the client, and CRC64NVME to us, as S3 has it.
+    pub algorithm: Option<Algorithm>,
+}
+
+impl Default for ReceiveOptions {
+    fn default() -> Self {
+        Self {
+            max_len: OBJECT_BYTES_MAX,
+            algorithm: None,
+        }
+    }
+}
+
+/// What came, once all of it has come and every proof has held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Digest {
+    /// Bytes.
+    pub len: u64,
+    /// Their MD5.
+    pub md5: [u8; 16],
+    /// Their checksum.
+    pub checksum: Checksum,
+}
+
+/// A body that has not been read.
+pub struct Payload {
+    body: UnsyncBoxBody<Bytes, BoxError>,
+    headers: HeaderMap,
+    proof: Proof,
+    idle: Duration,
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Payload")
+            .field("proof", &self.proof)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Payload {
+    /// The body of a request with these headers. A client that sends nothing for `idle` is given
+    /// up.
+    pub fn new<B>(body: B, headers: HeaderMap, proof: Proof, idle: Duration) -> Self
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let body = body.map_err(Into::into).boxed_unsync();
+        Self {
+            body,
+            headers,
+            proof,
+            idle,
+        }
+    }
+
+    /// Bytes of the object that the client announced.
+    ///
+    /// # Errors
+    /// `MissingContentLength` where it didn't, `InvalidArgument` where it is no number.
+    pub fn announced_len(&self) -> Result<u64, S3Error> {
+        let framed = matches!(
+            self.proof,
+            Proof::SignedChunks { .. } | Proof::UnsignedTrailer
+        );
+        let name = if framed {
+            "x-amz-decoded-content-length"
+        } else {
+            "content-length"
+        };
+        let text = header(&self.headers, name)?.ok_or(S3Error::new(Code::MissingContentLength))?;
+        text.parse().map_err(|_no_number| {
+            S3Error::argument(name, text, format!("The value of {name} is not a length."))
+        })
+    }
+
+    /// Reads the object's bytes into `sink` and judges them.
+    ///
+    /// # Errors
+    /// The error of S3 for what doesn't hold: length, framing, signature, digest or checksum.
+    pub async fn receive_into<S: Sink>(
+        self,
+        sink: &mut S,
+        want: ReceiveOptions,
+    ) -> Result<Digest, S3Error> {
+        let len = self.announced_len()?;
+        if len > want.max_len {
+            return Err(too_large(len, want.max_len));
+        }
+        self.read(sink, want, Some(len)).await
+    }
+
+    /// Reads a small body whole.
+    ///
+    /// # Errors
+    /// `MaxMessageLengthExceeded` past `max` bytes; as [`Payload::receive_into`] else.
+    pub async fn bytes(self, max: u64) -> Result<Bytes, S3Error> {
+        let framed = matches!(
+            self.proof,
+            Proof::SignedChunks { .. } | Proof::UnsignedTrailer
+        );
+        let has_len = self.headers.contains_key(http::header::CONTENT_LENGTH);
+        let len = if framed || has_len {
+            Some(self.announced_len()?)
+        } else {
+            None
+        };
+        if len.is_some_and(|len| len > max) {
+            return Err(S3Error::new(Code::MaxMessageLengthExceeded));
+        }
+        let mut sink = Vec::new();
+        let want = ReceiveOptions {
+            max_len: max,
+            algorithm: None,
+        };
+        self.read(&mut sink, want, len)
+            .await
+            .map_err(|error| match error.code() {
+                Code::EntityTooLarge => S3Error::new(Code::MaxMessageLengthExceeded),
+                _ => error,
+            })?;
+        Ok(sink.into())
+    }
+
+    /// Reads a document of S3's.
+    ///
+    /// # Errors
+    /// `MissingRequestBodyError` where there is none; as [`Payload::bytes`] else.
+    pub async fn xml(self, max: u64) -> Result<Bytes, S3Error> {
+        let bytes = self.bytes(max).await?;
+        if bytes.is_empty() {
+            Err(Code::MissingRequestBodyError.into())
+        } else {
+            Ok(bytes)
+        }
+    }
+
+    /// The bytes as they come, for a form, whose proof stands in its fields.
+    pub fn into_stream(self) -> BoxStream<'static, Result<Bytes, S3Error>> {
+        let (body, idle) = (self.body, self.idle);
+        stream::try_unfold(body, move |mut body| async move {
+            Ok(next(&mut body, idle).await?.map(|bytes| (bytes, body)))
+        })
+        .boxed()
+    }
+
+    async fn read<S: Sink>(
+        mut self,
+        sink: &mut S,
+        want: ReceiveOptions,
+        len: Option<u64>,
+    ) -> Result<Digest, S3Error> {
+        let expected = Expected::of(&self.headers, want.algorithm)?;
+        let (framing, sha256, verifier) = match self.proof {
+            Proof::Unsigned => (None, None, None),
+            Proof::Sha256(sha256) => (None, Some(sha256), None),
+            Proof::SignedChunks { verifier, trailer } => (
+                Some(Framing {
+                    signed: true,
+                    trailer,
+                }),
+                None,
+                Some(verifier),
+            ),
+            Proof::UnsignedTrailer => (
+                Some(Framing {
+                    signed: false,
+                    trailer: true,
+                }),
+                None,
+                None,
+            ),
+        };
+        let has_trailer = framing.is_some_and(|framing| framing.trailer);
+        if matches!(expected.claim, Claim::Trailer(_)) && !has_trailer {
+            return Err(Code::MalformedTrailerError.into());
+        }
+        let digests = Digests::new(expected.algorithm, sha256.is_some(), verifier);
+        let mut intake = Intake {
+            pipeline: Pipeline::new(digests),
+            len: 0,
+            max: len,
+            want,
+        };
+        let mut decoder = framing.map(Decoder::new);
+        let mut pieces = Vec::new();
+        while let Some(bytes) = next(&mut self.body, self.idle).await? {
+            match &mut decoder {
+                None => pieces.push(Piece::Data(bytes)),
+                Some(decoder) => decoder.push(bytes, &mut pieces)?,
+            }
+            for piece in pieces.drain(..) {
+                intake.take(piece, sink).await?;
+            }
+        }
+        let whole = decoder.as_ref().is_none_or(Decoder::is_done);
+        if !whole || len.is_some_and(|len| len != intake.len) {
+            return Err(Code::IncompleteBody.into());
+        }
+        let len = intake.len;
+        let digests = intake.pipeline.finish().await?;
+        expected.judge(*digests, sha256, len)
+    }
+}
+
+/// Reads a stream that is no request's body, such as a form's file, into `sink`. It proves itself
+/// by the checksum that `fields` claim, and is cut off one byte past the limit.
+///
+/// # Errors
+/// As [`Payload::receive_into`].
+pub async fn receive_stream<S: Sink>(
+    stream: impl Stream<Item = Result<Bytes, S3Error>> + Send,
+    fields: &HeaderMap,
+    sink: &mut S,
+    want: ReceiveOptions,
+) -> Result<Digest, S3Error> {
+    let expected = Expected::of(fields, want.algorithm)?;
+    let digests = Digests::new(expected.algorithm, false, None);
+    let mut intake = Intake {
+        pipeline: Pipeline::new(digests),
+        len: 0,
+        max: None,
+        want,
+    };
+    let mut stream = std::pin::pin!(stream);
+    while let Some(bytes) = stream.next().await {
+        intake.take(Piece::Data(bytes?), sink).await?;
+    }
+    let len = intake.len;
+    let digests = intake.pipeline.finish().await?;
+    expected.judge(*digests, None, len)
+}
+
+/// The next bytes of a body.
+async fn next(
+    body: &mut UnsyncBoxBody<Bytes, BoxError>,
+    idle: Duration,
+) -> Result<Option<Bytes>, S3Error> {
+    loop {
+        let frame = tokio::time::timeout(idle, body.frame()).await;
+        let frame = frame.map_err(|_elapsed| S3Error::new(Code::RequestTimeout))?;
+        match frame {
+            None => return Ok(None),
+            Some(Err(error)) => return Err(S3Error::new(Code::IncompleteBody).caused_by(error)),
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(bytes) if bytes.is_empty() => {}
+                Ok(bytes) => return Ok(Some(bytes)),
+                // HTTP's own trailers say nothing that S3 listens to.
+                Err(_trailers) => {}
+            },
+        }
+    }
+}
+
+/// Counts, hashes and stores.
+struct Intake {
+    pipeline: Pipeline,
+    len: u64,
+    max: Option<u64>,
+    want: ReceiveOptions,
+}
+
+impl Intake {
+    async fn take<S: Sink>(&mut self, piece: Piece, sink: &mut S) -> Result<(), S3Error> {
+        let Piece::Data(bytes) = &piece else {
+            return self.pipeline.push(piece).await;
+        };
+        self.len = self
+            .len
+            .saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        if self.max.is_some_and(|max| self.len > max) {
+            return Err(Code::IncompleteBody.into());
+        }
+        if self.len > self.want.max_len {
+            return Err(too_large(self.len, self.want.max_len));
+        }
+        let bytes = bytes.clone();
+        self.pipeline.push(piece).await?;
+        sink.write(bytes).await
+    }
+}
+
+/// What the head claims of the bytes.
+struct Expected {
+    content_md5: Option<[u8; 16]>,
+    claim: Claim,
+    algorithm: Algorithm,
+}
+
+impl Expected {
+    fn of(headers: &HeaderMap, wanted: Option<Algorithm>) -> Result<Self, S3Error> {
+        let content_md5 = match header(headers, "content-md5")? {
+            None => None,
+            Some(text) => {
+                let md5 = BASE64.decode(text).ok().and_then(|md5| md5.try_into().ok());
+                let invalid = || S3Error::new(Code::InvalidDigest).with("Content-MD5", text);
+                Some(md5.ok_or_else(invalid)?)
+            }
+        };
+        let claim = Claim::of(headers)?;
+        match (wanted, claim.algorithm()) {
+            (Some(wanted), Some(sent)) if wanted != sent => {
+                let (wanted, sent) = (wanted.name(), sent.name());
+                let message = format!(
+                    "Checksum Type mismatch occurred, expected checksum Type: {}, \
+                     actual checksum Type: {}",
+                    wanted.to_ascii_lowercase(),
+                    sent.to_ascii_lowercase()
+                );
+                Err(S3Error::because(Code::InvalidRequest, message))
+            }
+            (wanted, sent) => {
+                let algorithm = sent.or(wanted).unwrap_or(Algorithm::Crc64Nvme);
+                Ok(Self {
+                    content_md5,
+                    claim,
+                    algorithm,
+                })
+            }
+        }
+    }
+
+    fn judge(
+        self,
+        digests: Digests,
+        sha256: Option<[u8; 32]>,
+        len: u64,
+    ) -> Result<Digest, S3Error> {
+        if let (Some(client), Some(ours)) = (sha256, digests.sha256) {
+            let ours = ours.finish();
+            if ours != client {
+                return Err(S3Error::new(Code::XAmzContentSHA256Mismatch)
+                    .with("ClientComputedContentSHA256", hex::encode(client))
+                    .with("S3ComputedContentSHA256", hex::encode(ours)));
+            }
+        }
+        let md5 = digests.md5.finish();
+        if let Some(client) = self.content_md5
+            && md5 != client
+        {
+            return Err(S3Error::new(Code::BadDigest)
+                .with("ExpectedDigest", hex::encode(client))
+                .with("CalculatedDigest", BASE64.encode(&md5)));
+        }
+        let claimed = match self.claim {
+            Claim::None | Claim::Compute(_) => None,
+            Claim::Header(checksum) => Some(checksum),
+            Claim::Trailer(algorithm) => Some(trailing(algorithm, &digests.trailers)?),
+        };
+        let checksum = Checksum::full(self.algorithm, digests.checksum.finish());
+        if claimed.is_some_and(|claimed| claimed.digest != checksum.digest) {
+            return Err(checksum_header::mismatch(self.algorithm));
+        }
+        let md5 = md5
+            .try_into()
+            .map_err(|_length| S3Error::internal("an MD5 of another length"))?;
+        Ok(Digest { len, md5, checksum })
+    }
+}
+
+fn trailing(algorithm: Algorithm, trailers: &[(String, String)]) -> Result<Checksum, S3Error> {
+    let mut found = trailers
+        .iter()
+        .filter(|(name, _)| name == algorithm.header());
+    match (found.next(), found.next()) {
+        (Some((_, text)), None) => {
+            Checksum::parse(algorithm, text).ok_or_else(|| checksum_header::invalid(algorithm))
+        }
+        _ => Err(Code::MalformedTrailerError.into()),
+    }
+}
+
+fn too_large(len: u64, max: u64) -> S3Error {
+    S3Error::new(Code::EntityTooLarge)
+        .with("ProposedSize", len.to_string())
+        .with("MaxSizeAllowed", max.to_string())
+}

@@ -1,0 +1,162 @@
+//! What is computed over a body on its way: beside the write, not before it.
+
+use sha2::{Digest as _, Sha256};
+use tokio::task::JoinHandle;
+
+use super::aws_chunked::Piece;
+use crate::checksum::{Algorithm, Hasher};
+use crate::s3::error::{Code, S3Error};
+
+/// Bytes that go to another thread together. Fewer are hashed where they are.
+const BATCH_BYTES: usize = 128 * 1024;
+/// Bytes that may wait for the batch before them: this bounds an upload's memory.
+const WAITING_BYTES_MAX: usize = 256 * 1024;
+
+/// Judges the signatures of a body's chunks, each of which continues the one before it.
+pub trait ChunkVerifier: std::fmt::Debug + Send {
+    /// Whether `signature` is that of the next chunk, whose bytes have this SHA-256.
+    fn chunk(&mut self, sha256: [u8; 32], signature: &str) -> bool;
+    /// Whether `signature` is that of the trailers, whose canonical form has this SHA-256.
+    fn trailer(&mut self, sha256: [u8; 32], signature: &str) -> bool;
+}
+
+/// The digests of a body, and the judge of its chunks.
+#[derive(Debug)]
+pub(super) struct Digests {
+    pub(super) md5: Hasher,
+    pub(super) checksum: Hasher,
+    pub(super) sha256: Option<Hasher>,
+    pub(super) trailers: Vec<(String, String)>,
+    chunk: Sha256,
+    verifier: Option<Box<dyn ChunkVerifier>>,
+}
+
+impl Digests {
+    pub(super) fn new(
+        checksum: Algorithm,
+        sha256: bool,
+        verifier: Option<Box<dyn ChunkVerifier>>,
+    ) -> Self {
+        Self {
+            md5: Hasher::new(Algorithm::Md5),
+            checksum: Hasher::new(checksum),
+            sha256: sha256.then(|| Hasher::new(Algorithm::Sha256)),
+            trailers: Vec::new(),
+            chunk: Sha256::new(),
+            verifier,
+        }
+    }
+
+    fn apply(&mut self, piece: Piece) -> Result<(), S3Error> {
+        match piece {
+            Piece::Data(bytes) => {
+                self.md5.update(&bytes);
+                self.checksum.update(&bytes);
+                if let Some(sha256) = &mut self.sha256 {
+                    sha256.update(&bytes);
+                }
+                if self.verifier.is_some() {
+                    self.chunk.update(&bytes);
+                }
+                Ok(())
+            }
+            Piece::ChunkEnd(signature) => {
+                let sha256 = self.chunk.finalize_reset().into();
+                self.judge(signature, |verifier, signature| {
+                    verifier.chunk(sha256, signature)
+                })
+            }
+            Piece::Trailer { fields, signature } => {
+                let lines = fields
+                    .iter()
+                    .map(|(name, value)| format!("{name}:{value}\n"));
+                let sha256 = Sha256::digest(lines.collect::<String>()).into();
+                self.trailers = fields;
+                self.judge(signature, |verifier, signature| {
+                    verifier.trailer(sha256, signature)
+                })
+            }
+        }
+    }
+
+    fn judge(
+        &mut self,
+        signature: Option<String>,
+        is_right: impl FnOnce(&mut dyn ChunkVerifier, &str) -> bool,
+    ) -> Result<(), S3Error> {
+        let Some(verifier) = &mut self.verifier else {
+            return Ok(());
+        };
+        let signature = signature.unwrap_or_default();
+        if is_right(verifier.as_mut(), &signature) {
+            return Ok(());
+        }
+        Err(S3Error::new(Code::SignatureDoesNotMatch).with("SignatureProvided", signature))
+    }
+
+    fn apply_all(mut self: Box<Self>, pieces: Vec<Piece>) -> Result<Box<Self>, S3Error> {
+        for piece in pieces {
+            self.apply(piece)?;
+        }
+        Ok(self)
+    }
+}
+
+/// Feeds the digests. Large bodies are hashed in batches on the runtime's blocking threads, one
+/// batch at a time: no thread waits for a slow client.
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    idle: Option<Box<Digests>>,
+    job: Option<JoinHandle<Result<Box<Digests>, S3Error>>>,
+    waiting: Vec<Piece>,
+    waiting_bytes: usize,
+}
+
+impl Pipeline {
+    pub(super) fn new(digests: Digests) -> Self {
+        Self {
+            idle: Some(Box::new(digests)),
+            job: None,
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+        }
+    }
+
+    pub(super) async fn push(&mut self, piece: Piece) -> Result<(), S3Error> {
+        // Markers count a little too: a body of tiny chunks must not pile them up.
+        self.waiting_bytes += match &piece {
+            Piece::Data(bytes) => bytes.len().max(64),
+            Piece::ChunkEnd(_) | Piece::Trailer { .. } => 128,
+        };
+        self.waiting.push(piece);
+        if self.waiting_bytes < BATCH_BYTES {
+            return Ok(());
+        }
+        let busy = self.job.as_ref().is_some_and(|job| !job.is_finished());
+        if busy && self.waiting_bytes < WAITING_BYTES_MAX {
+            return Ok(());
+        }
+        let digests = self.rest().await?;
+        let pieces = std::mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
+        self.job = Some(tokio::task::spawn_blocking(move || {
+            digests.apply_all(pieces)
+        }));
+        Ok(())
+    }
+
+    /// Everything has come: the digests over all of it.
+    pub(super) async fn finish(mut self) -> Result<Box<Digests>, S3Error> {
+        let digests = self.rest().await?;
+        digests.apply_all(self.waiting)
+    }
+
+    async fn rest(&mut self) -> Result<Box<Digests>, S3Error> {
+        if let Some(job) = self.job.take() {
+            return job.await.map_err(S3Error::internal)?;
+        }
+        self.idle
+            .take()
+            .ok_or_else(|| S3Error::internal("the digests are gone"))
+    }
+}

@@ -1,0 +1,156 @@
+use http_body_util::Full;
+
+use super::*;
+
+/// Takes the hexadecimal SHA-256 itself for a signature.
+#[derive(Debug)]
+struct HashIsSignature;
+
+impl ChunkVerifier for HashIsSignature {
+    fn chunk(&mut self, sha256: [u8; 32], signature: &str) -> bool {
+        hex::encode(sha256) == signature
+    }
+
+    fn trailer(&mut self, sha256: [u8; 32], signature: &str) -> bool {
+        hex::encode(sha256) == signature
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hex::encode(Algorithm::Sha256.digest(bytes))
+}
+
+async fn receive(
+    body: impl Into<Bytes>,
+    sent: &[(&'static str, &str)],
+    proof: Proof,
+) -> Result<(Vec<u8>, Digest), S3Error> {
+    let body = body.into();
+    let mut headers = HeaderMap::new();
+    headers.insert("content-length", body.len().into());
+    for (name, value) in sent {
+        headers.insert(*name, value.parse().unwrap());
+    }
+    let payload = Payload::new(Full::new(body), headers, proof, Duration::from_secs(5));
+    let mut sink = Vec::new();
+    let want = ReceiveOptions {
+        max_len: 8 << 20,
+        algorithm: None,
+    };
+    let digest = payload.receive_into(&mut sink, want).await?;
+    Ok((sink, digest))
+}
+
+#[tokio::test]
+async fn a_plain_body_is_digested() {
+    let (bytes, digest) = receive("123456789", &[], Proof::Unsigned).await.unwrap();
+    assert_eq!(bytes, b"123456789");
+    assert_eq!(hex::encode(digest.md5), "25f9e794323b453885f5181f1b624d0b");
+    assert_eq!(hex::encode(digest.checksum.digest), "ae8b14860a799888");
+    let large = vec![7_u8; 3 << 20];
+    let (_, digest) = receive(large.clone(), &[], Proof::Unsigned).await.unwrap();
+    assert_eq!(digest.md5.to_vec(), Algorithm::Md5.digest(&large));
+}
+
+#[tokio::test]
+async fn each_claim_is_judged() {
+    let right = Proof::Sha256(Algorithm::Sha256.digest(b"hello").try_into().unwrap());
+    assert!(receive("hello", &[], right).await.is_ok());
+    let rows: [(&[(&'static str, &str)], Code); 6] = [
+        (&[("content-md5", "000")], Code::InvalidDigest),
+        (
+            &[("content-md5", "CYketZBSTjX8czcs3cXVlg==")],
+            Code::BadDigest,
+        ),
+        (&[("x-amz-checksum-crc32", "AAAAAA==")], Code::BadDigest),
+        (&[("x-amz-checksum-crc32", "AAAA")], Code::InvalidRequest),
+        (&[("content-length", "6")], Code::IncompleteBody),
+        (&[("content-length", "9999999999")], Code::EntityTooLarge),
+    ];
+    for (sent, code) in rows {
+        let error = receive("hello", sent, Proof::Unsigned).await.unwrap_err();
+        assert_eq!(error.code(), code, "{sent:?}");
+    }
+    let wrong = receive("hello", &[], Proof::Sha256([0; 32]))
+        .await
+        .unwrap_err();
+    assert_eq!(wrong.code(), Code::XAmzContentSHA256Mismatch);
+}
+
+#[tokio::test]
+async fn each_chunks_signature_is_judged() {
+    let chunk = |signature: &str| {
+        format!(
+            "5;chunk-signature={signature}\r\nhello\r\n0;chunk-signature={}\r\n\r\n",
+            sha256(b"")
+        )
+    };
+    let signed = || Proof::SignedChunks {
+        verifier: Box::new(HashIsSignature),
+        trailer: false,
+    };
+    let len = ("x-amz-decoded-content-length", "5");
+    let (bytes, _) = receive(chunk(&sha256(b"hello")), &[len], signed())
+        .await
+        .unwrap();
+    assert_eq!(bytes, b"hello");
+    let error = receive(chunk(&sha256(b"other")), &[len], signed())
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), Code::SignatureDoesNotMatch);
+    let cut = chunk(&sha256(b"hello"));
+    for at in 0..cut.len() {
+        let part = cut.get(..at).unwrap().to_owned();
+        let error = receive(part, &[len], signed()).await.unwrap_err();
+        assert_eq!(error.code(), Code::IncompleteBody, "{at}");
+    }
+    let none = receive(chunk(&sha256(b"hello")), &[], signed())
+        .await
+        .unwrap_err();
+    assert_eq!(none.code(), Code::MissingContentLength);
+}
+
+#[tokio::test]
+async fn trailers_are_judged() {
+    let crc = BASE64.encode(Algorithm::Crc32.digest(b"hello"));
+    let sent = [
+        ("x-amz-decoded-content-length", "5"),
+        ("x-amz-trailer", "x-amz-checksum-crc32"),
+    ];
+    let body = |crc: &str| format!("5\r\nhello\r\n0\r\nx-amz-checksum-crc32:{crc}\r\n\r\n");
+    let (_, digest) = receive(body(&crc), &sent, Proof::UnsignedTrailer)
+        .await
+        .unwrap();
+    assert_eq!(digest.checksum.text(), crc);
+    for (body, code) in [
+        (body("AAAAAA=="), Code::BadDigest),
+        (body("AA"), Code::InvalidRequest),
+        (
+            "5\r\nhello\r\n0\r\n\r\n".to_owned(),
+            Code::MalformedTrailerError,
+        ),
+    ] {
+        let error = receive(body, &sent, Proof::UnsignedTrailer)
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), code);
+    }
+    let signed = |trailer: &str| {
+        let (chunk, last) = (sha256(b"hello"), sha256(b""));
+        let body = format!(
+            "5;chunk-signature={chunk}\r\nhello\r\n0;chunk-signature={last}\r\n\
+             x-amz-checksum-crc32:{crc}\r\nx-amz-trailer-signature:{trailer}\r\n\r\n"
+        );
+        let proof = Proof::SignedChunks {
+            verifier: Box::new(HashIsSignature),
+            trailer: true,
+        };
+        (body, proof)
+    };
+    let canonical = sha256(format!("x-amz-checksum-crc32:{crc}\n").as_bytes());
+    let (body, proof) = signed(&canonical);
+    assert!(receive(body, &sent, proof).await.is_ok());
+    let (body, proof) = signed(&sha256(b""));
+    let error = receive(body, &sent, proof).await.unwrap_err();
+    assert_eq!(error.code(), Code::SignatureDoesNotMatch);
+}
