@@ -9,6 +9,7 @@ pub mod metadata_header;
 pub mod query;
 pub mod range;
 pub mod reply;
+pub mod route;
 pub mod target;
 pub mod xml;
 
@@ -16,4 +17,5 @@ pub use error::{Code, S3Error};
 pub use head::Head;
 pub use query::Query;
 pub use reply::{Reply, ReplyBody};
+pub use route::{Operation, Route};
 pub use target::{Level, Target};
