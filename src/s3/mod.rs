@@ -8,6 +8,7 @@ pub mod head;
 pub mod metadata_header;
 pub mod query;
 pub mod range;
+pub mod render;
 pub mod reply;
 pub mod route;
 pub mod target;

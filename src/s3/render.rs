@@ -1,0 +1,124 @@
+//! Turns what a handler gave into the answer on the wire: the headers that each answer of S3 has,
+//! and the document of an error.
+
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, SERVER};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
+
+use super::error::{Code, S3Error};
+use super::reply::{Reply, ReplyBody};
+use crate::id::RequestId;
+
+/// The answer to a request of that method.
+pub fn render(
+    id: RequestId,
+    method: &Method,
+    outcome: Result<Reply, S3Error>,
+) -> Response<ReplyBody> {
+    let mut reply = outcome.unwrap_or_else(|error| error_reply(id, &error));
+    let bodiless = reply.status == StatusCode::NO_CONTENT
+        || reply.status == StatusCode::NOT_MODIFIED
+        || reply.status.is_informational();
+    if *method == Method::HEAD || bodiless {
+        // The length is that of the body which GET would have got; an error says nothing of it.
+        let len = reply.body.len();
+        let failed = reply.status.is_client_error() || reply.status.is_server_error();
+        if failed {
+            reply.headers.remove(CONTENT_LENGTH);
+        } else if !bodiless && !reply.headers.contains_key(CONTENT_LENGTH) {
+            reply.headers.insert(CONTENT_LENGTH, len.into());
+        }
+        reply.body = ReplyBody::empty();
+    }
+    let mut response = Response::new(reply.body);
+    *response.status_mut() = reply.status;
+    *response.headers_mut() = reply.headers;
+    let headers = response.headers_mut();
+    headers.insert(SERVER, HeaderValue::from_static("Consign"));
+    for (name, value) in [
+        ("x-amz-request-id", id.to_string()),
+        ("x-amz-id-2", host_id(id)),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    }
+    response
+}
+
+/// The second name of a request, which S3's clients show beside the first.
+pub fn host_id(id: RequestId) -> String {
+    format!("consign-{id}")
+}
+
+fn error_reply(id: RequestId, error: &S3Error) -> Reply {
+    let (name, status) = error.code().wire();
+    if status.is_server_error() && error.code() != Code::NotImplemented {
+        let cause = std::error::Error::source(error)
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        tracing::error!(request = %id, code = name, cause, "the request failed");
+    }
+    let mut reply = Reply::empty(status);
+    for (name, value) in error.headers() {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            reply.headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    if status == StatusCode::METHOD_NOT_ALLOWED && !reply.headers.contains_key(ALLOW) {
+        // RFC 9110 demands it with this status.
+        reply.headers.insert(
+            ALLOW,
+            HeaderValue::from_static("GET, HEAD, PUT, POST, DELETE"),
+        );
+    }
+    reply
+        .headers
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    reply.body = ReplyBody::full(error.document(id, &host_id(id)));
+    reply
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    async fn text(response: Response<ReplyBody>) -> String {
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_error_is_a_document_that_names_the_request() {
+        let id = RequestId::random();
+        let error = || S3Error::new(Code::NoSuchKey).with("Key", "a<b");
+        let response = render(id, &Method::GET, Err(error()));
+        assert_eq!(response.status(), 404);
+        assert_eq!(
+            response.headers()["x-amz-request-id"],
+            id.to_string().as_str()
+        );
+        assert_eq!(
+            text(response).await,
+            format!(
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>NoSuchKey</Code>\
+                 <Message>The specified key does not exist.</Message><Key>a&lt;b</Key>\
+                 <RequestId>{id}</RequestId><HostId>consign-{id}</HostId></Error>"
+            )
+        );
+        assert_eq!(text(render(id, &Method::HEAD, Err(error()))).await, "");
+    }
+
+    #[tokio::test]
+    async fn head_keeps_the_length_of_the_body_that_it_leaves_out() {
+        let reply = Reply {
+            status: StatusCode::OK,
+            headers: http::HeaderMap::new(),
+            body: ReplyBody::full("12345"),
+        };
+        let response = render(RequestId::random(), &Method::HEAD, Ok(reply));
+        assert_eq!(response.headers()["content-length"], "5");
+        assert_eq!(text(response).await, "");
+    }
+}
