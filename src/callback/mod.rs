@@ -1,1 +1,15 @@
 //! Callbacks: rules, outbox, signing, delivery, audit.
+//!
+//! An event becomes a row of [`crate::store::meta::Space::Outbox`] in the very batch that changes
+//! the object, so that a change is visible if and only if its callback is queued.
+
+pub mod config;
+pub mod event;
+pub mod outbox;
+pub mod retry;
+pub mod rule;
+pub mod sign;
+
+pub use config::{CallbackConfig, CallbackError, EndpointConfig, RuleConfig, Secret};
+pub use event::Event;
+pub use outbox::{Message, Outbox, State};

@@ -1,0 +1,109 @@
+//! What callbacks are configured with, and what is wrong with it.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+/// Endpoints and rules.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallbackConfig {
+    /// Every receiver: requests can't name others.
+    #[serde(default)]
+    pub endpoints: Vec<EndpointConfig>,
+    /// Which events go to which receiver.
+    #[serde(default)]
+    pub rules: Vec<RuleConfig>,
+}
+
+/// A receiver.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointConfig {
+    /// What rules call it.
+    pub name: String,
+    /// Where deliveries are posted to.
+    pub url: String,
+    /// What signs them; several during a rotation.
+    pub secrets: Vec<Secret>,
+    /// How long one attempt may take.
+    #[serde(default = "timeout_seconds")]
+    pub timeout_seconds: u64,
+    /// How many attempts are made before a message is dead.
+    #[serde(default = "attempts")]
+    pub attempts: u32,
+}
+
+const fn timeout_seconds() -> u64 {
+    15
+}
+
+const fn attempts() -> u32 {
+    super::retry::ATTEMPTS
+}
+
+/// Which events go to an endpoint.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleConfig {
+    /// The endpoint's name.
+    pub endpoint: String,
+    /// The bucket's name, or `*`.
+    pub bucket: String,
+    /// Event types, such as `s3:ObjectCreated:*`.
+    pub events: Vec<String>,
+    /// What keys must begin with.
+    #[serde(default)]
+    pub prefix: String,
+    /// What keys must end with.
+    #[serde(default)]
+    pub suffix: String,
+}
+
+/// A `whsec_…` text, never shown.
+#[derive(Clone, Deserialize, zeroize::Zeroize, zeroize::ZeroizeOnDrop)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes the text as it is; it is judged when [`super::sign::Signer`] is made.
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    pub(super) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("******")
+    }
+}
+
+/// What is wrong with the configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallbackError {
+    /// A rule names an endpoint that is not configured.
+    #[error("a callback rule names the unknown endpoint \"{0}\"")]
+    UnknownEndpoint(String),
+    /// A rule names an event that S3 does not know.
+    #[error("a callback rule names the unknown event \"{0}\"")]
+    UnknownEvent(String),
+    /// A rule names no event.
+    #[error("a callback rule for the endpoint \"{0}\" names no event")]
+    NoEvent(String),
+    /// Two endpoints share a name.
+    #[error("two callback endpoints are named \"{0}\"")]
+    DuplicateEndpoint(String),
+    /// An endpoint's name can't be part of a row's key.
+    #[error("an endpoint's name must be 1 to 128 of a-z, A-Z, 0-9, '-', '_' and '.', not {0:?}")]
+    BadName(String),
+    /// A secret is not what Standard Webhooks ask for.
+    #[error("a secret of the endpoint \"{0}\" must be whsec_ and base64 of 24 to 64 bytes")]
+    BadSecret(String),
+    /// An endpoint has no secret.
+    #[error("the endpoint \"{0}\" has no secret")]
+    NoSecret(String),
+}

@@ -1,0 +1,142 @@
+//! The body of a callback: the JSON of S3's own event messages.
+
+use serde_json::{Value, json};
+
+use crate::clock::Timestamp;
+
+/// What happened to an object.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Event {
+    /// Such as `ObjectCreated:Put`.
+    #[n(0)]
+    pub name: String,
+    /// When.
+    #[n(1)]
+    pub at: Timestamp,
+    /// The bucket's name.
+    #[n(2)]
+    pub bucket: String,
+    /// Whose it is.
+    #[n(3)]
+    pub bucket_owner: String,
+    /// Where it is.
+    #[n(4)]
+    pub region: String,
+    /// The object's key.
+    #[n(5)]
+    pub key: String,
+    /// The object's bytes; none where it was removed.
+    #[n(6)]
+    pub size: Option<u64>,
+    /// Its `ETag` without quotes; none where it was removed.
+    #[n(7)]
+    pub etag: Option<String>,
+    /// Grows with each change of the key.
+    #[n(8)]
+    pub sequence: u64,
+    /// Who did it.
+    #[n(9)]
+    pub principal: String,
+    /// From where.
+    #[n(10)]
+    pub source_ip: Option<String>,
+    /// By which request.
+    #[n(11)]
+    pub request_id: String,
+}
+
+impl Event {
+    /// The message that S3 would send.
+    pub fn json(&self) -> Value {
+        let mut object = json!({
+            "key": encode_key(&self.key),
+            "sequencer": format!("{:016X}", self.sequence),
+        });
+        if let Some(fields) = object.as_object_mut() {
+            fields.extend(self.size.map(|size| ("size".to_owned(), size.into())));
+            let etag = self.etag.clone();
+            fields.extend(etag.map(|etag| ("eTag".to_owned(), etag.into())));
+        }
+        json!({"Records": [{
+            "eventVersion": "2.1",
+            "eventSource": "aws:s3",
+            "awsRegion": self.region,
+            "eventTime": self.at.iso8601_ms(),
+            "eventName": self.name,
+            "userIdentity": {"principalId": self.principal},
+            "requestParameters": {"sourceIPAddress": self.source_ip.as_deref().unwrap_or("")},
+            "responseElements": {"x-amz-request-id": self.request_id, "x-amz-id-2": ""},
+            "s3": {
+                "s3SchemaVersion": "1.0",
+                "configurationId": "consign",
+                "bucket": {
+                    "name": self.bucket,
+                    "ownerIdentity": {"principalId": self.bucket_owner},
+                    "arn": format!("arn:aws:s3:::{}", self.bucket),
+                },
+                "object": object,
+            },
+        }]})
+    }
+}
+
+/// Percent-encodes as S3 does in its messages: `+` for a space, `/` as it is.
+fn encode_key(key: &str) -> String {
+    let mut text = String::with_capacity(key.len());
+    for byte in key.bytes() {
+        match byte {
+            b' ' => text.push('+'),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' | b'/' => {
+                text.push(char::from(byte));
+            }
+            _ => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::callback) fn event(key: &str, sequence: u64) -> Event {
+        Event {
+            name: "ObjectCreated:Put".into(),
+            at: Timestamp::from_unix_ms(1_369_353_600_007),
+            bucket: "b".into(),
+            bucket_owner: "me".into(),
+            region: "us-east-1".into(),
+            key: key.into(),
+            size: Some(3),
+            etag: Some("900150983cd24fb0d6963f7d28e17f72".into()),
+            sequence,
+            principal: "AK".into(),
+            source_ip: None,
+            request_id: "R".into(),
+        }
+    }
+
+    #[test]
+    fn the_record_is_shaped_as_s3_does() {
+        let json = event("a b/ü+.png", 255).json();
+        let record = &json["Records"][0];
+        assert_eq!(record["eventTime"], "2013-05-24T00:00:00.007Z");
+        assert_eq!(record["eventName"], "ObjectCreated:Put");
+        assert_eq!(record["s3"]["object"]["key"], "a+b/%C3%BC%2B.png");
+        assert_eq!(record["s3"]["object"]["sequencer"], "00000000000000FF");
+        assert_eq!(record["s3"]["object"]["size"], 3);
+        assert_eq!(record["s3"]["bucket"]["arn"], "arn:aws:s3:::b");
+    }
+
+    #[test]
+    fn a_removed_object_has_no_size_and_no_etag() {
+        let removed = Event {
+            size: None,
+            etag: None,
+            ..event("k", 1)
+        };
+        let object = removed.json()["Records"][0]["s3"]["object"].clone();
+        assert_eq!(object.get("size"), None);
+        assert_eq!(object.get("eTag"), None);
+    }
+}

@@ -1,0 +1,149 @@
+//! The queue: one row for each message and endpoint, put by the batch that changes the object.
+
+use bytes::Bytes;
+
+use super::config::{CallbackConfig, CallbackError};
+use super::event::Event;
+use super::rule::Rules;
+use crate::clock::Timestamp;
+use crate::id::MessageId;
+use crate::store::meta::{Batch, Space};
+
+/// How far a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub enum State {
+    /// It waits for its next attempt.
+    #[n(0)]
+    Pending,
+    /// Its attempts are used up.
+    #[n(1)]
+    Dead,
+}
+
+/// One event on its way to one endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Message {
+    /// Its name over all attempts.
+    #[n(0)]
+    pub id: MessageId,
+    /// The endpoint's name.
+    #[n(1)]
+    pub endpoint: String,
+    /// What happened.
+    #[n(2)]
+    pub event: Event,
+    /// How far it is.
+    #[n(3)]
+    pub state: State,
+    /// Attempts made.
+    #[n(4)]
+    pub attempts: u32,
+    /// When it is next tried.
+    #[n(5)]
+    pub next_attempt: Timestamp,
+    /// Why the last attempt failed.
+    #[n(6)]
+    pub last_error: Option<String>,
+}
+
+impl Message {
+    /// Its row's key: `endpoint ‖ 00 ‖ sequence ‖ id`, so that a scan meets a key's events in order.
+    pub fn row_key(&self) -> Bytes {
+        let mut key = Vec::with_capacity(self.endpoint.len() + 25);
+        key.extend_from_slice(self.endpoint.as_bytes());
+        key.push(0);
+        key.extend_from_slice(&self.event.sequence.to_be_bytes());
+        key.extend_from_slice(self.id.as_bytes());
+        key.into()
+    }
+
+    /// Its row's value.
+    pub fn encode(&self) -> Bytes {
+        let mut value = Vec::new();
+        // Writing to a `Vec` can't fail: its error type has no value.
+        match minicbor::encode(self, &mut value) {
+            Ok(()) => value.into(),
+            Err(_never) => Bytes::new(),
+        }
+    }
+
+    /// Reads a row's value; none where it is corrupt.
+    pub fn decode(value: &[u8]) -> Option<Self> {
+        minicbor::decode(value).ok()
+    }
+}
+
+/// Puts messages into batches.
+#[derive(Debug)]
+pub struct Outbox {
+    rules: Rules,
+}
+
+impl Outbox {
+    /// An outbox under the configuration's rules.
+    ///
+    /// # Errors
+    /// [`CallbackError`] says what is wrong with them.
+    pub fn new(config: &CallbackConfig) -> Result<Self, CallbackError> {
+        let rules = Rules::parse(config)?;
+        Ok(Self { rules })
+    }
+
+    /// Adds a row for each endpoint that is to hear of `event`; says how many.
+    pub fn stage(&self, event: &Event, batch: &mut Batch) -> usize {
+        let endpoints = self.rules.endpoints(&event.bucket, &event.key, &event.name);
+        for endpoint in &endpoints {
+            let message = Message {
+                id: MessageId::new(event.at),
+                endpoint: (*endpoint).to_owned(),
+                event: event.clone(),
+                state: State::Pending,
+                attempts: 0,
+                next_attempt: event.at,
+                last_error: None,
+            };
+            batch.put(Space::Outbox, message.row_key(), message.encode());
+        }
+        endpoints.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::event::tests::event;
+    use super::*;
+    use crate::store::meta::Write;
+
+    #[test]
+    fn a_change_queues_one_readable_row_for_each_endpoint_in_order_of_sequence() {
+        let config = r#"{"endpoints":[{"name":"a","url":"http://a/","secrets":[]},
+            {"name":"b","url":"http://b/","secrets":[]}],
+            "rules":[{"endpoint":"a","bucket":"*","events":["s3:ObjectCreated:*"]},
+            {"endpoint":"a","bucket":"b","events":["s3:ObjectCreated:Put"]},
+            {"endpoint":"b","bucket":"b","events":["s3:ObjectCreated:Put"]}]}"#;
+        let outbox = Outbox::new(&serde_json::from_str(config).unwrap()).unwrap();
+        let mut batch = Batch::new();
+        assert_eq!(outbox.stage(&event("k", 255), &mut batch), 2);
+        assert_eq!(outbox.stage(&event("k", 256), &mut batch), 2);
+        let mut rows = Vec::new();
+        for write in batch.writes {
+            let Write::Put {
+                space: Space::Outbox,
+                key,
+                value,
+            } = write
+            else {
+                panic!("{write:?}");
+            };
+            let message = Message::decode(&value).unwrap();
+            assert_eq!(message.row_key(), key);
+            rows.push((key, message));
+        }
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
+        let order: Vec<_> = rows
+            .iter()
+            .map(|(_, m)| (m.endpoint.as_str(), m.event.sequence))
+            .collect();
+        assert_eq!(order, [("a", 255), ("a", 256), ("b", 255), ("b", 256)]);
+    }
+}

@@ -1,0 +1,110 @@
+//! Signs as Standard Webhooks say: `v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::config::{CallbackError, EndpointConfig};
+use crate::clock::Timestamp;
+
+const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+
+/// An endpoint's keys.
+pub struct Signer(Vec<Zeroizing<Vec<u8>>>);
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signer(******)")
+    }
+}
+
+impl Signer {
+    /// Reads the endpoint's secrets.
+    ///
+    /// # Errors
+    /// [`CallbackError::NoSecret`] or [`CallbackError::BadSecret`].
+    pub fn parse(endpoint: &EndpointConfig) -> Result<Self, CallbackError> {
+        let bad = || CallbackError::BadSecret(endpoint.name.clone());
+        let key = |text: &str| {
+            let key = STANDARD.decode(text.strip_prefix("whsec_")?).ok()?;
+            KEY_BYTES.contains(&key.len()).then(|| Zeroizing::new(key))
+        };
+        let secrets = endpoint.secrets.iter();
+        let keys: Vec<_> = secrets
+            .map(|s| key(s.reveal()).ok_or_else(bad))
+            .collect::<Result<_, _>>()?;
+        if keys.is_empty() {
+            return Err(CallbackError::NoSecret(endpoint.name.clone()));
+        }
+        Ok(Self(keys))
+    }
+
+    /// The value of `webhook-signature`: one signature for each secret. Empty only where HMAC
+    /// refuses a key, which it does for none.
+    pub fn sign(&self, id: &str, at: Timestamp, body: &[u8]) -> String {
+        let head = format!("{id}.{}.", at.unix_s());
+        let signatures = self.0.iter().filter_map(|key| {
+            let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
+            mac.update(head.as_bytes());
+            mac.update(body);
+            Some(format!(
+                "v1,{}",
+                STANDARD.encode(mac.finalize().into_bytes())
+            ))
+        });
+        signatures.collect::<Vec<_>>().join(" ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::callback::Secret;
+
+    fn endpoint(secrets: &[String]) -> EndpointConfig {
+        EndpointConfig {
+            name: "app".into(),
+            url: "http://127.0.0.1/".into(),
+            secrets: secrets.iter().cloned().map(Secret::new).collect(),
+            timeout_seconds: 1,
+            attempts: 1,
+        }
+    }
+
+    fn secret(bytes: usize, fill: u8) -> String {
+        format!("whsec_{}", STANDARD.encode(vec![fill; bytes]))
+    }
+
+    #[test]
+    fn each_secret_makes_the_signature_that_the_standard_library_makes() {
+        let secrets = [secret(24, 1), secret(64, 2)];
+        let signer = Signer::parse(&endpoint(&secrets)).unwrap();
+        let signature = signer.sign("msg_1", Timestamp::from_unix_s(1_700_000_000), b"{}");
+        let expected = secrets.map(|secret| {
+            let webhook = standardwebhooks::Webhook::new(&secret).unwrap();
+            webhook.sign("msg_1", 1_700_000_000, b"{}").unwrap()
+        });
+        assert_eq!(signature, expected.join(" "));
+    }
+
+    #[test]
+    fn weak_or_malformed_secrets_are_refused_and_never_shown() {
+        for bad in [
+            secret(23, 1),
+            secret(65, 1),
+            "whsec_!".into(),
+            STANDARD.encode([1; 32]),
+        ] {
+            assert!(Signer::parse(&endpoint(&[bad])).is_err());
+        }
+        assert_eq!(
+            Signer::parse(&endpoint(&[])).err(),
+            Some(CallbackError::NoSecret("app".into()))
+        );
+        assert!(!format!("{:?}", endpoint(&[secret(24, 1)])).contains("whsec"));
+    }
+}
