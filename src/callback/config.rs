@@ -103,6 +103,9 @@ pub enum CallbackError {
     /// A secret is not what Standard Webhooks ask for.
     #[error("a secret of the endpoint \"{0}\" must be whsec_ and base64 of 24 to 64 bytes")]
     BadSecret(String),
+    /// The HTTP client can't be made.
+    #[error("can't make the client that delivers callbacks: {0}")]
+    Client(String),
     /// An endpoint has no secret.
     #[error("the endpoint \"{0}\" has no secret")]
     NoSecret(String),

@@ -89,7 +89,10 @@ fn encode_key(key: &str) -> String {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' | b'/' => {
                 text.push(char::from(byte));
             }
-            _ => text.push_str(&format!("%{byte:02X}")),
+            _ => {
+                text.push('%');
+                text.push_str(&hex::encode_upper([byte]));
+            }
         }
     }
     text

@@ -3,13 +3,17 @@
 //! An event becomes a row of [`crate::store::meta::Space::Outbox`] in the very batch that changes
 //! the object, so that a change is visible if and only if its callback is queued.
 
+pub mod audit;
 pub mod config;
+pub mod deliver;
 pub mod event;
 pub mod outbox;
 pub mod retry;
 pub mod rule;
 pub mod sign;
 
+pub use audit::AdminError;
 pub use config::{CallbackConfig, CallbackError, EndpointConfig, RuleConfig, Secret};
+pub use deliver::Callbacks;
 pub use event::Event;
 pub use outbox::{Message, Outbox, State};

@@ -18,6 +18,9 @@ pub enum State {
     /// Its attempts are used up.
     #[n(1)]
     Dead,
+    /// The receiver took it.
+    #[n(2)]
+    Delivered,
 }
 
 /// One event on its way to one endpoint.
@@ -44,6 +47,9 @@ pub struct Message {
     /// Why the last attempt failed.
     #[n(6)]
     pub last_error: Option<String>,
+    /// Attempts that a person's retry forgave: they no longer count towards the limit.
+    #[n(7)]
+    pub forgiven: Option<u32>,
 }
 
 impl Message {
@@ -101,6 +107,7 @@ impl Outbox {
                 attempts: 0,
                 next_attempt: event.at,
                 last_error: None,
+                forgiven: None,
             };
             batch.put(Space::Outbox, message.row_key(), message.encode());
         }

@@ -1,0 +1,368 @@
+//! Delivers what the outbox holds: in order for each key, each endpoint on its own.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{join, join_all};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::audit::{Attempt, attempt_key, finished_key};
+use super::config::{CallbackConfig, CallbackError, EndpointConfig};
+use super::event::Event;
+use super::outbox::{Message, Outbox, State};
+use super::retry;
+use super::sign::Signer;
+use crate::clock::{Clock, Timestamp};
+use crate::id;
+use crate::store::meta::{Batch, KeyRange, MetaEngine, MetaError, Space, Step, walk};
+
+/// Deliveries under way for one endpoint.
+const FLYING_MAX: usize = 16;
+/// Keys that one look at an endpoint's queue keeps in mind: 8 bytes each.
+const KEYS_SEEN_MAX: usize = 100_000;
+/// Of an answer's body no more is read, only so that its connection can be used again.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// The pause after the metadata engine failed.
+const PAUSE: Duration = Duration::from_secs(1);
+const PRUNE_EVERY: Duration = Duration::from_secs(3600);
+
+type Wait = fn(u32, u8, Option<Duration>) -> Duration;
+
+#[derive(Debug)]
+struct Endpoint {
+    config: EndpointConfig,
+    signer: Signer,
+}
+
+/// The callbacks of a server.
+#[derive(Debug)]
+pub struct Callbacks {
+    outbox: Outbox,
+    endpoints: Vec<Endpoint>,
+    pub(super) meta: Arc<dyn MetaEngine>,
+    pub(super) clock: Arc<dyn Clock>,
+    client: reqwest::Client,
+    woken: watch::Sender<u64>,
+    hasher: RandomState,
+    wait: Wait,
+}
+
+struct Row {
+    key: Bytes,
+    value: Bytes,
+    message: Message,
+    lane: u64,
+}
+
+/// What one look at a queue found.
+#[derive(Default)]
+struct Look {
+    due: Vec<Row>,
+    next: Option<Timestamp>,
+    seen: HashSet<u64>,
+}
+
+struct Outcome {
+    status: Option<u16>,
+    error: Option<String>,
+    retry_after: Option<Duration>,
+}
+
+impl Callbacks {
+    /// Judges the configuration and makes ready to deliver.
+    ///
+    /// # Errors
+    /// [`CallbackError`] says what is wrong with it.
+    pub fn new(
+        config: &CallbackConfig,
+        meta: Arc<dyn MetaEngine>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Arc<Self>, CallbackError> {
+        Self::with_wait(config, meta, clock, retry::wait).map(Arc::new)
+    }
+
+    pub(super) fn with_wait(
+        config: &CallbackConfig,
+        meta: Arc<dyn MetaEngine>,
+        clock: Arc<dyn Clock>,
+        wait: Wait,
+    ) -> Result<Self, CallbackError> {
+        let outbox = Outbox::new(config)?;
+        let endpoint = |config: &EndpointConfig| {
+            let signer = Signer::parse(config)?;
+            Ok(Endpoint {
+                config: config.clone(),
+                signer,
+            })
+        };
+        let endpoints = config
+            .endpoints
+            .iter()
+            .map(endpoint)
+            .collect::<Result<_, _>>()?;
+        // It fails only where a provider is installed already, which serves as well.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .user_agent(concat!("consign/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|e| CallbackError::Client(e.to_string()))?;
+        let (woken, hasher) = (watch::Sender::new(0), RandomState::new());
+        Ok(Self {
+            outbox,
+            endpoints,
+            meta,
+            clock,
+            client,
+            woken,
+            hasher,
+            wait,
+        })
+    }
+
+    /// Adds a row to the object's batch for each endpoint that is to hear of `event`.
+    pub fn stage_event(&self, event: &Event, batch: &mut Batch) {
+        self.outbox.stage(event, batch);
+    }
+
+    /// Tells the deliverer that a batch was committed.
+    pub fn committed(&self) {
+        self.woken
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Delivers until `stop`; then takes nothing new and returns once what is under way is done.
+    pub async fn run(&self, stop: CancellationToken) {
+        let all = self
+            .endpoints
+            .iter()
+            .map(|endpoint| self.serve(endpoint, &stop));
+        join(join_all(all), self.prune_often(&stop)).await;
+    }
+
+    async fn prune_often(&self, stop: &CancellationToken) {
+        loop {
+            if let Err(error) = self.prune().await {
+                tracing::warn!(%error, "could not prune the audit of callbacks");
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(PRUNE_EVERY) => {}
+            }
+        }
+    }
+
+    async fn serve(&self, endpoint: &Endpoint, stop: &CancellationToken) {
+        let mut woken = self.woken.subscribe();
+        let mut flying = FuturesUnordered::new();
+        let mut busy: HashSet<u64> = HashSet::new();
+        loop {
+            let stopping = stop.is_cancelled();
+            if stopping && flying.is_empty() {
+                return;
+            }
+            let mut next = None;
+            if !stopping && flying.len() < FLYING_MAX {
+                woken.mark_unchanged(); // before the look: what is committed during it wakes again
+                match self.look(endpoint, &busy, FLYING_MAX - flying.len()).await {
+                    Ok(look) => {
+                        next = look.next;
+                        for row in look.due {
+                            busy.insert(row.lane);
+                            flying.push(self.deliver(endpoint, row));
+                        }
+                    }
+                    Err(error) => {
+                        tracing::error!(%error, "could not read the outbox");
+                        next = Some(self.clock.now().plus(PAUSE));
+                    }
+                }
+            }
+            let pause = next.map_or(PRUNE_EVERY, |due| due.since(self.clock.now()));
+            tokio::select! {
+                Some(lane) = flying.next() => { busy.remove(&lane); }
+                Ok(()) = woken.changed(), if !stopping && flying.len() < FLYING_MAX => {}
+                () = tokio::time::sleep(pause), if !stopping && flying.len() < FLYING_MAX => {}
+                () = stop.cancelled(), if !stopping => {}
+            }
+        }
+    }
+
+    /// Finds up to `room` messages that are due, at most one for each key: its oldest.
+    async fn look(
+        &self,
+        endpoint: &Endpoint,
+        busy: &HashSet<u64>,
+        room: usize,
+    ) -> Result<Look, MetaError> {
+        let prefix = [endpoint.config.name.as_bytes(), &[0]].concat();
+        let (now, hasher, busy) = (self.clock.now(), self.hasher.clone(), busy.clone());
+        let visit = move |look: &mut Look, key: &[u8], value: &[u8]| {
+            let Some(message) = Message::decode(value) else {
+                tracing::error!(key = %hex::encode(key), "an outbox row can't be read");
+                return Step::Next;
+            };
+            // Two keys that share a lane only wait for each other.
+            let lane = hasher.hash_one((&message.event.bucket, &message.event.key));
+            if !look.seen.insert(lane) || busy.contains(&lane) {
+                return Step::Next;
+            }
+            if message.next_attempt > now {
+                let sooner = look.next.is_none_or(|next| message.next_attempt < next);
+                look.next = if sooner {
+                    Some(message.next_attempt)
+                } else {
+                    look.next
+                };
+            } else {
+                let (key, value) = (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
+                look.due.push(Row {
+                    key,
+                    value,
+                    message,
+                    lane,
+                });
+            }
+            let full = look.due.len() >= room || look.seen.len() >= KEYS_SEEN_MAX;
+            if full { Step::Stop } else { Step::Next }
+        };
+        let range = KeyRange::prefix(prefix);
+        walk(
+            self.meta.as_ref(),
+            Space::Outbox,
+            range,
+            Look::default(),
+            visit,
+        )
+        .await
+    }
+
+    /// Makes one attempt and records it; gives back the lane that is free again.
+    async fn deliver(&self, endpoint: &Endpoint, row: Row) -> u64 {
+        let begun = tokio::time::Instant::now();
+        let outcome = self.post(endpoint, &row.message).await;
+        let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let lane = row.lane;
+        match self.record(endpoint, row, outcome, ms).await {
+            Ok(()) => {}
+            Err(MetaError::Conflict) => tracing::debug!("a message was changed meanwhile"),
+            Err(error) => {
+                tracing::error!(%error, "could not record a delivery; it will be made again");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        lane
+    }
+
+    async fn record(
+        &self,
+        endpoint: &Endpoint,
+        row: Row,
+        outcome: Outcome,
+        ms: u64,
+    ) -> Result<(), MetaError> {
+        let (now, mut message) = (self.clock.now(), row.message);
+        message.attempts = message.attempts.saturating_add(1);
+        message.last_error.clone_from(&outcome.error);
+        let counted = message
+            .attempts
+            .saturating_sub(message.forgiven.unwrap_or(0));
+        message.state = match outcome.error {
+            None => State::Delivered,
+            Some(_) if counted >= endpoint.config.attempts => State::Dead,
+            Some(_) => State::Pending,
+        };
+        let mut batch = Batch::new();
+        batch.assert_unchanged(Space::Outbox, row.key.clone(), Some(row.value));
+        if message.state == State::Pending {
+            let [jitter] = id::random::<1>();
+            message.next_attempt = now.plus((self.wait)(counted, jitter, outcome.retry_after));
+            batch.put(Space::Outbox, row.key, message.encode());
+        } else {
+            batch.delete(Space::Outbox, row.key);
+            batch.put(
+                Space::Deliveries,
+                finished_key(message.id),
+                message.encode(),
+            );
+        }
+        if message.state == State::Dead {
+            tracing::warn!(id = %message.id, endpoint = %message.endpoint, "a callback is dead");
+        }
+        let attempt = Attempt {
+            at: now,
+            status: outcome.status,
+            error: outcome.error,
+            ms,
+        };
+        let key = attempt_key(message.id, message.attempts);
+        batch.put(Space::Deliveries, key, attempt.encode());
+        self.meta.commit(batch).await
+    }
+
+    async fn post(&self, endpoint: &Endpoint, message: &Message) -> Outcome {
+        let (id, now) = (format!("msg_{}", message.id), self.clock.now());
+        let body = message.event.json().to_string();
+        let signature = endpoint.signer.sign(&id, now, body.as_bytes());
+        let request = self
+            .client
+            .post(&endpoint.config.url)
+            .timeout(Duration::from_secs(endpoint.config.timeout_seconds))
+            .header("content-type", "application/json")
+            .header("webhook-id", id)
+            .header("webhook-timestamp", now.unix_s().to_string())
+            .header("webhook-signature", signature)
+            .body(body);
+        let mut answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let error = Some(describe(&error.without_url()));
+                return Outcome {
+                    status: None,
+                    error,
+                    retry_after: None,
+                };
+            }
+        };
+        let status = answer.status();
+        let retry_after = retry_after(answer.headers(), now);
+        let mut read = 0;
+        while let Ok(Some(chunk)) = answer.chunk().await {
+            read += chunk.len();
+            if read > ANSWER_BYTES_MAX {
+                break;
+            }
+        }
+        let error = (!status.is_success()).then(|| format!("the receiver answered {status}"));
+        Outcome {
+            status: Some(status.as_u16()),
+            error,
+            retry_after,
+        }
+    }
+}
+
+/// An error with its causes: reqwest's own text says only that sending failed.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    seconds.or_else(|| Some(Timestamp::parse_http_date(text).ok()?.since(now)))
+}
