@@ -1,5 +1,12 @@
 //! The blob store's contract: bytes that never change once finished.
 
+pub mod block;
+#[cfg(test)]
+mod conformance;
+pub mod durable;
+pub mod files;
+pub mod memory;
+
 use std::fmt::Debug;
 use std::ops::Range;
 

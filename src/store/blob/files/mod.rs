@@ -1,0 +1,189 @@
+//! Blobs as files on the local disk.
+//!
+//! A blob is written as `tmp/<random>` and published as `data/<xx>/<id>`, where `xx` is the id's
+//! last byte: its random end, which spreads them evenly. Every folder is made and synced at the
+//! start, so that publishing syncs one file and one folder.
+
+mod read;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt as _, StreamExt as _};
+
+use super::durable::{self, Durability, io};
+use super::{BlobError, BlobRef, BlobStore, BlobStream, BlobWriter};
+use crate::clock::Clock;
+use crate::id::BlobId;
+
+/// Blobs under one folder.
+#[derive(Debug, Clone)]
+pub struct FileBlobs {
+    place: Arc<Place>,
+}
+
+#[derive(Debug)]
+struct Place {
+    staging: PathBuf,
+    data: PathBuf,
+    durability: Durability,
+    clock: Arc<dyn Clock>,
+}
+
+impl FileBlobs {
+    /// Opens the blobs in `folder`, and removes what unfinished uploads of an earlier run left.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`] or [`BlobError::Full`] where a folder can't be made or cleaned.
+    pub fn open(
+        folder: &Path,
+        durability: Durability,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, BlobError> {
+        let (staging, data) = (folder.join("tmp"), folder.join("data"));
+        durable::make_folder(&staging, durability)?;
+        for last in 0..=u8::MAX {
+            durable::make_folder(&data.join(format!("{last:02x}")), durability)?;
+        }
+        let left = std::fs::read_dir(&staging).map_err(|e| io("listing", &staging, e))?;
+        for file in left {
+            let path = file.map_err(|e| io("listing", &staging, e))?.path();
+            std::fs::remove_file(&path).map_err(|e| io("removing", &path, e))?;
+        }
+        Ok(Self {
+            place: Arc::new(Place {
+                staging,
+                data,
+                durability,
+                clock,
+            }),
+        })
+    }
+}
+
+impl Place {
+    fn path(&self, id: BlobId) -> PathBuf {
+        let [.., last] = *id.as_bytes();
+        self.data.join(format!("{last:02x}")).join(id.to_string())
+    }
+
+    fn new_id(&self) -> BlobId {
+        BlobId::new(self.clock.now())
+    }
+}
+
+impl BlobStore for FileBlobs {
+    fn create(
+        &self,
+        expected_len: Option<u64>,
+    ) -> BoxFuture<'_, Result<Box<dyn BlobWriter>, BlobError>> {
+        let place = Arc::clone(&self.place);
+        async move {
+            let writer = write::FileWriter::create(place, expected_len).await?;
+            Ok(Box::new(writer) as Box<dyn BlobWriter>)
+        }
+        .boxed()
+    }
+
+    fn read(
+        &self,
+        blob: BlobRef,
+        range: std::ops::Range<u64>,
+    ) -> BoxFuture<'_, Result<BlobStream, BlobError>> {
+        read::stream(self.place.path(blob.id), blob, range).boxed()
+    }
+
+    fn link(&self, blob: BlobRef) -> BoxFuture<'_, Result<BlobRef, BlobError>> {
+        let place = Arc::clone(&self.place);
+        on_blocking_thread(move || {
+            let linked = BlobRef {
+                id: place.new_id(),
+                len: blob.len,
+            };
+            let (from, to) = (place.path(blob.id), place.path(linked.id));
+            durable::publish_link(&from, &to, place.durability)
+                .map_err(|error| missing_where_not_found(error, blob.id))?;
+            Ok(linked)
+        })
+        .boxed()
+    }
+
+    fn delete(&self, id: BlobId) -> BoxFuture<'_, Result<(), BlobError>> {
+        let path = self.place.path(id);
+        on_blocking_thread(move || match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(io("deleting", &path, error))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        })
+        .boxed()
+    }
+
+    fn verify(&self, blob: BlobRef) -> BoxFuture<'_, Result<(), BlobError>> {
+        async move {
+            let mut pieces = self.read(blob, 0..blob.len).await?;
+            while let Some(piece) = pieces.next().await {
+                piece?;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn list(&self) -> BoxStream<'_, Result<BlobId, BlobError>> {
+        let folders = (0..=u8::MAX).map(|last| self.place.data.join(format!("{last:02x}")));
+        futures_util::stream::iter(folders)
+            .then(|folder| on_blocking_thread(move || ids_in(&folder)))
+            .flat_map(|ids| {
+                let rows = match ids {
+                    Ok(ids) => ids.into_iter().map(Ok).collect(),
+                    Err(error) => vec![Err(error)],
+                };
+                futures_util::stream::iter(rows)
+            })
+            .boxed()
+    }
+}
+
+fn ids_in(folder: &Path) -> Result<Vec<BlobId>, BlobError> {
+    let files = std::fs::read_dir(folder).map_err(|error| io("listing", folder, error))?;
+    let mut ids = Vec::new();
+    for file in files {
+        let name = file
+            .map_err(|error| io("listing", folder, error))?
+            .file_name();
+        // A file that is not named like a blob is nobody's business here: it is left alone.
+        ids.extend(name.to_str().and_then(BlobId::parse));
+    }
+    Ok(ids)
+}
+
+fn missing_where_not_found(error: BlobError, id: BlobId) -> BlobError {
+    match error {
+        BlobError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            BlobError::Missing { id }
+        }
+        other => other,
+    }
+}
+
+/// Runs `work` where it may wait for the disk.
+async fn on_blocking_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BlobError> + Send + 'static,
+) -> Result<T, BlobError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| {
+            let source = std::io::Error::other(error);
+            Err(BlobError::Io {
+                doing: "running a file operation".into(),
+                source,
+            })
+        })
+}
+
+#[cfg(test)]
+mod tests;

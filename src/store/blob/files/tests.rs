@@ -1,0 +1,92 @@
+use super::super::conformance::{self, data, read, written};
+use super::*;
+use crate::clock::SystemClock;
+
+fn open(folder: &Path) -> FileBlobs {
+    FileBlobs::open(folder, Durability::Fsync, Arc::new(SystemClock)).unwrap()
+}
+
+#[tokio::test]
+async fn it_keeps_the_contract() {
+    let folder = tempfile::tempdir().unwrap();
+    conformance::check(&open(folder.path())).await;
+}
+
+#[tokio::test]
+async fn blobs_are_there_after_reopening_and_staged_files_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let blob = written(&store, &data(70_000)).await;
+    let left = folder.path().join("tmp/left-by-a-crash");
+    std::fs::write(&left, "half").unwrap();
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(read(&store, blob, 0..blob.len).await.unwrap(), data(70_000));
+    assert!(!left.exists());
+}
+
+#[tokio::test]
+async fn a_flipped_bit_is_never_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let blob = written(&store, &data(200_000)).await;
+    let path = store.place.path(blob.id);
+    let good = std::fs::read(&path).unwrap();
+    for at in [0, 65_536, 199_999, 200_000, good.len() - 1] {
+        let mut bad = good.clone();
+        bad[at] ^= 0x10;
+        std::fs::write(&path, bad).unwrap();
+        let whole = read(&store, blob, 0..blob.len).await;
+        assert!(
+            matches!(whole, Err(BlobError::Corrupt { .. })),
+            "byte {at}: {whole:?}"
+        );
+        assert!(
+            matches!(store.verify(blob).await, Err(BlobError::Corrupt { .. })),
+            "byte {at}"
+        );
+    }
+    // A range is served where its own blocks are whole.
+    let mut bad = good.clone();
+    bad[70_000] ^= 1;
+    std::fs::write(&path, bad).unwrap();
+    assert_eq!(read(&store, blob, 0..10).await.unwrap(), data(10));
+    assert!(read(&store, blob, 65_536..65_537).await.is_err());
+}
+
+#[tokio::test]
+async fn a_truncated_blob_is_never_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let blob = written(&store, &data(200_000)).await;
+    let path = store.place.path(blob.id);
+    let good = std::fs::read(&path).unwrap();
+    for len in [0, 10, 199_999, good.len() - 1] {
+        std::fs::write(&path, &good[..len]).unwrap();
+        assert!(
+            matches!(
+                read(&store, blob, 0..1).await,
+                Err(BlobError::Corrupt { .. })
+            ),
+            "{len}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_upload_given_up_leaves_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let place = Arc::clone(&store.place);
+    let mut writer = write::FileWriter::create(place, Some(1_000_000))
+        .await
+        .unwrap();
+    writer.write(data(100_000)).await.unwrap();
+    assert!(writer.give_up().await.is_err());
+    assert_eq!(
+        std::fs::read_dir(folder.path().join("tmp"))
+            .unwrap()
+            .count(),
+        0
+    );
+}
