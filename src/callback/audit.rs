@@ -184,7 +184,7 @@ impl Callbacks {
                     continue;
                 };
                 young |= message.id.created() >= before;
-                if message.state == State::Delivered && message.id.created() < before {
+                if message.state == State::Delivered && message.next_attempt < before {
                     let (key, value) = (row.key.clone(), Some(row.value.clone()));
                     batch.assert_unchanged(Space::Deliveries, key.clone(), value);
                     batch.delete(Space::Deliveries, key);

@@ -12,6 +12,9 @@ pub mod retry;
 pub mod rule;
 pub mod sign;
 
+#[cfg(test)]
+mod tests;
+
 pub use audit::AdminError;
 pub use config::{CallbackConfig, CallbackError, EndpointConfig, RuleConfig, Secret};
 pub use deliver::Callbacks;

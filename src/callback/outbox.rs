@@ -41,7 +41,7 @@ pub struct Message {
     /// Attempts made.
     #[n(4)]
     pub attempts: u32,
-    /// When it is next tried.
+    /// When it is next tried; once it is finished, when that was.
     #[n(5)]
     pub next_attempt: Timestamp,
     /// Why the last attempt failed.
