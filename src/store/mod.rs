@@ -1,4 +1,119 @@
 //! The object store: S3's rules, written once over two engines.
 
 pub mod blob;
+pub mod bucket;
+pub mod error;
+pub mod hook;
+mod keyspace;
 pub mod meta;
+pub mod record;
+
+use std::sync::Arc;
+
+pub use bucket::{Bucket, BucketPage, BucketQuery, NewBucket, Usage};
+pub use error::StoreError;
+pub use hook::{Change, CommitHook, EventName, NoHook, Origin};
+pub use record::{ETag, ObjectHeaders, ObjectRecord};
+
+use crate::clock::Clock;
+use blob::BlobStore;
+use meta::{Batch, MetaEngine, MetaError, Space};
+
+/// How often a batch that lost a race is decided anew.
+const TRIES_MAX: u32 = 100;
+
+const FORMAT_KEY: &[u8] = b"format";
+const FORMAT_VERSION: u64 = 1;
+
+/// What can be set.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreSettings {
+    /// Objects up to so many bytes are kept in the metadata engine.
+    pub inline_bytes_max: usize,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self {
+            inline_bytes_max: 64 * 1024,
+        }
+    }
+}
+
+/// Buckets and objects over two engines; a clone is the same store.
+#[derive(Debug, Clone)]
+pub struct ObjectStore(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    meta: Arc<dyn MetaEngine>,
+    blobs: Arc<dyn BlobStore>,
+    clock: Arc<dyn Clock>,
+    hook: Arc<dyn CommitHook>,
+    settings: StoreSettings,
+}
+
+impl ObjectStore {
+    /// Opens the store and checks its format version.
+    ///
+    /// # Errors
+    /// [`MetaError::Open`] where another version of Consign wrote it.
+    pub async fn open(
+        meta: Arc<dyn MetaEngine>,
+        blobs: Arc<dyn BlobStore>,
+        clock: Arc<dyn Clock>,
+        hook: Arc<dyn CommitHook>,
+        settings: StoreSettings,
+    ) -> Result<Self, StoreError> {
+        match meta.get(Space::System, FORMAT_KEY).await? {
+            Some(raw) => {
+                let found: u64 = record::decode(&raw, "the format version")?;
+                if found != FORMAT_VERSION {
+                    let reason = format!(
+                        "the data has format {found}, this program reads {FORMAT_VERSION}: \
+                         use the Consign that wrote it"
+                    );
+                    return Err(MetaError::Open { reason }.into());
+                }
+            }
+            None => {
+                let mut batch = Batch::new();
+                batch.assert_absent(Space::System, FORMAT_KEY);
+                batch.put(Space::System, FORMAT_KEY, record::encode(&FORMAT_VERSION)?);
+                meta.commit(batch).await?;
+            }
+        }
+        Ok(Self(Arc::new(Inner {
+            meta,
+            blobs,
+            clock,
+            hook,
+            settings,
+        })))
+    }
+
+    /// The metadata engine.
+    pub fn meta(&self) -> &Arc<dyn MetaEngine> {
+        &self.0.meta
+    }
+
+    /// The blob store.
+    pub fn blobs(&self) -> &Arc<dyn BlobStore> {
+        &self.0.blobs
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+
+    /// What rides in each change's batch.
+    pub fn hook(&self) -> &Arc<dyn CommitHook> {
+        &self.0.hook
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> StoreSettings {
+        self.0.settings
+    }
+}

@@ -1,0 +1,222 @@
+//! Buckets: made, found, listed, deleted, counted.
+
+use bytes::Bytes;
+
+use super::meta::{self, Batch, KeyRange, MetaError, Space, read_counters};
+use super::record::{BucketRecord, decode, encode};
+use super::{ObjectStore, StoreError, TRIES_MAX, keyspace};
+use crate::clock::Timestamp;
+use crate::id::BucketId;
+use crate::name::BucketName;
+
+const NEXT_BUCKET: &[u8] = b"next-bucket";
+
+/// A bucket as it was when it was read.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    /// Its number, never given out twice.
+    pub id: BucketId,
+    /// Its name.
+    pub name: BucketName,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Who owns it.
+    pub owner: String,
+    /// Its region.
+    pub region: String,
+    raw: Bytes,
+}
+
+/// What a new bucket is given.
+#[derive(Debug, Clone)]
+pub struct NewBucket {
+    /// Who owns it.
+    pub owner: String,
+    /// Its region.
+    pub region: String,
+}
+
+/// Which buckets to list.
+#[derive(Debug, Clone, Default)]
+pub struct BucketQuery {
+    /// Only names that begin so.
+    pub prefix: String,
+    /// Only names behind this one.
+    pub after: Option<String>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// Buckets by name.
+#[derive(Debug, Clone)]
+pub struct BucketPage {
+    /// The buckets.
+    pub buckets: Vec<Bucket>,
+    /// The last name, where more follow.
+    pub next: Option<String>,
+}
+
+/// What a bucket holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Objects.
+    pub objects: i64,
+    /// Their bytes.
+    pub bytes: i64,
+}
+
+impl Bucket {
+    fn read(name: BucketName, raw: Bytes) -> Result<Self, StoreError> {
+        let BucketRecord {
+            id,
+            created,
+            owner,
+            region,
+        } = decode(&raw, "a bucket's record")?;
+        Ok(Self {
+            id,
+            name,
+            created,
+            owner,
+            region,
+            raw,
+        })
+    }
+
+    /// Makes `batch` fail once this bucket is deleted or changed.
+    pub(crate) fn assert_unchanged(&self, batch: &mut Batch) {
+        let name = Bytes::copy_from_slice(self.name.as_str().as_bytes());
+        batch.assert_unchanged(Space::Buckets, name, Some(self.raw.clone()));
+    }
+}
+
+impl ObjectStore {
+    /// Makes a bucket.
+    ///
+    /// # Errors
+    /// [`StoreError::BucketExists`] where the name is taken.
+    pub async fn create_bucket(
+        &self,
+        name: &BucketName,
+        new: NewBucket,
+    ) -> Result<Bucket, StoreError> {
+        for _try in 0..TRIES_MAX {
+            match self.bucket(name).await {
+                Ok(Bucket { owner, .. }) => return Err(StoreError::BucketExists { owner }),
+                Err(StoreError::NoSuchBucket) => {}
+                Err(error) => return Err(error),
+            }
+            let last = self.meta().get(Space::System, NEXT_BUCKET).await?;
+            let number = match &last {
+                Some(raw) => decode::<u64>(raw, "the next bucket's number")?,
+                None => 1,
+            };
+            let record = BucketRecord {
+                id: BucketId(number),
+                created: self.clock().now(),
+                owner: new.owner.clone(),
+                region: new.region.clone(),
+            };
+            let raw = encode(&record)?;
+            let key = Bytes::copy_from_slice(name.as_str().as_bytes());
+            let mut batch = Batch::new();
+            batch.assert_absent(Space::Buckets, key.clone());
+            batch.assert_unchanged(Space::System, NEXT_BUCKET, last);
+            batch.put(
+                Space::System,
+                NEXT_BUCKET,
+                encode(&number.saturating_add(1))?,
+            );
+            batch.put(Space::Buckets, key, raw.clone());
+            match self.meta().commit(batch).await {
+                Ok(()) => return Bucket::read(name.clone(), raw),
+                Err(MetaError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    /// The bucket of that name.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchBucket`].
+    pub async fn bucket(&self, name: &BucketName) -> Result<Bucket, StoreError> {
+        let raw = self
+            .meta()
+            .get(Space::Buckets, name.as_str().as_bytes())
+            .await?;
+        Bucket::read(name.clone(), raw.ok_or(StoreError::NoSuchBucket)?)
+    }
+
+    /// Deletes an empty bucket.
+    ///
+    /// # Errors
+    /// [`StoreError::BucketNotEmpty`] where objects, versions or uploads are left.
+    pub async fn delete_bucket(&self, name: &BucketName) -> Result<(), StoreError> {
+        let spaces = [Space::Objects, Space::Versions, Space::Uploads];
+        for _try in 0..TRIES_MAX {
+            let bucket = self.bucket(name).await?;
+            let prefix = Bytes::from(keyspace::bucket_prefix(bucket.id));
+            let mut batch = Batch::new();
+            bucket.assert_unchanged(&mut batch);
+            for space in spaces {
+                let range = KeyRange::prefix(prefix.clone());
+                if !meta::scan(self.meta().as_ref(), space, range.clone(), 1)
+                    .await?
+                    .is_empty()
+                {
+                    return Err(StoreError::BucketNotEmpty);
+                }
+                batch.assert_empty(space, range);
+            }
+            batch.delete(
+                Space::Buckets,
+                Bytes::copy_from_slice(name.as_str().as_bytes()),
+            );
+            batch.delete(Space::Usage, prefix);
+            match self.meta().commit(batch).await {
+                Ok(()) => return Ok(()),
+                Err(MetaError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    /// Buckets in the order of their names.
+    ///
+    /// # Errors
+    /// What the engine fails with.
+    pub async fn list_buckets(&self, q: BucketQuery) -> Result<BucketPage, StoreError> {
+        let mut range = KeyRange::prefix(q.prefix.into_bytes());
+        if let Some(after) = q.after {
+            let behind = Bytes::from([after.as_bytes(), &[0]].concat());
+            range.start = range.start.max(behind);
+        }
+        let limit = q.limit.saturating_add(1);
+        let rows = meta::scan(self.meta().as_ref(), Space::Buckets, range, limit).await?;
+        let more = rows.len() > q.limit;
+        let mut buckets = Vec::new();
+        for row in rows.into_iter().take(q.limit) {
+            let name = std::str::from_utf8(&row.key).ok().map(BucketName::parse);
+            let name = name.and_then(Result::ok);
+            let name = name.ok_or_else(|| StoreError::corrupt("a bucket's name"))?;
+            buckets.push(Bucket::read(name, row.value)?);
+        }
+        let last = buckets.last().filter(|_bucket| more);
+        let next = last.map(|bucket| bucket.name.to_string());
+        Ok(BucketPage { buckets, next })
+    }
+
+    /// What the bucket holds, without a scan.
+    ///
+    /// # Errors
+    /// What the engine fails with.
+    pub async fn usage(&self, bucket: &Bucket) -> Result<Usage, StoreError> {
+        let key = keyspace::bucket_prefix(bucket.id);
+        let row = self.meta().get(Space::Usage, &key).await?;
+        let [objects, bytes] = row.map_or([0, 0], |row| read_counters(&row));
+        Ok(Usage { objects, bytes })
+    }
+}

@@ -1,0 +1,55 @@
+//! What the store can refuse or fail with.
+
+use super::blob::BlobError;
+use super::meta::MetaError;
+
+/// A rule of S3 that a request broke, or an engine's failure.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No bucket has that name, or it was deleted meanwhile.
+    #[error("the bucket does not exist")]
+    NoSuchBucket,
+    /// The name is taken.
+    #[error("the bucket exists already")]
+    BucketExists {
+        /// By whom.
+        owner: String,
+    },
+    /// The bucket still holds objects, versions or uploads.
+    #[error("the bucket is not empty")]
+    BucketNotEmpty,
+    /// No object has that key.
+    #[error("the key does not exist")]
+    NoSuchKey,
+    /// A condition of the request does not hold.
+    #[error("the condition {condition} does not hold")]
+    PreconditionFailed {
+        /// The header that carried it.
+        condition: &'static str,
+    },
+    /// Other writers won a hundred times in a row.
+    #[error("the key changes too often")]
+    Conflict,
+    /// The object is larger than S3 allows.
+    #[error("{len} bytes are more than the {max} that are allowed")]
+    TooLarge {
+        /// Its length in bytes.
+        len: u64,
+        /// The limit in bytes.
+        max: u64,
+    },
+    /// The metadata engine failed.
+    #[error(transparent)]
+    Meta(#[from] MetaError),
+    /// The blob store failed.
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+}
+
+impl StoreError {
+    /// A stored value that can't be read.
+    pub(crate) fn corrupt(what: &str) -> Self {
+        let reason = format!("{what} can't be read");
+        Self::Meta(MetaError::Corrupt { reason })
+    }
+}

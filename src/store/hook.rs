@@ -1,0 +1,88 @@
+//! How callbacks ride in an object's batch while the store stays ignorant of them.
+
+use std::fmt::Debug;
+use std::net::IpAddr;
+
+use super::bucket::Bucket;
+use super::meta::Batch;
+use super::record::ObjectRecord;
+use crate::clock::Timestamp;
+use crate::id::RequestId;
+use crate::name::ObjectKey;
+
+/// What happened to an object, by S3's names of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EventName {
+    /// `ObjectCreated:Put`.
+    ObjectCreatedPut,
+    /// `ObjectCreated:Post`.
+    ObjectCreatedPost,
+    /// `ObjectCreated:Copy`.
+    ObjectCreatedCopy,
+    /// `ObjectCreated:CompleteMultipartUpload`.
+    ObjectCreatedCompleteMultipartUpload,
+    /// `ObjectRemoved:Delete`.
+    ObjectRemovedDelete,
+}
+
+impl EventName {
+    /// S3's name, without the `s3:` of a rule.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ObjectCreatedPut => "ObjectCreated:Put",
+            Self::ObjectCreatedPost => "ObjectCreated:Post",
+            Self::ObjectCreatedCopy => "ObjectCreated:Copy",
+            Self::ObjectCreatedCompleteMultipartUpload => "ObjectCreated:CompleteMultipartUpload",
+            Self::ObjectRemovedDelete => "ObjectRemoved:Delete",
+        }
+    }
+}
+
+/// Who asked for a change, and as what it counts.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The request.
+    pub request_id: RequestId,
+    /// Who signed it.
+    pub principal: String,
+    /// Where it came from.
+    pub source_ip: Option<IpAddr>,
+    /// What it is.
+    pub event: EventName,
+}
+
+/// One change of an object, about to be committed.
+#[derive(Debug, Clone, Copy)]
+pub struct Change<'a> {
+    /// What happens.
+    pub event: EventName,
+    /// In which bucket.
+    pub bucket: &'a Bucket,
+    /// To which key.
+    pub key: &'a ObjectKey,
+    /// The new object; none for a removal.
+    pub object: Option<&'a ObjectRecord>,
+    /// Grows with each change of the key.
+    pub sequence: u64,
+    /// Who asked for it.
+    pub origin: &'a Origin,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Adds to the batch of each change.
+pub trait CommitHook: Debug + Send + Sync {
+    /// Adds what must become true together with `change`.
+    fn stage(&self, change: &Change<'_>, batch: &mut Batch);
+
+    /// A batch that `stage` saw is durable.
+    fn committed(&self) {}
+}
+
+/// Adds nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoHook;
+
+impl CommitHook for NoHook {
+    fn stage(&self, _change: &Change<'_>, _batch: &mut Batch) {}
+}

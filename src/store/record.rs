@@ -1,0 +1,155 @@
+//! What is stored about objects. A new field is an `Option`, so that older records stay readable.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::blob::BlobRef;
+use super::error::StoreError;
+use crate::checksum::Checksum;
+use crate::clock::Timestamp;
+use crate::id::{BucketId, InlineId};
+
+/// An object's entity tag; shown without quotes.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct ETag {
+    #[cbor(n(0), with = "minicbor::bytes")]
+    md5: [u8; 16],
+    #[n(1)]
+    parts: Option<u32>,
+}
+
+impl ETag {
+    /// Of an object that was put whole.
+    pub const fn md5(md5: [u8; 16]) -> Self {
+        Self { md5, parts: None }
+    }
+
+    /// Of an object made of `parts` parts: the MD5 of their MD5s.
+    pub const fn multipart(md5: [u8; 16], parts: u32) -> Self {
+        let parts = Some(parts);
+        Self { md5, parts }
+    }
+}
+
+impl fmt::Display for ETag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.md5
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        self.parts.map_or(Ok(()), |parts| write!(f, "-{parts}"))
+    }
+}
+
+/// The headers that an object keeps for its readers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct ObjectHeaders {
+    /// `Content-Type`.
+    #[n(0)]
+    pub content_type: Option<String>,
+    /// `Cache-Control`.
+    #[n(1)]
+    pub cache_control: Option<String>,
+    /// `Content-Disposition`.
+    #[n(2)]
+    pub content_disposition: Option<String>,
+    /// `Content-Encoding`.
+    #[n(3)]
+    pub content_encoding: Option<String>,
+    /// `Content-Language`.
+    #[n(4)]
+    pub content_language: Option<String>,
+    /// `Expires`.
+    #[n(5)]
+    pub expires: Option<String>,
+    /// `x-amz-website-redirect-location`.
+    #[n(6)]
+    pub website_redirect: Option<String>,
+    /// User metadata: names in lower case, without `x-amz-meta-`.
+    #[n(7)]
+    pub user: Vec<(String, String)>,
+}
+
+/// Where a run of an object's bytes lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub enum Segment {
+    /// In the metadata engine, with its length in bytes.
+    #[n(0)]
+    Inline(#[n(0)] InlineId, #[n(1)] u64),
+    /// In a blob of its own.
+    #[n(1)]
+    Blob(#[n(0)] BlobRef),
+}
+
+impl Segment {
+    /// Its length in bytes.
+    pub const fn len(self) -> u64 {
+        match self {
+            Self::Inline(_, len) => len,
+            Self::Blob(blob) => blob.len,
+        }
+    }
+
+    /// Whether it holds no byte.
+    pub const fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What is stored about a key's current version.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct ObjectRecord {
+    /// Its length in bytes.
+    #[n(0)]
+    pub len: u64,
+    /// When it was written.
+    #[n(1)]
+    pub modified: Timestamp,
+    /// Its entity tag.
+    #[n(2)]
+    pub etag: ETag,
+    /// Its headers.
+    #[n(3)]
+    pub headers: ObjectHeaders,
+    /// Its checksum, where the client sent or asked for one.
+    #[n(4)]
+    pub checksum: Option<Checksum>,
+    /// Who owns it.
+    #[n(5)]
+    pub owner: String,
+    /// Grows with each change of the key.
+    #[n(6)]
+    pub sequence: u64,
+    /// Where its bytes are, in order.
+    #[n(7)]
+    pub segments: Vec<Segment>,
+}
+
+/// A bucket's record.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub(crate) struct BucketRecord {
+    #[n(0)]
+    pub(crate) id: BucketId,
+    #[n(1)]
+    pub(crate) created: Timestamp,
+    #[n(2)]
+    pub(crate) owner: String,
+    #[n(3)]
+    pub(crate) region: String,
+}
+
+/// The bytes that are stored for `record`.
+pub(crate) fn encode<T: minicbor::Encode<()>>(record: &T) -> Result<Bytes, StoreError> {
+    let bytes = minicbor::to_vec(record);
+    bytes
+        .map(Bytes::from)
+        .map_err(|_ignored| StoreError::corrupt("a new record"))
+}
+
+/// The record that `bytes` are; `what` names it in the error.
+pub(crate) fn decode<T>(bytes: &[u8], what: &str) -> Result<T, StoreError>
+where
+    T: for<'b> minicbor::Decode<'b, ()>,
+{
+    minicbor::decode(bytes).map_err(|_ignored| StoreError::corrupt(what))
+}
