@@ -1,0 +1,90 @@
+//! Clients that others wrote, unmodified, over a real socket. `scripts/test` installs them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::support::{ACCESS_KEY, REGION, SECRET_KEY, Server};
+
+fn clients() -> PathBuf {
+    if let Some(folder) = std::env::var_os("CONSIGN_TEST_CLIENTS") {
+        return folder.into();
+    }
+    let home = std::env::var_os("HOME").expect("HOME is set");
+    Path::new(&home).join(".cache/consign-test-clients")
+}
+
+async fn run(program: &str, script: &str) {
+    let clients = clients();
+    assert!(
+        clients.join("venv/bin/python3").exists() && clients.join("js/installed.json").exists(),
+        "the foreign clients are missing: run scripts/test, which installs them"
+    );
+    let server = Server::start().await;
+    let work = tempfile::TempDir::new().unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/it/foreign")
+        .join(script);
+    let path = format!(
+        "{}:{}",
+        clients.join("venv/bin").display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    let output = Command::new(program)
+        .arg(&script)
+        .current_dir(work.path())
+        .env("PATH", path)
+        .env("NODE_PATH", clients.join("js/node_modules"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+        .env("AWS_DEFAULT_REGION", REGION)
+        .env("AWS_REGION", REGION)
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("NO_PROXY", "127.0.0.1")
+        .env("no_proxy", "127.0.0.1")
+        // The tester's own ~/.aws and ~/.s3cfg must not take part.
+        .env("HOME", work.path())
+        .env("CONSIGN_ENDPOINT", &server.endpoint)
+        .env("CONSIGN_WORK", work.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}: {}\n{}\n{}",
+        script.display(),
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[tokio::test]
+async fn boto3() {
+    run("python3", "boto.py").await;
+}
+
+#[tokio::test]
+async fn aws_cli() {
+    run("bash", "aws_cli.sh").await;
+}
+
+#[tokio::test]
+async fn aws_sdk_js() {
+    run("node", "js/client.cjs").await;
+}
+
+#[tokio::test]
+async fn s3cmd() {
+    run("bash", "s3cmd.sh").await;
+}
+
+#[tokio::test]
+async fn rclone() {
+    run("bash", "rclone.sh").await;
+}
+
+#[tokio::test]
+async fn every_request_that_botocore_signs_is_admitted() {
+    run("python3", "signatures.py").await;
+}

@@ -1,0 +1,20 @@
+//! Consign from outside: the real binary on a real socket, spoken to by SDKs, by raw requests and by
+//! foreign clients. One binary, so that RocksDB links once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and owns its tasks"
+)]
+
+mod callback;
+mod foreign;
+mod raw;
+mod receiver;
+mod sdk;
+mod support;
+mod tidy;

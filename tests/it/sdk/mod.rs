@@ -1,0 +1,108 @@
+//! Through aws-sdk-s3, as an app server's code calls it.
+
+mod listing;
+mod multipart;
+mod object;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+
+use crate::support::Server;
+
+pub(super) const BUCKET: &str = "sdk-uploads";
+
+/// Keys that have gone wrong in other servers.
+pub(super) const ODD_KEYS: [&str; 14] = [
+    "..",
+    "../../etc/passwd",
+    "a/../b",
+    "a/./b",
+    "//two//slashes//",
+    "/leading",
+    "sp ace",
+    "plus+plus",
+    "per%cent%20",
+    "q?u&e=r#y",
+    "back\\slash",
+    "<&>\"'",
+    "ü/漢/🐈",
+    "tab\tnew",
+];
+
+/// A server with a bucket.
+pub(super) async fn ready() -> (Server, Client) {
+    let server = Server::start().await;
+    let client = server.client();
+    client.create_bucket().bucket(BUCKET).send().await.unwrap();
+    (server, client)
+}
+
+pub(super) async fn put(client: &Client, key: &str, body: &[u8]) {
+    let body = ByteStream::from(body.to_vec());
+    let put = client.put_object().bucket(BUCKET).key(key).body(body);
+    put.send()
+        .await
+        .unwrap_or_else(|error| panic!("{key}: {error:?}"));
+}
+
+pub(super) async fn get(client: &Client, key: &str) -> Vec<u8> {
+    let got = client.get_object().bucket(BUCKET).key(key).send().await;
+    let got = got.unwrap_or_else(|error| panic!("{key}: {error:?}"));
+    got.body.collect().await.unwrap().to_vec()
+}
+
+/// The status and the code of what must have failed.
+pub(super) fn fault<T: std::fmt::Debug, E>(outcome: Result<T, SdkError<E>>) -> (u16, String)
+where
+    E: ProvideErrorMetadata,
+{
+    let error = outcome.expect_err("this must fail");
+    let status = error.raw_response().map_or(0, |raw| raw.status().as_u16());
+    (status, error.code().unwrap_or_default().to_owned())
+}
+
+#[tokio::test]
+async fn buckets_are_made_found_listed_and_deleted() {
+    let (_server, client) = ready().await;
+    for name in ["alpha", "beta", "gamma"] {
+        client.create_bucket().bucket(name).send().await.unwrap();
+    }
+    client.head_bucket().bucket("beta").send().await.unwrap();
+    client
+        .get_bucket_location()
+        .bucket("beta")
+        .send()
+        .await
+        .unwrap();
+    let all = client.list_buckets().send().await.unwrap();
+    let names: Vec<_> = all.buckets().iter().filter_map(|one| one.name()).collect();
+    assert_eq!(names, ["alpha", "beta", "gamma", BUCKET]);
+
+    let first = client.list_buckets().max_buckets(2).send().await.unwrap();
+    assert_eq!(first.buckets().len(), 2);
+    let token = first.continuation_token().unwrap();
+    let rest = client
+        .list_buckets()
+        .continuation_token(token)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(rest.buckets().len(), 2);
+
+    put(&client, "here", b"x").await;
+    let full = client.delete_bucket().bucket(BUCKET).send().await;
+    assert_eq!(fault(full), (409, "BucketNotEmpty".into()));
+    client
+        .delete_object()
+        .bucket(BUCKET)
+        .key("here")
+        .send()
+        .await
+        .unwrap();
+    client.delete_bucket().bucket(BUCKET).send().await.unwrap();
+    let gone = client.list_objects_v2().bucket(BUCKET).send().await;
+    assert_eq!(fault(gone), (404, "NoSuchBucket".into()));
+    let bad = client.create_bucket().bucket("Not_A_Name").send().await;
+    assert_eq!(fault(bad), (400, "InvalidBucketName".into()));
+}

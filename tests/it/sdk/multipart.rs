@@ -1,0 +1,147 @@
+//! Multipart uploads, from creation to completion or abortion.
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+
+use super::{BUCKET, fault, get, ready};
+use crate::support::bytes_of;
+
+const PART_BYTES_MIN: usize = 5 << 20;
+
+async fn create(client: &Client, key: &str) -> String {
+    let create = client.create_multipart_upload().bucket(BUCKET).key(key);
+    let create = create.content_type("video/mp4").metadata("by", "parts");
+    create.send().await.unwrap().upload_id.unwrap()
+}
+
+async fn part(client: &Client, key: &str, id: &str, number: i32, body: &[u8]) -> CompletedPart {
+    let part = client
+        .upload_part()
+        .bucket(BUCKET)
+        .key(key)
+        .upload_id(id)
+        .part_number(number);
+    let answer = part
+        .body(ByteStream::from(body.to_vec()))
+        .send()
+        .await
+        .unwrap();
+    let done = CompletedPart::builder()
+        .part_number(number)
+        .e_tag(answer.e_tag.unwrap());
+    done.set_checksum_crc32(answer.checksum_crc32).build()
+}
+
+fn all(parts: &[CompletedPart]) -> CompletedMultipartUpload {
+    CompletedMultipartUpload::builder()
+        .set_parts(Some(parts.to_vec()))
+        .build()
+}
+
+#[tokio::test]
+async fn parts_become_one_object() {
+    let (_server, client) = ready().await;
+    let key = "large/ü +";
+    let id = create(&client, key).await;
+    let (one, two) = (bytes_of(1, PART_BYTES_MIN), bytes_of(2, 70_000));
+    // Out of order, and the first is sent again: the later bytes count.
+    let second = part(&client, key, &id, 7, &two).await;
+    part(&client, key, &id, 3, &bytes_of(9, PART_BYTES_MIN)).await;
+    let first = part(&client, key, &id, 3, &one).await;
+
+    let parts = client.list_parts().bucket(BUCKET).key(key).upload_id(&id);
+    let parts = parts.max_parts(1).send().await.unwrap();
+    assert_eq!(parts.is_truncated(), Some(true));
+    assert_eq!(parts.parts()[0].part_number(), Some(3));
+    let uploads = client
+        .list_multipart_uploads()
+        .bucket(BUCKET)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(uploads.uploads()[0].key(), Some(key));
+
+    let complete = || {
+        let complete = client.complete_multipart_upload().bucket(BUCKET).key(key);
+        complete.upload_id(&id)
+    };
+    let turned = all(&[second.clone(), first.clone()]);
+    let turned = complete().multipart_upload(turned).send().await;
+    assert_eq!(fault(turned), (400, "InvalidPartOrder".into()));
+    let whole = all(&[first, second]);
+    let done = complete().multipart_upload(whole).send().await.unwrap();
+    assert!(done.e_tag().unwrap().ends_with("-2\""), "{done:?}");
+    assert!(get(&client, key).await == [one.clone(), two.clone()].concat());
+
+    let head = client
+        .head_object()
+        .bucket(BUCKET)
+        .key(key)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(head.content_type(), Some("video/mp4"));
+    let across = client.get_object().bucket(BUCKET).key(key);
+    let range = format!("bytes={}-{}", PART_BYTES_MIN - 2, PART_BYTES_MIN + 1);
+    let across = across
+        .range(range)
+        .send()
+        .await
+        .unwrap()
+        .body
+        .collect()
+        .await
+        .unwrap();
+    assert_eq!(
+        across.to_vec(),
+        [&one[PART_BYTES_MIN - 2..], &two[..2]].concat()
+    );
+    let uploads = client
+        .list_multipart_uploads()
+        .bucket(BUCKET)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(uploads.uploads().len(), 0);
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_refused_and_an_abort_leaves_nothing() {
+    let (_server, client) = ready().await;
+    let id = create(&client, "k").await;
+    let small = part(&client, "k", &id, 1, b"too small").await;
+    let last = part(&client, "k", &id, 2, b"the last may be small").await;
+    let complete = || {
+        client
+            .complete_multipart_upload()
+            .bucket(BUCKET)
+            .key("k")
+            .upload_id(&id)
+    };
+    let outcome = complete()
+        .multipart_upload(all(&[small, last.clone()]))
+        .send()
+        .await;
+    assert_eq!(fault(outcome), (400, "EntityTooSmall".into()));
+    let claimed = CompletedPart::builder()
+        .part_number(9)
+        .e_tag("\"00\"")
+        .build();
+    let outcome = complete().multipart_upload(all(&[claimed])).send().await;
+    assert_eq!(fault(outcome), (400, "InvalidPart".into()));
+    let full = client.delete_bucket().bucket(BUCKET).send().await;
+    assert_eq!(full.is_err(), true, "a bucket with an upload is not empty");
+    let abort = client
+        .abort_multipart_upload()
+        .bucket(BUCKET)
+        .key("k")
+        .upload_id(&id);
+    abort.send().await.unwrap();
+    let outcome = complete().multipart_upload(all(&[last])).send().await;
+    assert_eq!(fault(outcome), (404, "NoSuchUpload".into()));
+    assert_eq!(
+        fault(client.head_object().bucket(BUCKET).key("k").send().await).0,
+        404
+    );
+}

@@ -1,0 +1,217 @@
+//! Starts the real binary on a folder of its own, and kills it when the test ends.
+#![allow(
+    dead_code,
+    reason = "shared by two test binaries, which use different parts"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+use tempfile::TempDir;
+
+pub(crate) const ACCESS_KEY: &str = "AKIACONSIGNTEST00001";
+pub(crate) const SECRET_KEY: &str = "consign/test+secret/0123456789abcdefghij";
+pub(crate) const REGION: &str = "us-east-1";
+const START_TIME_MAX: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(20);
+
+/// A running server and its folder.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    folder: TempDir,
+    configuration: String,
+    pub(crate) endpoint: String,
+}
+
+impl Server {
+    /// A server with an empty folder.
+    pub(crate) async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// A server with an empty folder and this configuration file.
+    pub(crate) async fn start_with(configuration: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let child = launch(folder.path(), configuration);
+        let mut server = Self {
+            child,
+            folder,
+            configuration: configuration.to_owned(),
+            endpoint: String::new(),
+        };
+        server.wait_until_ready().await;
+        server
+    }
+
+    /// Ends the process as a power cut would, as far as a process can see one.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts again on the same folder; the endpoint is a new one.
+    pub(crate) async fn restart(&mut self) {
+        self.child = launch(self.folder.path(), &self.configuration);
+        self.wait_until_ready().await;
+    }
+
+    /// `consign` with these arguments, told where this server's folder is.
+    pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Output {
+        binary(self.folder.path())
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    pub(crate) fn data_folder(&self) -> PathBuf {
+        data_folder(self.folder.path())
+    }
+
+    /// An SDK client for this server.
+    pub(crate) fn client(&self) -> aws_sdk_s3::Client {
+        client(&self.endpoint)
+    }
+
+    /// The host and port alone.
+    pub(crate) fn authority(&self) -> &str {
+        self.endpoint.trim_start_matches("http://")
+    }
+
+    async fn wait_until_ready(&mut self) {
+        let announced = self.data_folder().join("server.json");
+        let tries = START_TIME_MAX.as_millis() / POLL.as_millis();
+        for _ in 0..tries {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the server ended with {status}:\n{}", self.log());
+            }
+            // A killed server leaves its file behind: only the one with our process's id counts.
+            if let Some(endpoint) = endpoint_of(&announced, self.child.id()) {
+                self.endpoint = endpoint;
+                return;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        panic!("the server did not become ready:\n{}", self.log());
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already, which is what we want.
+        self.child.kill().ok();
+        self.child.wait().ok();
+        if std::thread::panicking() {
+            let log = self.log();
+            let from = log.len().saturating_sub(4000);
+            eprintln!(
+                "server's log ends with:\n{}",
+                log.get(from..).unwrap_or(&log)
+            );
+        }
+    }
+}
+
+/// An SDK client for the server at `endpoint`.
+pub(crate) fn client(endpoint: &str) -> aws_sdk_s3::Client {
+    let credentials = Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test");
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(endpoint)
+        .region(Region::new(REGION))
+        .credentials_provider(credentials)
+        .force_path_style(true)
+        .retry_config(aws_sdk_s3::config::retry::RetryConfig::disabled())
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
+        .build();
+    aws_sdk_s3::Client::from_conf(config)
+}
+
+/// A client without TLS of its own: every URL here is `http:`.
+pub(crate) fn plain_http() -> reqwest::Client {
+    // Another test of this process may have been first.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .ok();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+/// Bytes that look random and are the same for the same seed.
+pub(crate) fn bytes_of(seed: u64, len: usize) -> Vec<u8> {
+    let mut random = Random(seed);
+    std::iter::repeat_with(|| random.next().to_le_bytes())
+        .flatten()
+        .take(len)
+        .collect()
+}
+
+/// SplitMix64: small, seeded, good enough to choose sizes and moments.
+#[derive(Debug)]
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}
+
+fn data_folder(folder: &Path) -> PathBuf {
+    folder.join("data")
+}
+
+fn binary(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_consign"));
+    // The tester's own settings must not reach the server.
+    for (name, _) in std::env::vars() {
+        if name.starts_with("CONSIGN_") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .current_dir(folder)
+        .env("CONSIGN_DATA_DIR", data_folder(folder))
+        .env("CONSIGN_ROOT_ACCESS_KEY", ACCESS_KEY)
+        .env("CONSIGN_ROOT_SECRET_KEY", SECRET_KEY);
+    command
+}
+
+fn launch(folder: &Path, configuration: &str) -> Child {
+    let file = folder.join("consign.toml");
+    std::fs::write(&file, configuration).unwrap();
+    let log = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join("log"))
+        .unwrap();
+    binary(folder)
+        .arg("serve")
+        .env("CONSIGN_CONFIG", file)
+        .env("CONSIGN_LISTEN", "127.0.0.1:0")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+fn endpoint_of(announced: &Path, process: u32) -> Option<String> {
+    let text = std::fs::read_to_string(announced).ok()?;
+    let value: serde_json::Value = serde_json::from_str(&text).ok()?;
+    let ours = value.get("pid")?.as_u64()? == u64::from(process);
+    ours.then(|| value.get("endpoint")?.as_str().map(str::to_owned))?
+}
