@@ -70,7 +70,7 @@ async fn every_range_is_right(store: &dyn BlobStore) {
         for end in edges.into_iter().filter(|end| *end >= start) {
             let expected = &bytes[start..end];
             assert_eq!(
-                read(store, blob, start..end).await.unwrap(),
+                read(store, blob, start as u64..end as u64).await.unwrap(),
                 expected,
                 "{start}..{end}"
             );
