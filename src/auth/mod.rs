@@ -1,1 +1,189 @@
-//! Who may: pure functions over a request head.
+//! Who may: pure functions over a request's head, a ring of keys and a time.
+//!
+//! [`authenticate`] and [`post_policy::authenticate_form`] are the only makers of a [`Grant`], so an
+//! operation that holds one runs for a verified caller. [`may`] then judges what the caller asks.
+
+mod action;
+pub mod canonical;
+mod chunk;
+mod error;
+mod header;
+pub mod post_policy;
+pub mod presign;
+mod presigned;
+mod request;
+mod secret;
+pub mod sigv4;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, Method};
+
+use crate::clock::Timestamp;
+
+pub use action::{Action, Denied, Scope, may};
+pub use chunk::ChunkChain;
+pub use error::{AuthError, Details, Mismatch};
+pub use secret::Secret;
+
+/// How far a request's clock may be from ours.
+pub const SKEW_MAX: Duration = Duration::from_secs(15 * 60);
+/// The longest life of a presigned URL that S3 allows: a week.
+pub const PRESIGN_SECONDS_MAX: u64 = 604_800;
+
+/// What a signature covers of a request.
+#[derive(Debug, Clone, Copy)]
+pub struct SignedHead<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The path as it came over the wire.
+    pub raw_path: &'a str,
+    /// The query as it came over the wire, without its `?`.
+    pub raw_query: &'a str,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The host, with its port where one was given.
+    pub authority: &'a str,
+}
+
+/// Where access keys are found.
+pub trait KeyRing: Send + Sync {
+    /// The key of that name, switched off or not.
+    fn find(&self, access_key: &str) -> Option<Arc<AccessKey>>;
+}
+
+/// An access key and what it is for.
+#[derive(Debug, Clone)]
+pub struct AccessKey {
+    /// Its public half.
+    pub access_key: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// Its secret half.
+    pub secret: Secret,
+    /// It was switched off.
+    pub disabled: bool,
+    /// To what it is limited.
+    pub scope: Scope,
+    /// It may do everything.
+    pub root: bool,
+    /// The canonical id of whom its objects belong to.
+    pub owner: String,
+}
+
+/// What authentication depends on beside the request.
+#[derive(Debug, Clone)]
+pub struct AuthSettings {
+    /// The region that requests must be signed for.
+    pub region: String,
+    /// The longest life of a presigned URL, at most [`PRESIGN_SECONDS_MAX`].
+    pub presign_seconds_max: u64,
+}
+
+/// Who is calling.
+#[derive(Debug, Clone)]
+pub enum Who {
+    /// The holder of a key.
+    Key(Arc<AccessKey>),
+    /// Somebody.
+    Anonymous,
+}
+
+/// How the body of the request is to be proven.
+#[derive(Debug, Clone)]
+pub enum BodyProof {
+    /// Not at all.
+    Unsigned,
+    /// It has this SHA-256.
+    Sha256([u8; 32]),
+    /// It is `aws-chunked`, and each chunk is signed.
+    SignedChunks {
+        /// The chain that the chunks go on from.
+        chain: ChunkChain,
+        /// A signed trailer follows.
+        trailer: bool,
+    },
+    /// It is `aws-chunked` with an unsigned trailer.
+    UnsignedTrailer,
+}
+
+/// A caller who is who they say, and how their body is proven. Only this module makes one.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    who: Who,
+    body: BodyProof,
+    signature_age: Option<Duration>,
+}
+
+impl Grant {
+    /// Who is calling.
+    pub const fn who(&self) -> &Who {
+        &self.who
+    }
+
+    /// How the body is to be proven.
+    pub const fn body(&self) -> &BodyProof {
+        &self.body
+    }
+
+    /// How long ago it was signed; none for an anonymous request or a form.
+    pub const fn signature_age(&self) -> Option<Duration> {
+        self.signature_age
+    }
+
+    /// The caller and the proof, apart.
+    pub fn into_parts(self) -> (Who, BodyProof) {
+        (self.who, self.body)
+    }
+}
+
+impl Who {
+    /// The key that is calling.
+    pub const fn key(&self) -> Option<&Arc<AccessKey>> {
+        match self {
+            Self::Key(key) => Some(key),
+            Self::Anonymous => None,
+        }
+    }
+
+    /// The canonical id of the caller; `anonymous` for nobody.
+    pub fn owner(&self) -> &str {
+        self.key().map_or("anonymous", |key| &key.owner)
+    }
+}
+
+/// Finds out who sent a request, by its header or its query.
+///
+/// # Errors
+/// An [`AuthError`] where the request claims an identity that it does not prove.
+pub fn authenticate(
+    head: &SignedHead<'_>,
+    keys: &dyn KeyRing,
+    settings: &AuthSettings,
+    now: Timestamp,
+) -> Result<Grant, AuthError> {
+    let pairs = canonical::pairs(head.raw_query);
+    let by_query = presigned::is_claimed(&pairs);
+    let mut headers = head.headers.get_all(http::header::AUTHORIZATION).iter();
+    match (headers.next(), headers.next(), by_query) {
+        (None, _, false) => Ok(anonymous()),
+        (None, _, true) => presigned::authenticate(head, &pairs, keys, settings, now),
+        (Some(value), None, false) => {
+            let text =
+                value.to_str().map_err(|_| AuthError::InvalidHeader { name: "Authorization" })?;
+            header::authenticate(head, pairs, text, keys, settings, now)
+        }
+        (Some(value), _, _) => {
+            // Only the kind is told back: the rest of the header may be worth stealing.
+            let kind = value.to_str().ok().and_then(|v| v.split_whitespace().next());
+            Err(AuthError::ManyMechanisms { value: kind.unwrap_or_default().into() })
+        }
+    }
+}
+
+const fn anonymous() -> Grant {
+    Grant { who: Who::Anonymous, body: BodyProof::Unsigned, signature_age: None }
+}

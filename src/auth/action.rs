@@ -1,0 +1,225 @@
+//! What a caller may do: the permission that each operation needs, and the judge of it.
+
+use std::sync::Arc;
+
+use crate::name::BucketName;
+
+use super::{AccessKey, Who};
+
+/// A permission, named as IAM names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// List the buckets.
+    ListAllMyBuckets,
+    /// Make a bucket.
+    CreateBucket,
+    /// Remove a bucket.
+    DeleteBucket,
+    /// Ask whether a bucket is there.
+    HeadBucket,
+    /// Ask for a bucket's region or settings.
+    GetBucketLocation,
+    /// Change a bucket's settings.
+    PutBucketSettings,
+    /// List a bucket's objects.
+    ListBucket,
+    /// List a bucket's unfinished uploads.
+    ListBucketMultipartUploads,
+    /// Read an object.
+    GetObject,
+    /// Read what is known of an object.
+    GetObjectAttributes,
+    /// Write an object, or a part of one.
+    PutObject,
+    /// Remove an object.
+    DeleteObject,
+    /// Send a list of objects to remove; each is then judged as [`Action::DeleteObject`].
+    DeleteObjects,
+    /// Give up an upload.
+    AbortMultipartUpload,
+    /// List an upload's parts.
+    ListMultipartUploadParts,
+    /// Administer the server: for the root key only.
+    Administer,
+}
+
+/// What an action is about, which decides how a key's prefix limits it.
+#[derive(PartialEq, Eq)]
+enum Subject {
+    Server,
+    Root,
+    Bucket,
+    BucketItself,
+    Listing,
+    Object,
+}
+
+impl Action {
+    const fn row(self) -> (&'static str, bool, Subject) {
+        match self {
+            Self::ListAllMyBuckets => ("s3:ListAllMyBuckets", false, Subject::Server),
+            Self::CreateBucket => ("s3:CreateBucket", true, Subject::BucketItself),
+            Self::DeleteBucket => ("s3:DeleteBucket", true, Subject::BucketItself),
+            Self::HeadBucket => ("s3:ListBucket", false, Subject::Bucket),
+            Self::GetBucketLocation => ("s3:GetBucketLocation", false, Subject::Bucket),
+            Self::PutBucketSettings => ("s3:PutBucketSettings", true, Subject::BucketItself),
+            Self::ListBucket => ("s3:ListBucket", false, Subject::Listing),
+            Self::ListBucketMultipartUploads => {
+                ("s3:ListBucketMultipartUploads", false, Subject::Listing)
+            }
+            Self::GetObject => ("s3:GetObject", false, Subject::Object),
+            Self::GetObjectAttributes => ("s3:GetObjectAttributes", false, Subject::Object),
+            Self::PutObject => ("s3:PutObject", true, Subject::Object),
+            Self::DeleteObject => ("s3:DeleteObject", true, Subject::Object),
+            Self::DeleteObjects => ("s3:DeleteObject", true, Subject::Bucket),
+            Self::AbortMultipartUpload => ("s3:AbortMultipartUpload", true, Subject::Object),
+            Self::ListMultipartUploadParts => {
+                ("s3:ListMultipartUploadParts", false, Subject::Object)
+            }
+            Self::Administer => ("consign:Administer", true, Subject::Root),
+        }
+    }
+
+    /// `s3:GetObject`.
+    pub const fn as_str(self) -> &'static str {
+        self.row().0
+    }
+
+    /// Whether it changes anything.
+    pub const fn is_write(self) -> bool {
+        self.row().1
+    }
+}
+
+/// The caller may not do that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("Access Denied")]
+pub struct Denied;
+
+/// To what an access key is limited.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// It changes nothing.
+    pub read_only: bool,
+    /// It sees this bucket only.
+    pub bucket: Option<String>,
+    /// It sees only keys that begin so.
+    pub prefix: Option<String>,
+}
+
+impl Scope {
+    /// Whether the bucket `name` is in the scope.
+    pub fn sees_bucket(&self, name: &str) -> bool {
+        self.bucket.as_deref().is_none_or(|only| only == name)
+    }
+
+    /// Whether the key, or the prefix of a listing, lies within the scope.
+    pub fn sees_key(&self, key_or_prefix: &str) -> bool {
+        self.prefix.as_deref().is_none_or(|prefix| key_or_prefix.starts_with(prefix))
+    }
+}
+
+/// Judges whether `who` may do `action` to `bucket` and to a key, or list under a prefix.
+///
+/// # Errors
+/// [`Denied`] where nothing allows it: there is no rule that only denies.
+pub fn may(
+    who: &Who,
+    action: Action,
+    bucket: Option<&BucketName>,
+    key_or_prefix: Option<&str>,
+) -> Result<(), Denied> {
+    let allowed = match who {
+        Who::Anonymous => false,
+        Who::Key(key) => key_may(key, action, bucket, key_or_prefix),
+    };
+    if allowed { Ok(()) } else { Err(Denied) }
+}
+
+fn key_may(
+    key: &Arc<AccessKey>,
+    action: Action,
+    bucket: Option<&BucketName>,
+    key_or_prefix: Option<&str>,
+) -> bool {
+    if key.disabled {
+        return false;
+    }
+    if key.root {
+        return true;
+    }
+    let scope = &key.scope;
+    if scope.read_only && action.is_write() {
+        return false;
+    }
+    let in_bucket = bucket.is_some_and(|bucket| scope.sees_bucket(bucket.as_str()));
+    match action.row().2 {
+        Subject::Root => false,
+        Subject::Server => true,
+        Subject::Bucket => in_bucket,
+        // Who sees only a part of a bucket must not make or remove the whole.
+        Subject::BucketItself => in_bucket && scope.prefix.is_none(),
+        Subject::Listing => in_bucket && scope.sees_key(key_or_prefix.unwrap_or_default()),
+        Subject::Object => in_bucket && key_or_prefix.is_some_and(|key| scope.sees_key(key)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Secret;
+
+    fn key(scope: Scope) -> AccessKey {
+        AccessKey {
+            access_key: "AK".into(),
+            name: "n".into(),
+            secret: Secret::new("s"),
+            disabled: false,
+            scope,
+            root: false,
+            owner: "o".into(),
+        }
+    }
+
+    #[test]
+    fn scopes_limit_what_a_key_may_do() {
+        let bucket = BucketName::parse("photos").unwrap();
+        let all = Scope::default();
+        let read = Scope { read_only: true, ..Scope::default() };
+        let ours = Scope { bucket: Some("photos".into()), ..Scope::default() };
+        let other = Scope { bucket: Some("other".into()), ..Scope::default() };
+        let part = Scope { prefix: Some("a/".into()), ..Scope::default() };
+        for (scope, action, name, allowed) in [
+            (&all, Action::PutObject, Some("a/b"), true),
+            (&all, Action::Administer, None, false),
+            (&all, Action::GetObject, None, false),
+            (&read, Action::PutObject, Some("a"), false),
+            (&read, Action::GetObject, Some("a"), true),
+            (&read, Action::DeleteObjects, None, false),
+            (&ours, Action::GetObject, Some("a"), true),
+            (&other, Action::GetObject, Some("a"), false),
+            (&other, Action::ListBucket, None, false),
+            (&other, Action::ListAllMyBuckets, None, true),
+            (&part, Action::PutObject, Some("a/b"), true),
+            (&part, Action::PutObject, Some("b/b"), false),
+            (&part, Action::ListBucket, None, false),
+            (&part, Action::ListBucket, Some("a"), false),
+            (&part, Action::ListBucket, Some("a/x"), true),
+            (&part, Action::DeleteBucket, None, false),
+            (&part, Action::HeadBucket, None, true),
+        ] {
+            let who = Who::Key(Arc::new(key(scope.clone())));
+            let answer = may(&who, action, Some(&bucket), name);
+            assert_eq!(answer.is_ok(), allowed, "{scope:?} {action:?} {name:?}");
+        }
+    }
+
+    #[test]
+    fn root_may_all_but_disabled_and_strangers_nothing() {
+        let root = AccessKey { root: true, ..key(Scope::default()) };
+        let disabled = AccessKey { disabled: true, root: true, ..key(Scope::default()) };
+        assert!(may(&Who::Key(Arc::new(root)), Action::Administer, None, None).is_ok());
+        assert!(may(&Who::Key(Arc::new(disabled)), Action::Administer, None, None).is_err());
+        assert!(may(&Who::Anonymous, Action::ListAllMyBuckets, None, None).is_err());
+    }
+}

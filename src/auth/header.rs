@@ -1,0 +1,115 @@
+//! Authentication by the `Authorization` header.
+
+use crate::clock::Timestamp;
+
+use super::canonical::{self, Pairs};
+use super::request::{Claim, ScopeFault, check_scope, prove, unsigned};
+use super::sigv4::{ALGORITHM, Credential};
+use super::{AuthError, AuthSettings, Grant, KeyRing, SKEW_MAX, SignedHead};
+
+/// Verifies a request by its `Authorization` header, whose value is `value`.
+pub fn authenticate(
+    head: &SignedHead<'_>,
+    pairs: Pairs,
+    value: &str,
+    keys: &dyn KeyRing,
+    settings: &AuthSettings,
+    now: Timestamp,
+) -> Result<Grant, AuthError> {
+    let fields = Fields::parse(value)?;
+    let credential = Credential::parse(fields.credential).ok_or_else(|| {
+        malformed(
+            "the Credential is mal-formed; expecting \
+             \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".",
+        )
+    })?;
+    if head.headers.contains_key("x-amz-security-token") {
+        return Err(AuthError::InvalidToken);
+    }
+    let (amz_date, signed_at) = date(head)?;
+    check_scope(&credential, signed_at, settings).map_err(scope_fault)?;
+    if now.since(signed_at) > SKEW_MAX || signed_at.since(now) > SKEW_MAX {
+        return Err(AuthError::TimeTooSkewed { request_time: signed_at, server_time: now });
+    }
+    let payload = canonical::header_value(head.headers, "x-amz-content-sha256")
+        .ok_or(AuthError::MissingContentSha256)?;
+    let missing = unsigned(head, fields.signed);
+    if !missing.is_empty() {
+        return Err(AuthError::HeadersNotSigned(missing));
+    }
+    let Fields { signed, signature, .. } = fields;
+    let claim = Claim { credential, signed, signature, amz_date, signed_at, payload };
+    prove(head, pairs, &claim, keys, now)
+}
+
+struct Fields<'a> {
+    credential: &'a str,
+    signed: &'a str,
+    signature: &'a str,
+}
+
+impl<'a> Fields<'a> {
+    fn parse(value: &'a str) -> Result<Self, AuthError> {
+        let value = value.trim();
+        let (kind, rest) = value.split_once(' ').unwrap_or((value, ""));
+        match kind {
+            ALGORITHM => {}
+            "AWS" => return Err(AuthError::SignatureV2),
+            "AWS4-ECDSA-P256-SHA256" => return Err(AuthError::Ecdsa { header: "Authorization" }),
+            other => return Err(AuthError::UnsupportedType { value: other.into() }),
+        }
+        let (mut credential, mut signed, mut signature) = (None, None, None);
+        for piece in rest.split(',').map(str::trim).filter(|piece| !piece.is_empty()) {
+            let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
+            let place = match name {
+                "Credential" => &mut credential,
+                "SignedHeaders" => &mut signed,
+                "Signature" => &mut signature,
+                _ => continue,
+            };
+            if place.replace(value).is_some() {
+                return Err(malformed(&format!("{name} was given twice.")));
+            }
+        }
+        let need = |field: Option<&'a str>, name: &str| {
+            let why = || malformed(&format!("the authorization header requires {name}."));
+            field.filter(|value| !value.is_empty()).ok_or_else(why)
+        };
+        Ok(Self {
+            credential: need(credential, "three components: Credential")?,
+            signed: need(signed, "three components: SignedHeaders")?,
+            signature: need(signature, "three components: Signature")?,
+        })
+    }
+}
+
+/// When it was signed, as `x-amz-date` or else `Date` tells.
+fn date(head: &SignedHead<'_>) -> Result<(String, Timestamp), AuthError> {
+    let text = canonical::header_value(head.headers, "x-amz-date")
+        .or_else(|| canonical::header_value(head.headers, "date"))
+        .ok_or(AuthError::MissingDate)?;
+    let at = Timestamp::parse_amz_date(&text)
+        .or_else(|_not_amz| Timestamp::parse_http_date(&text))
+        .map_err(|_neither| AuthError::MissingDate)?;
+    Ok((at.amz_date(), at))
+}
+
+fn malformed(reason: &str) -> AuthError {
+    AuthError::MalformedHeader { reason: reason.to_owned(), region: None }
+}
+
+fn scope_fault(fault: ScopeFault) -> AuthError {
+    match fault {
+        ScopeFault::Region { given, ours } => AuthError::MalformedHeader {
+            reason: format!("the region '{given}' is wrong; expecting '{ours}'"),
+            region: Some(ours),
+        },
+        ScopeFault::Service { given } => malformed(&format!(
+            "incorrect service \"{given}\". This endpoint belongs to \"s3\"."
+        )),
+        ScopeFault::Day { given, signed } => malformed(&format!(
+            "Invalid credential date \"{given}\". This date is not the same as X-Amz-Date: \
+             \"{signed}\"."
+        )),
+    }
+}

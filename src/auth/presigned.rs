@@ -1,0 +1,180 @@
+//! Authentication by query parameters: presigned URLs.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+
+use super::canonical::{self, Pairs};
+use super::request::{Claim, ScopeFault, check_scope, prove, unsigned};
+use super::sigv4::{ALGORITHM, Credential};
+use super::{
+    AuthError, AuthSettings, Grant, KeyRing, PRESIGN_SECONDS_MAX, SKEW_MAX, SignedHead,
+};
+
+const NAMES: [&str; 6] = [
+    "X-Amz-Algorithm",
+    "X-Amz-Credential",
+    "X-Amz-Signature",
+    "X-Amz-Date",
+    "X-Amz-SignedHeaders",
+    "X-Amz-Expires",
+];
+const V2_NAMES: [&str; 2] = ["AWSAccessKeyId", "Signature"];
+const TOKEN: &str = "X-Amz-Security-Token";
+const MISSING: &str = "Query-string authentication version 4 requires the X-Amz-Algorithm, \
+     X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires \
+     parameters.";
+const MALFORMED_CREDENTIAL: &str = "Error parsing the X-Amz-Credential parameter; the Credential \
+     is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".";
+
+/// Whether the query claims to authenticate the request, in whole or in part. The case of a name
+/// does not matter here: half a claim must never pass for none.
+pub fn is_claimed(pairs: &Pairs) -> bool {
+    let named = |name: &&str| count(pairs, name) > 0;
+    NAMES.iter().chain(&V2_NAMES).chain([&TOKEN]).any(|name| named(name))
+}
+
+fn count(pairs: &Pairs, name: &str) -> usize {
+    pairs.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).count()
+}
+
+/// Verifies a request by its query.
+pub fn authenticate(
+    head: &SignedHead<'_>,
+    pairs: &Pairs,
+    keys: &dyn KeyRing,
+    settings: &AuthSettings,
+    now: Timestamp,
+) -> Result<Grant, AuthError> {
+    if V2_NAMES.iter().any(|name| count(pairs, name) > 0) {
+        return Err(AuthError::SignatureV2);
+    }
+    let params = Params::read(pairs)?;
+    match params.algorithm.as_str() {
+        ALGORITHM => {}
+        "AWS4-ECDSA-P256-SHA256" => return Err(AuthError::Ecdsa { header: "X-Amz-Algorithm" }),
+        _ => return Err(fault("X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\"")),
+    }
+    let credential =
+        Credential::parse(&params.credential).ok_or_else(|| fault(MALFORMED_CREDENTIAL))?;
+    if count(pairs, TOKEN) > 0 || head.headers.contains_key("x-amz-security-token") {
+        return Err(AuthError::InvalidToken);
+    }
+    let signed_at = Timestamp::parse_amz_date(&params.date).map_err(|_invalid| {
+        fault("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
+    })?;
+    let seconds = lifetime(&params.expires, settings)?;
+    check_scope(&credential, signed_at, settings).map_err(scope_fault)?;
+    check_time(signed_at, seconds, now)?;
+    let missing = unsigned(head, &params.signed);
+    if !missing.is_empty() {
+        return Err(AuthError::HeadersNotSigned(missing));
+    }
+    let claim = Claim {
+        credential,
+        signed: &params.signed,
+        signature: &params.signature,
+        amz_date: params.date,
+        signed_at,
+        payload: payload(head, pairs)?,
+    };
+    prove(head, pairs.clone(), &claim, keys, now)
+}
+
+struct Params {
+    algorithm: String,
+    credential: String,
+    signature: String,
+    date: String,
+    signed: String,
+    expires: String,
+}
+
+impl Params {
+    fn read(pairs: &Pairs) -> Result<Self, AuthError> {
+        let one = |name: &str| {
+            let mut found = pairs.iter().filter(|(n, _)| n == name.as_bytes());
+            let (_, value) = found.next().ok_or_else(|| fault(MISSING))?;
+            // Two values for one parameter: signer and verifier might each take another.
+            if count(pairs, name) > 1 {
+                return Err(fault(&format!("{name} was given more than once.")));
+            }
+            String::from_utf8(value.clone()).map_err(|_not_utf8| fault(MISSING))
+        };
+        Ok(Self {
+            algorithm: one("X-Amz-Algorithm")?,
+            credential: one("X-Amz-Credential")?,
+            signature: one("X-Amz-Signature")?,
+            date: one("X-Amz-Date")?,
+            signed: one("X-Amz-SignedHeaders")?,
+            expires: one("X-Amz-Expires")?,
+        })
+    }
+}
+
+fn lifetime(text: &str, settings: &AuthSettings) -> Result<u64, AuthError> {
+    let max = settings.presign_seconds_max.min(PRESIGN_SECONDS_MAX);
+    let seconds: i64 =
+        text.parse().map_err(|_not_a_number| fault("X-Amz-Expires should be a number"))?;
+    match u64::try_from(seconds) {
+        Err(_negative) => Err(fault("X-Amz-Expires must be non-negative")),
+        Ok(0) => Err(fault("X-Amz-Expires must be at least 1 second")),
+        Ok(seconds) if seconds > PRESIGN_SECONDS_MAX => Err(fault(
+            "X-Amz-Expires must be less than a week (in seconds); that is, the given \
+             X-Amz-Expires must be less than 604800 seconds",
+        )),
+        Ok(seconds) if seconds > max => Err(fault(&format!(
+            "X-Amz-Expires must be less than {max} seconds on this server"
+        ))),
+        Ok(seconds) => Ok(seconds),
+    }
+}
+
+fn check_time(signed_at: Timestamp, seconds: u64, now: Timestamp) -> Result<(), AuthError> {
+    if signed_at.since(now) > SKEW_MAX {
+        return Err(AuthError::NotYetValid { begins: signed_at, server_time: now });
+    }
+    // The skew makes no URL live longer than its signer meant it to.
+    let expires = signed_at.plus(Duration::from_secs(seconds));
+    if now > expires {
+        return Err(AuthError::Expired { seconds, expires, server_time: now });
+    }
+    Ok(())
+}
+
+/// The payload's hash: from the header, from the query, or else the body is not signed.
+fn payload(head: &SignedHead<'_>, pairs: &Pairs) -> Result<String, AuthError> {
+    if let Some(value) = canonical::header_value(head.headers, "x-amz-content-sha256") {
+        return Ok(value);
+    }
+    let name: &[u8] = b"x-amz-content-sha256";
+    let mut found = pairs.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
+    match (found.next(), found.next()) {
+        (None, _) => Ok("UNSIGNED-PAYLOAD".into()),
+        (Some((_, value)), None) => Ok(String::from_utf8_lossy(value).into_owned()),
+        (Some(_), Some(_)) => Err(fault("X-Amz-Content-Sha256 was given more than once.")),
+    }
+}
+
+fn fault(message: &str) -> AuthError {
+    AuthError::MalformedQuery { message: message.to_owned(), region: None }
+}
+
+fn scope_fault(fault_found: ScopeFault) -> AuthError {
+    const IN: &str = "Error parsing the X-Amz-Credential parameter;";
+    match fault_found {
+        ScopeFault::Region { given, ours } => AuthError::MalformedQuery {
+            message: format!("{IN} the region '{given}' is wrong; expecting '{ours}'"),
+            region: Some(ours),
+        },
+        ScopeFault::Service { given } => fault(&format!(
+            "{IN} incorrect service \"{given}\". This endpoint belongs to \"s3\"."
+        )),
+        ScopeFault::Day { given, signed } => fault(&format!(
+            "Invalid credential date \"{given}\". This date is not the same as X-Amz-Date: \
+             \"{signed}\"."
+        )),
+    }
+}

@@ -1,0 +1,1 @@
+//! Tests by table and by AWS's own published examples.
