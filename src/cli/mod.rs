@@ -5,14 +5,20 @@
     reason = "printing is a command's work"
 )]
 
+mod admin_client;
 mod completion;
 mod config;
+mod keys;
 mod logging;
+mod presign;
+mod sign;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+
+pub use admin_client::{AdminClient, ClientError};
 
 use crate::config::{Config, ConfigError, Sources};
 
@@ -22,6 +28,9 @@ pub enum CliError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The running server can't be asked, or refused.
+    #[error(transparent)]
+    Client(#[from] ClientError),
     /// The root key can't be read.
     #[error(transparent)]
     RootKey(#[from] crate::server::RootKeyError),
@@ -56,6 +65,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Presign(presign::PresignArgs),
+    Keys(keys::KeysArgs),
     Config(config::ConfigArgs),
     Completion(completion::CompletionArgs),
 }
@@ -105,6 +116,8 @@ impl Common {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
+        Command::Presign(args) => presign::run(&args),
+        Command::Keys(args) => keys::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completion(args) => completion::run(&args),
     };

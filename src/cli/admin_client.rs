@@ -1,0 +1,210 @@
+//! Asks the running server: RocksDB admits one process, so commands talk to it.
+
+use std::path::Path;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde_json::Value;
+
+use crate::auth::canonical;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, RootKey};
+use crate::server;
+
+use super::sign::{Signer, Target};
+
+/// Where the administration lives.
+const PREFIX: &str = "/-/admin/v1";
+
+/// Why the running server could not be asked, or what it said.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody is known to listen.
+    #[error(
+        "no server runs in {folder}. Start it with `consign serve --data-dir {folder}`, or name \
+         another with --data-dir or --endpoint"
+    )]
+    NotRunning {
+        /// The data folder.
+        folder: String,
+    },
+    /// There is no key to sign with.
+    #[error(
+        "no root key: {folder} has no root-key.json, and CONSIGN_ROOT_ACCESS_KEY and \
+         CONSIGN_ROOT_SECRET_KEY are not set"
+    )]
+    NoKey {
+        /// The data folder.
+        folder: String,
+    },
+    /// The root key's file can't be read.
+    #[error(transparent)]
+    RootKey(#[from] server::RootKeyError),
+    /// The request did not reach it.
+    #[error("can't reach the server at {endpoint}: {source}")]
+    Unreachable {
+        /// Where it was looked for.
+        endpoint: String,
+        /// What the HTTP client said.
+        source: reqwest::Error,
+    },
+    /// It refused.
+    #[error("the server refused ({status}): {message}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// Why.
+        message: String,
+    },
+    /// The request could not be formed.
+    #[error("can't sign the request: {0}")]
+    Sign(String),
+}
+
+/// The key that commands sign with: the configured one, or the data folder's own.
+///
+/// # Errors
+/// [`ClientError::NoKey`].
+pub(super) fn root_key(config: &Config) -> Result<RootKey, ClientError> {
+    if let Some(key) = &config.root_key {
+        return Ok(key.clone());
+    }
+    let no_key = || ClientError::NoKey {
+        folder: config.data_dir.display().to_string(),
+    };
+    server::load_root_key(&config.data_dir)?.ok_or_else(no_key)
+}
+
+/// Where the server of a data folder answers, if one runs.
+pub(super) fn endpoint_of(data_dir: &Path) -> Option<String> {
+    server::announced(data_dir).map(|holder| holder.endpoint)
+}
+
+/// A client of the running server's administration.
+#[derive(Debug)]
+pub struct AdminClient {
+    http: reqwest::Client,
+    endpoint: String,
+    region: String,
+    key: RootKey,
+}
+
+impl AdminClient {
+    /// A client for the server at `endpoint`, or for the one that runs in the data folder.
+    ///
+    /// # Errors
+    /// [`ClientError`] where there is none, or no key for it.
+    pub fn new(config: &Config, endpoint: Option<&str>) -> Result<Self, ClientError> {
+        let not_running = || ClientError::NotRunning {
+            folder: config.data_dir.display().to_string(),
+        };
+        let endpoint = match endpoint {
+            Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
+            None => endpoint_of(&config.data_dir).ok_or_else(not_running)?,
+        };
+        // A proxy must not see what is meant for this machine.
+        let http = reqwest::Client::builder().no_proxy().build();
+        let http = http.map_err(|source| ClientError::Unreachable {
+            endpoint: endpoint.clone(),
+            source,
+        })?;
+        Ok(Self {
+            http,
+            endpoint,
+            region: config.region.clone(),
+            key: root_key(config)?,
+        })
+    }
+
+    /// Whether a server answers there at all.
+    pub async fn is_reachable(&self) -> bool {
+        self.http
+            .get(format!("{}/-/healthy", self.endpoint))
+            .send()
+            .await
+            .is_ok()
+    }
+
+    /// Asks for `path` (below `/-/admin/v1/`), with a JSON body where there is one.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, ClientError> {
+        let body = body.map(ToString::to_string).unwrap_or_default();
+        let path = format!("{PREFIX}/{path}");
+        let url = format!("{}{path}", self.endpoint);
+        let headers = self.signed(&method, &path, body.as_bytes())?;
+        let sent = self
+            .http
+            .request(method, &url)
+            .headers(headers)
+            .body(body)
+            .send()
+            .await;
+        let unreachable = |source| ClientError::Unreachable {
+            endpoint: self.endpoint.clone(),
+            source,
+        };
+        let answer = sent.map_err(unreachable)?;
+        let status = answer.status();
+        let bytes = answer.bytes().await.map_err(unreachable)?;
+        if status.is_success() {
+            return Ok(serde_json::from_slice(&bytes).unwrap_or(Value::Null));
+        }
+        Err(ClientError::Refused {
+            status: status.as_u16(),
+            message: refusal(&bytes),
+        })
+    }
+
+    fn signed(&self, method: &Method, path: &str, body: &[u8]) -> Result<HeaderMap, ClientError> {
+        let signer = Signer {
+            key: &self.key,
+            region: &self.region,
+            now: SystemClock.now(),
+        };
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let pairs = canonical::pairs(query).into_iter().map(|(name, value)| {
+            let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+            (text(name), text(value))
+        });
+        let query: Vec<_> = pairs.collect();
+        let endpoint = self.endpoint.as_str();
+        let target = Target {
+            method,
+            endpoint,
+            path,
+            query: &query,
+            headers: &[],
+        };
+        let invalid = |error: http::Error| ClientError::Sign(error.to_string());
+        let mut headers = HeaderMap::new();
+        for (name, value) in signer.headers(&target, body) {
+            let name = HeaderName::try_from(name).map_err(|error| invalid(error.into()))?;
+            let value = HeaderValue::try_from(value).map_err(|error| invalid(error.into()))?;
+            headers.insert(name, value);
+        }
+        Ok(headers)
+    }
+}
+
+/// What an error's body says, in JSON or in S3's XML.
+fn refusal(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let json = serde_json::from_str::<Value>(&text).ok();
+    let message = json
+        .as_ref()
+        .and_then(|value| value.get("error"))
+        .and_then(Value::as_str);
+    let between = || {
+        text.split_once("<Message>")?
+            .1
+            .split_once("</Message>")
+            .map(|(m, _)| m)
+    };
+    message.or_else(between).unwrap_or(text.as_ref()).to_owned()
+}

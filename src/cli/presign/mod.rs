@@ -1,0 +1,277 @@
+//! `consign presign`: signs URLs and forms offline, as an app server would with its SDK.
+
+mod form;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use http::Method;
+use serde_json::json;
+
+use super::sign::{Signer, Target, path};
+use super::{CliError, Common, admin_client, print_json};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, RootKey};
+use crate::name::{BucketName, ObjectKey};
+
+/// Sign a URL or a form that lets its bearer do one thing for a while
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Signing is offline: no server is asked, and any bearer of the result may use \
+    it until it expires.\n\nExamples:\n  \
+    consign presign get uploads/cat.jpg --expires 10m\n  \
+    consign presign put uploads/cat.jpg --content-type image/jpeg --curl\n  \
+    consign presign put uploads/cat.jpg --header x-amz-meta-owner:ann --json\n  \
+    consign presign post 'uploads/user/${filename}' --max-size 10MiB --html > upload.html"
+)]
+pub(super) struct PresignArgs {
+    #[command(subcommand)]
+    command: PresignCommand,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    by: By,
+}
+
+/// Who signs, for which server, for how long.
+#[derive(Debug, Args)]
+struct By {
+    /// The server's address [default: the one that runs in the data folder, or `listen`]
+    #[arg(long, value_name = "URL", env = "CONSIGN_ENDPOINT", global = true)]
+    endpoint: Option<String>,
+    /// The access key to sign with [default: the root key]
+    #[arg(
+        long,
+        env = "CONSIGN_ACCESS_KEY",
+        global = true,
+        requires = "secret_key"
+    )]
+    access_key: Option<String>,
+    /// Its secret
+    #[arg(
+        long,
+        env = "CONSIGN_SECRET_KEY",
+        hide_env_values = true,
+        global = true
+    )]
+    secret_key: Option<String>,
+    /// How long it may be used: 90s, 10m, 1h, 7d
+    #[arg(long, value_name = "TIME", default_value = "1h", global = true, value_parser = time)]
+    expires: Duration,
+    /// Print a curl command
+    #[arg(long, global = true, conflicts_with = "json")]
+    curl: bool,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum PresignCommand {
+    /// Sign a download
+    Get(UrlArgs),
+    /// Sign an upload of one object
+    Put(UrlArgs),
+    /// Sign a deletion
+    Delete(UrlArgs),
+    /// Sign a look at an object's headers
+    Head(UrlArgs),
+    /// Sign a browser's form, whose policy bounds what may be uploaded
+    Post(form::FormArgs),
+}
+
+#[derive(Debug, Args)]
+struct UrlArgs {
+    /// The object
+    #[arg(value_name = "BUCKET/KEY", value_parser = object)]
+    object: (BucketName, ObjectKey),
+    /// The content type that must be sent
+    #[arg(long, value_name = "TYPE")]
+    content_type: Option<String>,
+    /// A header that must be sent
+    #[arg(long, value_name = "NAME:VALUE", value_parser = header)]
+    header: Vec<(String, String)>,
+    /// A query parameter to sign, such as response-content-disposition=attachment
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parameter)]
+    query: Vec<(String, String)>,
+}
+
+/// What a signing command works with.
+#[derive(Debug)]
+struct Context<'a> {
+    by: &'a By,
+    endpoint: String,
+    region: String,
+    key: RootKey,
+}
+
+impl Context<'_> {
+    fn signer(&self) -> Signer<'_> {
+        Signer {
+            key: &self.key,
+            region: &self.region,
+            now: SystemClock.now(),
+        }
+    }
+}
+
+pub(super) fn run(args: &PresignArgs) -> Result<ExitCode, CliError> {
+    let config = args.common.load()?;
+    let context = Context {
+        by: &args.by,
+        endpoint: endpoint(&config, &args.by),
+        region: config.region.clone(),
+        key: key(&config, &args.by)?,
+    };
+    match &args.command {
+        PresignCommand::Get(url) => print_url(&context, &Method::GET, url)?,
+        PresignCommand::Put(url) => print_url(&context, &Method::PUT, url)?,
+        PresignCommand::Delete(url) => print_url(&context, &Method::DELETE, url)?,
+        PresignCommand::Head(url) => print_url(&context, &Method::HEAD, url)?,
+        PresignCommand::Post(form) => form::print(&context, form)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn endpoint(config: &Config, by: &By) -> String {
+    let announced = || admin_client::endpoint_of(&config.data_dir);
+    let endpoint = by.endpoint.clone().or_else(announced);
+    let endpoint = endpoint.unwrap_or_else(|| crate::server::endpoint_of(config.listen));
+    endpoint.trim_end_matches('/').to_owned()
+}
+
+fn key(config: &Config, by: &By) -> Result<RootKey, CliError> {
+    match (&by.access_key, &by.secret_key) {
+        (Some(access_key), Some(secret_key)) => Ok(RootKey {
+            access_key: access_key.clone(),
+            secret_key: secret_key.clone(),
+        }),
+        _ => Ok(admin_client::root_key(config)?),
+    }
+}
+
+fn print_url(context: &Context<'_>, method: &Method, args: &UrlArgs) -> Result<(), CliError> {
+    let content_type = args
+        .content_type
+        .iter()
+        .map(|v| ("content-type".to_owned(), v.clone()));
+    let headers: Vec<(String, String)> = content_type.chain(args.header.iter().cloned()).collect();
+    let (bucket, key) = &args.object;
+    let target = Target {
+        method,
+        endpoint: &context.endpoint,
+        path: &path(bucket.as_str(), key.as_str()),
+        query: &args.query,
+        headers: &headers,
+    };
+    let url = context
+        .signer()
+        .presign(&target, context.by.expires.as_secs());
+    if context.by.json {
+        let headers: serde_json::Map<_, _> = headers
+            .into_iter()
+            .map(|(name, value)| (name, json!(value)))
+            .collect();
+        return print_json(&json!({
+            "method": method.as_str(),
+            "url": url,
+            "headers": headers,
+            "expires_seconds": context.by.expires.as_secs(),
+        }));
+    }
+    if context.by.curl {
+        println!("{}", curl(method, &url, &headers));
+    } else {
+        println!("{url}");
+    }
+    Ok(())
+}
+
+fn curl(method: &Method, url: &str, headers: &[(String, String)]) -> String {
+    let how = match *method {
+        Method::PUT => "-T FILE ",
+        Method::DELETE => "-X DELETE ",
+        Method::HEAD => "-I ",
+        _ => "",
+    };
+    let headers = headers
+        .iter()
+        .map(|(name, value)| format!("-H {} ", quote(&format!("{name}: {value}"))));
+    format!(
+        "curl -fsS {how}{}{}",
+        headers.collect::<String>(),
+        quote(url)
+    )
+}
+
+/// `text` as one word of a POSIX shell.
+fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+fn object(text: &str) -> Result<(BucketName, ObjectKey), String> {
+    let (bucket, key) = text
+        .split_once('/')
+        .ok_or("must be BUCKET/KEY, such as uploads/cat.jpg")?;
+    let bucket = BucketName::parse(bucket).map_err(|error| error.to_string())?;
+    let key = ObjectKey::parse(key).map_err(|error| error.to_string())?;
+    Ok((bucket, key))
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("must be NAME:VALUE")?;
+    Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+}
+
+fn parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Reads `90s`, `10m`, `1h`, `7d`; a bare number is seconds.
+fn time(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = match text.strip_prefix(digits) {
+        Some("" | "s") => 1,
+        Some("m") => 60,
+        Some("h") => 3600,
+        Some("d") => 86_400,
+        _ => return Err("must be a number and s, m, h or d, such as 10m".to_owned()),
+    };
+    let number: u64 = digits
+        .parse()
+        .map_err(|_ignored| "must begin with a number".to_owned())?;
+    let seconds = number.saturating_mul(unit);
+    if (1..=604_800).contains(&seconds) {
+        Ok(Duration::from_secs(seconds))
+    } else {
+        Err("must lie between 1 second and 7 days: that is what SigV4 knows".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units_and_bounds() {
+        for (text, seconds) in [
+            ("90", 90),
+            ("90s", 90),
+            ("10m", 600),
+            ("1h", 3600),
+            ("7d", 604_800),
+        ] {
+            assert_eq!(time(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "0s", "8d", "1w", "h", "-1s", "99999999999999999999d"] {
+            assert!(time(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_shell_reads_a_quoted_word_as_it_was() {
+        assert_eq!(quote("a'b $c"), "'a'\\''b $c'");
+    }
+}
