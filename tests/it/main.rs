@@ -8,6 +8,8 @@
     clippy::string_slice,
     clippy::print_stderr,
     clippy::disallowed_methods,
+    clippy::format_collect,
+    clippy::format_push_string,
     reason = "a test fails by panicking, and owns its tasks"
 )]
 

@@ -53,9 +53,12 @@ impl Inbox {
                 changed.await;
             }
         };
-        if tokio::time::timeout(patience, waiting).await.is_err() {
-            panic!("callbacks are missing; these came: {:?}", self.keys());
-        }
+        let in_time = tokio::time::timeout(patience, waiting).await.is_ok();
+        assert!(
+            in_time,
+            "callbacks are missing; these came: {:?}",
+            self.keys()
+        );
         let faults = self.faults.lock().unwrap();
         assert!(faults.is_empty(), "{faults:?}");
     }

@@ -152,7 +152,7 @@ pub(crate) fn bytes_of(seed: u64, len: usize) -> Vec<u8> {
         .collect()
 }
 
-/// SplitMix64: small, seeded, good enough to choose sizes and moments.
+/// `SplitMix64`: small, seeded, good enough to choose sizes and moments.
 #[derive(Debug)]
 pub(crate) struct Random(pub(crate) u64);
 

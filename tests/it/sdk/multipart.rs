@@ -131,7 +131,7 @@ async fn what_is_wrong_is_refused_and_an_abort_leaves_nothing() {
     let outcome = complete().multipart_upload(all(&[claimed])).send().await;
     assert_eq!(fault(outcome), (400, "InvalidPart".into()));
     let full = client.delete_bucket().bucket(BUCKET).send().await;
-    assert_eq!(full.is_err(), true, "a bucket with an upload is not empty");
+    assert!(full.is_err(), "a bucket with an upload is not empty");
     let abort = client
         .abort_multipart_upload()
         .bucket(BUCKET)
