@@ -6,6 +6,7 @@ pub mod condition;
 pub mod error;
 pub mod head;
 pub mod metadata_header;
+pub mod ops;
 pub mod query;
 pub mod range;
 pub mod render;

@@ -1,0 +1,3 @@
+//! One file for each group of operations.
+
+pub mod paging;
