@@ -286,6 +286,7 @@ impl Callbacks {
             message.next_attempt = now.plus((self.wait)(counted, jitter, outcome.retry_after));
             batch.put(Space::Outbox, row.key, message.encode());
         } else {
+            message.next_attempt = now;
             batch.delete(Space::Outbox, row.key);
             batch.put(
                 Space::Deliveries,
