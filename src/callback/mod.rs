@@ -7,6 +7,7 @@ pub mod audit;
 pub mod config;
 pub mod deliver;
 pub mod event;
+mod hook;
 pub mod outbox;
 pub mod retry;
 pub mod rule;

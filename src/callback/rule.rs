@@ -3,13 +3,12 @@
 use super::config::{CallbackConfig, CallbackError, RuleConfig};
 
 /// The event types that a rule may name, without `s3:`: those that this server raises.
-const EVENTS: [&str; 6] = [
+const EVENTS: [&str; 5] = [
     "ObjectCreated:Put",
     "ObjectCreated:Post",
     "ObjectCreated:Copy",
     "ObjectCreated:CompleteMultipartUpload",
     "ObjectRemoved:Delete",
-    "ObjectRemoved:DeleteMarkerCreated",
 ];
 
 const NAME_BYTES_MAX: usize = 128;
