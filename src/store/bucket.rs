@@ -220,3 +220,23 @@ impl ObjectStore {
         Ok(Usage { objects, bytes })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::record::BucketRecord;
+
+    #[test]
+    fn a_buckets_record_is_read_back() {
+        let record = BucketRecord {
+            id: BucketId(7),
+            created: Timestamp::from_unix_s(1),
+            owner: "me".into(),
+            region: "eu-central-1".into(),
+        };
+        let name = BucketName::parse("abc").unwrap();
+        let bucket = Bucket::read(name.clone(), encode(&record).unwrap()).unwrap();
+        assert_eq!((bucket.id, bucket.name), (BucketId(7), name));
+        assert_eq!((bucket.owner.as_str(), bucket.region.as_str()), ("me", "eu-central-1"));
+    }
+}

@@ -7,6 +7,7 @@ pub mod hook;
 mod keyspace;
 pub mod meta;
 pub mod record;
+pub mod stage;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ pub use bucket::{Bucket, BucketPage, BucketQuery, NewBucket, Usage};
 pub use error::StoreError;
 pub use hook::{Change, CommitHook, EventName, NoHook, Origin};
 pub use record::{ETag, ObjectHeaders, ObjectRecord};
+pub use stage::{Staged, Stager};
 
 use crate::clock::Clock;
 use blob::BlobStore;
