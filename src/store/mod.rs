@@ -6,6 +6,7 @@ pub mod error;
 pub mod hook;
 mod keyspace;
 pub mod meta;
+pub mod object;
 pub mod record;
 pub mod stage;
 
@@ -14,6 +15,7 @@ use std::sync::Arc;
 pub use bucket::{Bucket, BucketPage, BucketQuery, NewBucket, Usage};
 pub use error::StoreError;
 pub use hook::{Change, CommitHook, EventName, NoHook, Origin};
+pub use object::{Deleted, NewObject, Object, WriteCondition, Written};
 pub use record::{ETag, ObjectHeaders, ObjectRecord};
 pub use stage::{Staged, Stager};
 
