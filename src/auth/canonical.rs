@@ -34,7 +34,11 @@ pub fn decode(text: &str, plus_is_space: bool) -> Vec<u8> {
 }
 
 fn nibbles(high: u8, low: u8) -> Option<u8> {
-    let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let digit = |b: u8| {
+        char::from(b)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
     Some(digit(high)? << 4 | digit(low)?)
 }
 
@@ -55,7 +59,11 @@ pub fn encode(bytes: &[u8], keep_slash: bool) -> String {
 
 /// The canonical form of a path as it came over the wire.
 pub fn path(raw: &str) -> String {
-    if raw.is_empty() { "/".into() } else { encode(&decode(raw, false), true) }
+    if raw.is_empty() {
+        "/".into()
+    } else {
+        encode(&decode(raw, false), true)
+    }
 }
 
 /// Takes a query string apart.
@@ -71,23 +79,34 @@ pub fn pairs(raw: &str) -> Pairs {
 
 /// The canonical form of `pairs`, sorted by encoded name and value.
 pub fn query<'a>(pairs: impl Iterator<Item = &'a (Vec<u8>, Vec<u8>)>) -> String {
-    let mut encoded: Vec<(String, String)> =
-        pairs.map(|(name, value)| (encode(name, false), encode(value, false))).collect();
+    let mut encoded: Vec<(String, String)> = pairs
+        .map(|(name, value)| (encode(name, false), encode(value, false)))
+        .collect();
     encoded.sort();
-    let joined: Vec<String> = encoded.into_iter().map(|(n, v)| format!("{n}={v}")).collect();
+    let joined: Vec<String> = encoded
+        .into_iter()
+        .map(|(n, v)| format!("{n}={v}"))
+        .collect();
     joined.join("&")
 }
 
 /// A header's values as one: trimmed, inner runs of spaces folded, repeats joined by commas.
 pub fn header_value(headers: &HeaderMap, name: &str) -> Option<String> {
-    let mut values = headers.get_all(name).iter().map(|v| fold(v.as_bytes())).peekable();
+    let mut values = headers
+        .get_all(name)
+        .iter()
+        .map(|v| fold(v.as_bytes()))
+        .peekable();
     values.peek()?;
     Some(values.collect::<Vec<_>>().join(","))
 }
 
 fn fold(value: &[u8]) -> String {
     let text = String::from_utf8_lossy(value);
-    text.split([' ', '\t']).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    text.split([' ', '\t'])
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// What the canonical request is made of.
@@ -114,7 +133,14 @@ impl Parts<'_> {
         for (name, value) in self.headers {
             let _infallible = writeln!(lines, "{name}:{value}");
         }
-        let Self { method, path, query, signed, payload, .. } = self;
+        let Self {
+            method,
+            path,
+            query,
+            signed,
+            payload,
+            ..
+        } = self;
         format!("{method}\n{path}\n{query}\n{lines}\n{signed}\n{payload}")
     }
 }
@@ -128,10 +154,20 @@ mod tests {
     #[test]
     fn a_path_is_encoded_once_and_never_normalised() {
         for (raw, canonical) in [
-            ("", "/"), ("/", "/"), ("/a//b", "/a//b"), ("/a/../b/.", "/a/../b/."),
-            ("/a%2Fb", "/a/b"), ("/a%2fb%7e", "/a/b~"), ("/a+b", "/a%2Bb"), ("/a b", "/a%20b"),
-            ("/100%", "/100%25"), ("/%zz", "/%25zz"), ("/%25", "/%25"), ("/ä", "/%C3%A4"),
-            ("/test$file.text", "/test%24file.text"), ("/(a)!*'", "/%28a%29%21%2A%27"),
+            ("", "/"),
+            ("/", "/"),
+            ("/a//b", "/a//b"),
+            ("/a/../b/.", "/a/../b/."),
+            ("/a%2Fb", "/a/b"),
+            ("/a%2fb%7e", "/a/b~"),
+            ("/a+b", "/a%2Bb"),
+            ("/a b", "/a%20b"),
+            ("/100%", "/100%25"),
+            ("/%zz", "/%25zz"),
+            ("/%25", "/%25"),
+            ("/ä", "/%C3%A4"),
+            ("/test$file.text", "/test%24file.text"),
+            ("/(a)!*'", "/%28a%29%21%2A%27"),
         ] {
             assert_eq!(path(raw), canonical, "{raw}");
         }
@@ -140,9 +176,17 @@ mod tests {
     #[test]
     fn a_query_is_sorted_and_encoded() {
         for (raw, canonical) in [
-            ("", ""), ("lifecycle", "lifecycle="), ("b=2&a=1", "a=1&b=2"), ("a=2&a=1", "a=1&a=2"),
-            ("a=b+c", "a=b%20c"), ("a=b%2Bc", "a=b%2Bc"), ("a=b=c", "a=b%3Dc"), ("&&a=1&", "a=1"),
-            ("a=/", "a=%2F"), ("a=%", "a=%25"), ("prefix=J&max-keys=2", "max-keys=2&prefix=J"),
+            ("", ""),
+            ("lifecycle", "lifecycle="),
+            ("b=2&a=1", "a=1&b=2"),
+            ("a=2&a=1", "a=1&a=2"),
+            ("a=b+c", "a=b%20c"),
+            ("a=b%2Bc", "a=b%2Bc"),
+            ("a=b=c", "a=b%3Dc"),
+            ("&&a=1&", "a=1"),
+            ("a=/", "a=%2F"),
+            ("a=%", "a=%25"),
+            ("prefix=J&max-keys=2", "max-keys=2&prefix=J"),
         ] {
             assert_eq!(query(pairs(raw).iter()), canonical, "{raw}");
         }

@@ -8,7 +8,7 @@ use super::sigv4::{ALGORITHM, Credential};
 use super::{AuthError, AuthSettings, Grant, KeyRing, SKEW_MAX, SignedHead};
 
 /// Verifies a request by its `Authorization` header, whose value is `value`.
-pub fn authenticate(
+pub(super) fn authenticate(
     head: &SignedHead<'_>,
     pairs: Pairs,
     value: &str,
@@ -29,7 +29,10 @@ pub fn authenticate(
     let (amz_date, signed_at) = date(head)?;
     check_scope(&credential, signed_at, settings).map_err(scope_fault)?;
     if now.since(signed_at) > SKEW_MAX || signed_at.since(now) > SKEW_MAX {
-        return Err(AuthError::TimeTooSkewed { request_time: signed_at, server_time: now });
+        return Err(AuthError::TimeTooSkewed {
+            request_time: signed_at,
+            server_time: now,
+        });
     }
     let payload = canonical::header_value(head.headers, "x-amz-content-sha256")
         .ok_or(AuthError::MissingContentSha256)?;
@@ -37,8 +40,17 @@ pub fn authenticate(
     if !missing.is_empty() {
         return Err(AuthError::HeadersNotSigned(missing));
     }
-    let Fields { signed, signature, .. } = fields;
-    let claim = Claim { credential, signed, signature, amz_date, signed_at, payload };
+    let Fields {
+        signed, signature, ..
+    } = fields;
+    let claim = Claim {
+        credential,
+        signed,
+        signature,
+        amz_date,
+        signed_at,
+        payload,
+    };
     prove(head, pairs, &claim, keys, now)
 }
 
@@ -55,11 +67,23 @@ impl<'a> Fields<'a> {
         match kind {
             ALGORITHM => {}
             "AWS" => return Err(AuthError::SignatureV2),
-            "AWS4-ECDSA-P256-SHA256" => return Err(AuthError::Ecdsa { header: "Authorization" }),
-            other => return Err(AuthError::UnsupportedType { value: other.into() }),
+            "AWS4-ECDSA-P256-SHA256" => {
+                return Err(AuthError::Ecdsa {
+                    header: "Authorization",
+                });
+            }
+            other => {
+                return Err(AuthError::UnsupportedType {
+                    value: other.into(),
+                });
+            }
         }
         let (mut credential, mut signed, mut signature) = (None, None, None);
-        for piece in rest.split(',').map(str::trim).filter(|piece| !piece.is_empty()) {
+        for piece in rest
+            .split(',')
+            .map(str::trim)
+            .filter(|piece| !piece.is_empty())
+        {
             let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
             let place = match name {
                 "Credential" => &mut credential,
@@ -95,7 +119,10 @@ fn date(head: &SignedHead<'_>) -> Result<(String, Timestamp), AuthError> {
 }
 
 fn malformed(reason: &str) -> AuthError {
-    AuthError::MalformedHeader { reason: reason.to_owned(), region: None }
+    AuthError::MalformedHeader {
+        reason: reason.to_owned(),
+        region: None,
+    }
 }
 
 fn scope_fault(fault: ScopeFault) -> AuthError {

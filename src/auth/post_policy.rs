@@ -55,9 +55,17 @@ struct Form<'a> {
 impl<'a> Form<'a> {
     fn read(fields: &'a [(String, String)]) -> Result<Self, AuthError> {
         let find = |name: &str| {
-            fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+            fields
+                .iter()
+                .find(|(n, _)| n.eq_ignore_ascii_case(name))
+                .map(|(_, v)| v.as_str())
         };
-        let v4 = ["x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature"];
+        let v4 = [
+            "x-amz-algorithm",
+            "x-amz-credential",
+            "x-amz-date",
+            "x-amz-signature",
+        ];
         if find("awsaccesskeyid").is_some() || find("signature").is_some() {
             return Err(AuthError::SignatureV2);
         }
@@ -75,14 +83,26 @@ impl<'a> Form<'a> {
         let signature = need("X-Amz-Signature")?;
         // A field given twice could be judged by one value and used by the other.
         for (at, (name, _)) in fields.iter().enumerate() {
-            let twice = fields.iter().skip(at + 1).any(|(n, _)| n.eq_ignore_ascii_case(name));
+            let twice = fields
+                .iter()
+                .skip(at + 1)
+                .any(|(n, _)| n.eq_ignore_ascii_case(name));
             if twice {
-                return Err(AuthError::PolicyExtraFields { fields: name.clone() });
+                return Err(AuthError::PolicyExtraFields {
+                    fields: name.clone(),
+                });
             }
         }
         match algorithm {
-            ALGORITHM => Ok(Self { policy, credential, date, signature }),
-            "AWS4-ECDSA-P256-SHA256" => Err(AuthError::Ecdsa { header: "X-Amz-Algorithm" }),
+            ALGORITHM => Ok(Self {
+                policy,
+                credential,
+                date,
+                signature,
+            }),
+            "AWS4-ECDSA-P256-SHA256" => Err(AuthError::Ecdsa {
+                header: "X-Amz-Algorithm",
+            }),
             other => Err(invalid_field(
                 "X-Amz-Algorithm",
                 other,
@@ -107,19 +127,25 @@ impl<'a> Form<'a> {
         }
         if scope.region != settings.region {
             let (given, ours) = (&scope.region, &settings.region);
-            return Err(bad(&format!("the region '{given}' is wrong; expecting '{ours}'")));
+            return Err(bad(&format!(
+                "the region '{given}' is wrong; expecting '{ours}'"
+            )));
         }
         if scope.day != signed_at.scope_day() {
             return Err(bad("the date is not the same as X-Amz-Date."));
         }
-        let key = keys.find(&credential.access_key).filter(|key| !key.disabled);
+        let key = keys
+            .find(&credential.access_key)
+            .filter(|key| !key.disabled);
         // An unknown key costs as much time as a known one.
         let nobody = Secret::new("nobody");
         let secret = key.as_ref().map_or(&nobody, |key| &key.secret);
         let ours = sigv4::sign(&secret.signing_key(scope), self.policy);
         let matched = sigv4::same(&ours, self.signature);
         let access_key = credential.access_key;
-        let Some(key) = key else { return Err(AuthError::UnknownKey { access_key }) };
+        let Some(key) = key else {
+            return Err(AuthError::UnknownKey { access_key });
+        };
         if !matched {
             return Err(AuthError::Mismatch(Box::new(Mismatch {
                 access_key,
@@ -128,16 +154,26 @@ impl<'a> Form<'a> {
                 canonical_request: None,
             })));
         }
-        Ok(Grant { who: Who::Key(key), body: BodyProof::Unsigned, signature_age: None })
+        Ok(Grant {
+            who: Who::Key(key),
+            body: BodyProof::Unsigned,
+            signature_age: None,
+        })
     }
 }
 
 fn invalid_field(field: &'static str, value: &str, message: &str) -> AuthError {
-    AuthError::FormFieldInvalid { field, value: value.into(), message: message.into() }
+    AuthError::FormFieldInvalid {
+        field,
+        value: value.into(),
+        message: message.into(),
+    }
 }
 
 fn invalid(reason: &str) -> AuthError {
-    AuthError::InvalidPolicy { reason: reason.to_owned() }
+    AuthError::InvalidPolicy {
+        reason: reason.to_owned(),
+    }
 }
 
 struct Policy {
@@ -154,11 +190,18 @@ enum Condition {
 impl Policy {
     fn parse(base64: &str) -> Result<Self, AuthError> {
         let packed: String = base64.split_ascii_whitespace().collect();
-        let bytes = STANDARD.decode(packed).map_err(|_invalid| invalid("Invalid Base64."))?;
+        let bytes = STANDARD
+            .decode(packed)
+            .map_err(|_invalid| invalid("Invalid Base64."))?;
         let json: Value =
             serde_json::from_slice(&bytes).map_err(|_invalid| invalid("Invalid JSON."))?;
-        let object = json.as_object().ok_or_else(|| invalid("Invalid JSON: no object."))?;
-        if let Some(name) = object.keys().find(|n| !["expiration", "conditions"].contains(&&***n)) {
+        let object = json
+            .as_object()
+            .ok_or_else(|| invalid("Invalid JSON: no object."))?;
+        if let Some(name) = object
+            .keys()
+            .find(|n| !["expiration", "conditions"].contains(&&***n))
+        {
             return Err(invalid(&format!("Unexpected: '{name}'.")));
         }
         let expiration = object
@@ -172,8 +215,14 @@ impl Policy {
             .ok_or_else(|| invalid("Policy missing conditions."))?
             .as_array()
             .ok_or_else(|| invalid("Invalid 'conditions' value: must be a List."))?;
-        let conditions = conditions.iter().map(Condition::parse).collect::<Result<_, _>>()?;
-        Ok(Self { expiration, conditions })
+        let conditions = conditions
+            .iter()
+            .map(Condition::parse)
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            expiration,
+            conditions,
+        })
     }
 
     fn judge(
@@ -211,7 +260,9 @@ impl Policy {
                 },
             };
             if !holds {
-                return Err(AuthError::PolicyFailed { condition: condition.text() });
+                return Err(AuthError::PolicyFailed {
+                    condition: condition.text(),
+                });
             }
         }
         self.check_covered(fields)?;
@@ -237,7 +288,9 @@ impl Policy {
         if extra.is_empty() {
             return Ok(());
         }
-        Err(AuthError::PolicyExtraFields { fields: extra.join(", ") })
+        Err(AuthError::PolicyExtraFields {
+            fields: extra.join(", "),
+        })
     }
 }
 
@@ -276,10 +329,21 @@ impl Condition {
         let (first, second) = (first.clone(), second.clone());
         let operator = operator.as_str().unwrap_or_default();
         match operator.to_ascii_lowercase().as_str() {
-            "eq" => Ok(Self::Eq { field: first, value: second }),
-            "starts-with" => Ok(Self::StartsWith { field: first, value: second }),
-            "content-length-range" => Ok(Self::Length { min: first, max: second }),
-            _ => Err(invalid(&format!("Invalid Condition: unknown operation '{operator}'."))),
+            "eq" => Ok(Self::Eq {
+                field: first,
+                value: second,
+            }),
+            "starts-with" => Ok(Self::StartsWith {
+                field: first,
+                value: second,
+            }),
+            "content-length-range" => Ok(Self::Length {
+                min: first,
+                max: second,
+            }),
+            _ => Err(invalid(&format!(
+                "Invalid Condition: unknown operation '{operator}'."
+            ))),
         }
     }
 
@@ -291,7 +355,9 @@ impl Condition {
         bucket: &str,
         fits: impl Fn(&str) -> bool,
     ) -> bool {
-        let Some(name) = name_of(field) else { return false };
+        let Some(name) = name_of(field) else {
+            return false;
+        };
         let given = fields.iter().find(|(n, _)| n.eq_ignore_ascii_case(&name));
         let given = given.map(|(_, value)| value.as_str());
         if name == "bucket" {

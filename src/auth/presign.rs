@@ -38,12 +38,19 @@ pub struct Target<'a> {
 impl Target<'_> {
     /// The host, with its port where one is given.
     pub fn authority(&self) -> &str {
-        self.endpoint.split_once("://").map_or(self.endpoint, |(_, host)| host).trim_end_matches('/')
+        self.endpoint
+            .split_once("://")
+            .map_or(self.endpoint, |(_, host)| host)
+            .trim_end_matches('/')
     }
 
     /// The encoded path.
     pub fn raw_path(&self) -> String {
-        if self.path.is_empty() { "/".into() } else { canonical::encode(self.path.as_bytes(), true) }
+        if self.path.is_empty() {
+            "/".into()
+        } else {
+            canonical::encode(self.path.as_bytes(), true)
+        }
     }
 
     /// The encoded query, in canonical order.
@@ -52,16 +59,25 @@ impl Target<'_> {
     }
 
     fn pairs(&self) -> canonical::Pairs {
-        self.query.iter().map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec())).collect()
+        self.query
+            .iter()
+            .map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec()))
+            .collect()
     }
 }
 
 impl Signer<'_> {
     /// What this signer's credential is at `at`.
     pub fn credential(&self, at: Timestamp) -> Credential {
-        let scope =
-            Scope { day: at.scope_day(), region: self.region.into(), service: SERVICE.into() };
-        Credential { access_key: self.access_key.into(), scope }
+        let scope = Scope {
+            day: at.scope_day(),
+            region: self.region.into(),
+            service: SERVICE.into(),
+        };
+        Credential {
+            access_key: self.access_key.into(),
+            scope,
+        }
     }
 
     fn sign(&self, parts: &Parts<'_>, at: Timestamp) -> String {
@@ -170,7 +186,10 @@ fn signed_lines(target: &Target<'_>, headers: &HeaderMap) -> Vec<(String, String
         .keys()
         .filter(|name| *name != http::header::HOST)
         .filter_map(|name| {
-            Some((name.as_str().to_owned(), canonical::header_value(headers, name.as_str())?))
+            Some((
+                name.as_str().to_owned(),
+                canonical::header_value(headers, name.as_str())?,
+            ))
         })
         .collect();
     lines.push(("host".into(), target.authority().into()));
@@ -179,5 +198,9 @@ fn signed_lines(target: &Target<'_>, headers: &HeaderMap) -> Vec<(String, String
 }
 
 fn names(lines: &[(String, String)]) -> String {
-    lines.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(";")
+    lines
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect::<Vec<_>>()
+        .join(";")
 }

@@ -9,9 +9,7 @@ use crate::clock::Timestamp;
 use super::canonical::{self, Pairs};
 use super::request::{Claim, ScopeFault, check_scope, prove, unsigned};
 use super::sigv4::{ALGORITHM, Credential};
-use super::{
-    AuthError, AuthSettings, Grant, KeyRing, PRESIGN_SECONDS_MAX, SKEW_MAX, SignedHead,
-};
+use super::{AuthError, AuthSettings, Grant, KeyRing, PRESIGN_SECONDS_MAX, SKEW_MAX, SignedHead};
 
 const NAMES: [&str; 6] = [
     "X-Amz-Algorithm",
@@ -31,17 +29,24 @@ const MALFORMED_CREDENTIAL: &str = "Error parsing the X-Amz-Credential parameter
 
 /// Whether the query claims to authenticate the request, in whole or in part. The case of a name
 /// does not matter here: half a claim must never pass for none.
-pub fn is_claimed(pairs: &Pairs) -> bool {
+pub(super) fn is_claimed(pairs: &Pairs) -> bool {
     let named = |name: &&str| count(pairs, name) > 0;
-    NAMES.iter().chain(&V2_NAMES).chain([&TOKEN]).any(|name| named(name))
+    NAMES
+        .iter()
+        .chain(&V2_NAMES)
+        .chain([&TOKEN])
+        .any(|name| named(name))
 }
 
 fn count(pairs: &Pairs, name: &str) -> usize {
-    pairs.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).count()
+    pairs
+        .iter()
+        .filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))
+        .count()
 }
 
 /// Verifies a request by its query.
-pub fn authenticate(
+pub(super) fn authenticate(
     head: &SignedHead<'_>,
     pairs: &Pairs,
     keys: &dyn KeyRing,
@@ -54,7 +59,11 @@ pub fn authenticate(
     let params = Params::read(pairs)?;
     match params.algorithm.as_str() {
         ALGORITHM => {}
-        "AWS4-ECDSA-P256-SHA256" => return Err(AuthError::Ecdsa { header: "X-Amz-Algorithm" }),
+        "AWS4-ECDSA-P256-SHA256" => {
+            return Err(AuthError::Ecdsa {
+                header: "X-Amz-Algorithm",
+            });
+        }
         _ => return Err(fault("X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\"")),
     }
     let credential =
@@ -116,8 +125,9 @@ impl Params {
 
 fn lifetime(text: &str, settings: &AuthSettings) -> Result<u64, AuthError> {
     let max = settings.presign_seconds_max.min(PRESIGN_SECONDS_MAX);
-    let seconds: i64 =
-        text.parse().map_err(|_not_a_number| fault("X-Amz-Expires should be a number"))?;
+    let seconds: i64 = text
+        .parse()
+        .map_err(|_not_a_number| fault("X-Amz-Expires should be a number"))?;
     match u64::try_from(seconds) {
         Err(_negative) => Err(fault("X-Amz-Expires must be non-negative")),
         Ok(0) => Err(fault("X-Amz-Expires must be at least 1 second")),
@@ -134,12 +144,19 @@ fn lifetime(text: &str, settings: &AuthSettings) -> Result<u64, AuthError> {
 
 fn check_time(signed_at: Timestamp, seconds: u64, now: Timestamp) -> Result<(), AuthError> {
     if signed_at.since(now) > SKEW_MAX {
-        return Err(AuthError::NotYetValid { begins: signed_at, server_time: now });
+        return Err(AuthError::NotYetValid {
+            begins: signed_at,
+            server_time: now,
+        });
     }
     // The skew makes no URL live longer than its signer meant it to.
     let expires = signed_at.plus(Duration::from_secs(seconds));
     if now > expires {
-        return Err(AuthError::Expired { seconds, expires, server_time: now });
+        return Err(AuthError::Expired {
+            seconds,
+            expires,
+            server_time: now,
+        });
     }
     Ok(())
 }
@@ -159,7 +176,10 @@ fn payload(head: &SignedHead<'_>, pairs: &Pairs) -> Result<String, AuthError> {
 }
 
 fn fault(message: &str) -> AuthError {
-    AuthError::MalformedQuery { message: message.to_owned(), region: None }
+    AuthError::MalformedQuery {
+        message: message.to_owned(),
+        region: None,
+    }
 }
 
 fn scope_fault(fault_found: ScopeFault) -> AuthError {

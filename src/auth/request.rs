@@ -12,47 +12,55 @@ use super::{
 };
 
 /// What a request claims, read from its header or its query.
-pub struct Claim<'a> {
-    pub credential: Credential,
+pub(super) struct Claim<'a> {
+    pub(super) credential: Credential,
     /// Lower-case names, as listed.
-    pub signed: &'a str,
-    pub signature: &'a str,
-    pub amz_date: String,
-    pub signed_at: Timestamp,
+    pub(super) signed: &'a str,
+    pub(super) signature: &'a str,
+    pub(super) amz_date: String,
+    pub(super) signed_at: Timestamp,
     /// The value of `x-amz-content-sha256`, or the word that is meant.
-    pub payload: String,
+    pub(super) payload: String,
 }
 
 /// What is wrong with a scope; each form of authentication says it in its own words.
-pub enum ScopeFault {
+pub(super) enum ScopeFault {
     Region { given: String, ours: String },
     Service { given: String },
     Day { given: String, signed: String },
 }
 
 /// Checks the scope against what we serve.
-pub fn check_scope(
+pub(super) fn check_scope(
     credential: &Credential,
     signed_at: Timestamp,
     settings: &AuthSettings,
 ) -> Result<(), ScopeFault> {
     let scope = &credential.scope;
     if scope.service != SERVICE {
-        return Err(ScopeFault::Service { given: scope.service.clone() });
+        return Err(ScopeFault::Service {
+            given: scope.service.clone(),
+        });
     }
     if scope.region != settings.region {
         let ours = settings.region.clone();
-        return Err(ScopeFault::Region { given: scope.region.clone(), ours });
+        return Err(ScopeFault::Region {
+            given: scope.region.clone(),
+            ours,
+        });
     }
     if scope.day != signed_at.scope_day() {
         let signed = signed_at.scope_day();
-        return Err(ScopeFault::Day { given: scope.day.clone(), signed });
+        return Err(ScopeFault::Day {
+            given: scope.day.clone(),
+            signed,
+        });
     }
     Ok(())
 }
 
 /// The `x-amz-*` headers, and `host`, that the signature does not cover.
-pub fn unsigned(head: &SignedHead<'_>, signed: &str) -> Vec<String> {
+pub(super) fn unsigned(head: &SignedHead<'_>, signed: &str) -> Vec<String> {
     let covers = |name: &str| signed.split(';').any(|listed| listed == name);
     let mut missing: Vec<String> = head
         .headers
@@ -71,7 +79,7 @@ pub fn unsigned(head: &SignedHead<'_>, signed: &str) -> Vec<String> {
 }
 
 /// Proves `claim`: finds the key, computes the signature, compares.
-pub fn prove(
+pub(super) fn prove(
     head: &SignedHead<'_>,
     pairs: Pairs,
     claim: &Claim<'_>,
@@ -79,7 +87,9 @@ pub fn prove(
     now: Timestamp,
 ) -> Result<Grant, AuthError> {
     let proof = payload(&claim.payload)?;
-    let key = keys.find(&claim.credential.access_key).filter(|key| !key.disabled);
+    let key = keys
+        .find(&claim.credential.access_key)
+        .filter(|key| !key.disabled);
     // An unknown key costs as much time as a known one.
     let nobody = Secret::new("nobody");
     let secret = key.as_ref().map_or(&nobody, |key| &key.secret);
@@ -102,21 +112,36 @@ pub fn prove(
             canonical_request: Some(canonical_request),
         })));
     }
-    let chain =
-        || ChunkChain::new(signing_key, &claim.amz_date, &claim.credential.scope, claim.signature);
+    let chain = || {
+        ChunkChain::new(
+            signing_key,
+            &claim.amz_date,
+            &claim.credential.scope,
+            claim.signature,
+        )
+    };
     let body = match proof {
         Payload::Unsigned => BodyProof::Unsigned,
         Payload::Sha256(digest) => BodyProof::Sha256(digest),
-        Payload::Chunks { trailer } => BodyProof::SignedChunks { chain: chain(), trailer },
+        Payload::Chunks { trailer } => BodyProof::SignedChunks {
+            chain: chain(),
+            trailer,
+        },
         Payload::UnsignedTrailer => BodyProof::UnsignedTrailer,
     };
     let signature_age = Some(now.since(claim.signed_at));
-    Ok(Grant { who: Who::Key(key), body, signature_age })
+    Ok(Grant {
+        who: Who::Key(key),
+        body,
+        signature_age,
+    })
 }
 
 fn known(key: Option<Arc<AccessKey>>, claim: &Claim<'_>) -> Result<Arc<AccessKey>, AuthError> {
     let access_key = || claim.credential.access_key.clone();
-    key.ok_or_else(|| AuthError::UnknownKey { access_key: access_key() })
+    key.ok_or_else(|| AuthError::UnknownKey {
+        access_key: access_key(),
+    })
 }
 
 fn canonical_request(
@@ -134,7 +159,12 @@ fn canonical_request(
         };
         // Some SDKs sign x-amz-* headers and then send them as query parameters.
         let value = value.or_else(|| {
-            let (_, value) = pairs.iter().find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))?;
+            if !name.starts_with("x-amz-") {
+                return None;
+            }
+            let (_, value) = pairs
+                .iter()
+                .find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))?;
             hoisted.push(name);
             Some(String::from_utf8_lossy(value).into_owned())
         });
@@ -162,7 +192,10 @@ fn hosts(authority: &str) -> Vec<String> {
     for port in [":80", ":443"] {
         hosts.extend(authority.strip_suffix(port).map(str::to_owned));
     }
-    let bare = authority.rsplit(']').next().is_some_and(|tail| !tail.contains(':'));
+    let bare = authority
+        .rsplit(']')
+        .next()
+        .is_some_and(|tail| !tail.contains(':'));
     if bare {
         hosts.extend([":80", ":443"].map(|port| format!("{authority}{port}")));
     }
@@ -184,13 +217,17 @@ fn payload(value: &str) -> Result<Payload, AuthError> {
         "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER" => Ok(Payload::Chunks { trailer: true }),
         "STREAMING-UNSIGNED-PAYLOAD-TRAILER" => Ok(Payload::UnsignedTrailer),
         _ if value.starts_with("STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD") => {
-            Err(AuthError::Ecdsa { header: "x-amz-content-sha256" })
+            Err(AuthError::Ecdsa {
+                header: "x-amz-content-sha256",
+            })
         }
         _ => {
             let mut digest = [0; 32];
             match hex::decode_to_slice(value, &mut digest) {
                 Ok(()) => Ok(Payload::Sha256(digest)),
-                Err(_not_hex) => Err(AuthError::InvalidContentSha256 { value: value.to_owned() }),
+                Err(_not_hex) => Err(AuthError::InvalidContentSha256 {
+                    value: value.to_owned(),
+                }),
             }
         }
     }
