@@ -4,6 +4,7 @@ pub mod block;
 #[cfg(test)]
 mod conformance;
 pub mod durable;
+pub mod fault;
 pub mod files;
 pub mod memory;
 

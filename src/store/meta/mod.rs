@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod conformance;
+pub mod fault;
 pub mod memory;
 pub mod rocks;
 
