@@ -115,7 +115,9 @@ impl Scope {
 
     /// Whether the key, or the prefix of a listing, lies within the scope.
     pub fn sees_key(&self, key_or_prefix: &str) -> bool {
-        self.prefix.as_deref().is_none_or(|prefix| key_or_prefix.starts_with(prefix))
+        self.prefix
+            .as_deref()
+            .is_none_or(|prefix| key_or_prefix.starts_with(prefix))
     }
 }
 
@@ -185,10 +187,22 @@ mod tests {
     fn scopes_limit_what_a_key_may_do() {
         let bucket = BucketName::parse("photos").unwrap();
         let all = Scope::default();
-        let read = Scope { read_only: true, ..Scope::default() };
-        let ours = Scope { bucket: Some("photos".into()), ..Scope::default() };
-        let other = Scope { bucket: Some("other".into()), ..Scope::default() };
-        let part = Scope { prefix: Some("a/".into()), ..Scope::default() };
+        let read = Scope {
+            read_only: true,
+            ..Scope::default()
+        };
+        let ours = Scope {
+            bucket: Some("photos".into()),
+            ..Scope::default()
+        };
+        let other = Scope {
+            bucket: Some("other".into()),
+            ..Scope::default()
+        };
+        let part = Scope {
+            prefix: Some("a/".into()),
+            ..Scope::default()
+        };
         for (scope, action, name, allowed) in [
             (&all, Action::PutObject, Some("a/b"), true),
             (&all, Action::Administer, None, false),
@@ -216,10 +230,25 @@ mod tests {
 
     #[test]
     fn root_may_all_but_disabled_and_strangers_nothing() {
-        let root = AccessKey { root: true, ..key(Scope::default()) };
-        let disabled = AccessKey { disabled: true, root: true, ..key(Scope::default()) };
+        let root = AccessKey {
+            root: true,
+            ..key(Scope::default())
+        };
+        let disabled = AccessKey {
+            disabled: true,
+            root: true,
+            ..key(Scope::default())
+        };
         assert!(may(&Who::Key(Arc::new(root)), Action::Administer, None, None).is_ok());
-        assert!(may(&Who::Key(Arc::new(disabled)), Action::Administer, None, None).is_err());
+        assert!(
+            may(
+                &Who::Key(Arc::new(disabled)),
+                Action::Administer,
+                None,
+                None
+            )
+            .is_err()
+        );
         assert!(may(&Who::Anonymous, Action::ListAllMyBuckets, None, None).is_err());
     }
 }

@@ -19,7 +19,12 @@ pub struct ChunkChain {
 
 impl ChunkChain {
     pub(crate) fn new(key: Zeroizing<[u8; 32]>, date: &str, scope: &Scope, seed: &str) -> Self {
-        Self { key, amz_date: date.into(), scope: scope.text(), previous: seed.into() }
+        Self {
+            key,
+            amz_date: date.into(),
+            scope: scope.text(),
+            previous: seed.into(),
+        }
     }
 
     /// The signature of the next chunk, whose data has the SHA-256 `sha256`. Moves the chain on.
@@ -44,7 +49,12 @@ impl ChunkChain {
     }
 
     fn step(&mut self, kind: &str, tail: &str) -> String {
-        let Self { amz_date, scope, previous, .. } = &*self;
+        let Self {
+            amz_date,
+            scope,
+            previous,
+            ..
+        } = &*self;
         let string = format!("{kind}\n{amz_date}\n{scope}\n{previous}\n{tail}");
         // The chain goes on from our own signature: after a false one nothing can be true again.
         self.previous = sign(&self.key, &string);
@@ -54,6 +64,8 @@ impl ChunkChain {
 
 impl fmt::Debug for ChunkChain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChunkChain").field("scope", &self.scope).finish_non_exhaustive()
+        f.debug_struct("ChunkChain")
+            .field("scope", &self.scope)
+            .finish_non_exhaustive()
     }
 }

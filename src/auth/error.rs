@@ -214,7 +214,10 @@ impl AuthError {
 
     fn details(&self) -> Details {
         let argument = |name: &str, value: &str| {
-            vec![("ArgumentName", name.to_owned()), ("ArgumentValue", value.to_owned())]
+            vec![
+                ("ArgumentName", name.to_owned()),
+                ("ArgumentValue", value.to_owned()),
+            ]
         };
         match self {
             Self::InvalidContentSha256 { value } => argument("x-amz-content-sha256", value),
@@ -222,21 +225,43 @@ impl AuthError {
             Self::ManyMechanisms { value } | Self::UnsupportedType { value } => {
                 argument("Authorization", value)
             }
-            Self::MalformedHeader { region: Some(region), .. }
-            | Self::MalformedQuery { region: Some(region), .. } => vec![("Region", region.clone())],
+            Self::MalformedHeader {
+                region: Some(region),
+                ..
+            }
+            | Self::MalformedQuery {
+                region: Some(region),
+                ..
+            } => vec![("Region", region.clone())],
             Self::Ecdsa { header } => vec![("Header", (*header).to_owned())],
-            Self::TimeTooSkewed { request_time, server_time } => vec![
+            Self::TimeTooSkewed {
+                request_time,
+                server_time,
+            } => vec![
                 ("RequestTime", request_time.amz_date()),
                 ("ServerTime", server_time.iso8601_s()),
-                ("MaxAllowedSkewMilliseconds", SKEW_MAX.as_millis().to_string()),
+                (
+                    "MaxAllowedSkewMilliseconds",
+                    SKEW_MAX.as_millis().to_string(),
+                ),
             ],
-            Self::Expired { seconds, expires, server_time } => vec![
+            Self::Expired {
+                seconds,
+                expires,
+                server_time,
+            } => vec![
                 ("X-Amz-Expires", seconds.to_string()),
                 ("Expires", expires.iso8601_s()),
                 ("ServerTime", server_time.iso8601_s()),
             ],
-            Self::NotYetValid { begins, server_time } => {
-                vec![("RequestTime", begins.iso8601_s()), ("ServerTime", server_time.iso8601_s())]
+            Self::NotYetValid {
+                begins,
+                server_time,
+            } => {
+                vec![
+                    ("RequestTime", begins.iso8601_s()),
+                    ("ServerTime", server_time.iso8601_s()),
+                ]
             }
             Self::HeadersNotSigned(names) => vec![("HeadersNotSigned", names.join(", "))],
             Self::UnknownKey { access_key } => vec![("AWSAccessKeyId", access_key.clone())],
@@ -275,5 +300,8 @@ impl Mismatch {
 }
 
 fn spaced_hex(text: &str) -> String {
-    text.bytes().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" ")
+    text.bytes()
+        .map(|b| format!("{b:02x}"))
+        .collect::<Vec<_>>()
+        .join(" ")
 }

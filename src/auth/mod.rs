@@ -172,18 +172,28 @@ pub fn authenticate(
         (None, _, false) => Ok(anonymous()),
         (None, _, true) => presigned::authenticate(head, &pairs, keys, settings, now),
         (Some(value), None, false) => {
-            let text =
-                value.to_str().map_err(|_| AuthError::InvalidHeader { name: "Authorization" })?;
+            let text = value.to_str().map_err(|_| AuthError::InvalidHeader {
+                name: "Authorization",
+            })?;
             header::authenticate(head, pairs, text, keys, settings, now)
         }
         (Some(value), _, _) => {
             // Only the kind is told back: the rest of the header may be worth stealing.
-            let kind = value.to_str().ok().and_then(|v| v.split_whitespace().next());
-            Err(AuthError::ManyMechanisms { value: kind.unwrap_or_default().into() })
+            let kind = value
+                .to_str()
+                .ok()
+                .and_then(|v| v.split_whitespace().next());
+            Err(AuthError::ManyMechanisms {
+                value: kind.unwrap_or_default().into(),
+            })
         }
     }
 }
 
 const fn anonymous() -> Grant {
-    Grant { who: Who::Anonymous, body: BodyProof::Unsigned, signature_age: None }
+    Grant {
+        who: Who::Anonymous,
+        body: BodyProof::Unsigned,
+        signature_age: None,
+    }
 }

@@ -17,7 +17,10 @@ pub struct Secret {
 impl Secret {
     /// Takes `text` into custody.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: Zeroizing::new(text.into()), derived: Mutex::new(None) }
+        Self {
+            text: Zeroizing::new(text.into()),
+            derived: Mutex::new(None),
+        }
     }
 
     /// The secret itself: for storing it and for handing it to its owner once.
@@ -63,7 +66,11 @@ mod tests {
     #[test]
     fn the_kept_key_follows_the_scope() {
         let secret = Secret::new("hush");
-        let scope = |day: &str| Scope { day: day.into(), region: "r".into(), service: "s3".into() };
+        let scope = |day: &str| Scope {
+            day: day.into(),
+            region: "r".into(),
+            service: "s3".into(),
+        };
         let first = secret.signing_key(&scope("20130524"));
         assert_ne!(first, secret.signing_key(&scope("20130525")));
         assert_eq!(first, secret.signing_key(&scope("20130524")));

@@ -56,8 +56,15 @@ impl Credential {
         if terminal != TERMINAL || access_key.is_empty() || !is_day {
             return None;
         }
-        let scope = Scope { day: day.into(), region: region.into(), service: service.into() };
-        Some(Self { access_key: access_key.into(), scope })
+        let scope = Scope {
+            day: day.into(),
+            region: region.into(),
+            service: service.into(),
+        };
+        Some(Self {
+            access_key: access_key.into(),
+            scope,
+        })
     }
 
     /// The text that [`Self::parse`] reads.
@@ -71,7 +78,10 @@ pub fn hmac(key: &[u8], data: &[u8]) -> [u8; 32] {
     // HMAC's own rule for keys, done here because a key of a whole block cannot be refused.
     let mut block = Zeroizing::new([0u8; 64]);
     if key.len() > block.len() {
-        block.iter_mut().zip(Sha256::digest(key)).for_each(|(to, from)| *to = from);
+        block
+            .iter_mut()
+            .zip(Sha256::digest(key))
+            .for_each(|(to, from)| *to = from);
     } else {
         block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
     }

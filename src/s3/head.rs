@@ -32,23 +32,35 @@ impl Head {
     /// # Errors
     /// `BadRequest` without a host; what [`Target::parse`] and [`Query::parse`] refuse.
     pub fn parse(parts: &Parts, domains: &[String]) -> Result<Self, S3Error> {
-        let host = parts
-            .headers
-            .get(http::header::HOST)
-            .and_then(|host| host.to_str().ok());
-        let authority = host
-            .or_else(|| parts.uri.authority().map(http::uri::Authority::as_str))
-            .ok_or_else(|| S3Error::because(Code::InvalidRequest, "Missing Host header"))?;
-        let raw_path = parts.uri.path();
+        let target = Target::parse(authority(parts)?, parts.uri.path(), domains)?;
+        Self::about(parts, target)
+    }
+
+    /// Reads `parts` of a request to the server itself, whose path names no bucket.
+    ///
+    /// # Errors
+    /// As [`Head::parse`].
+    pub fn of_server(parts: &Parts) -> Result<Self, S3Error> {
+        Self::about(
+            parts,
+            Target {
+                bucket: None,
+                key: None,
+                virtual_host: false,
+            },
+        )
+    }
+
+    fn about(parts: &Parts, target: Target) -> Result<Self, S3Error> {
         let raw_query = parts.uri.query().unwrap_or_default();
         Ok(Self {
             method: parts.method.clone(),
-            target: Target::parse(authority, raw_path, domains)?,
+            target,
             query: Query::parse(raw_query)?,
             headers: parts.headers.clone(),
-            raw_path: raw_path.to_owned(),
+            raw_path: parts.uri.path().to_owned(),
             raw_query: raw_query.to_owned(),
-            authority: authority.to_owned(),
+            authority: authority(parts)?.to_owned(),
         })
     }
 
@@ -81,6 +93,16 @@ impl Head {
             .as_ref()
             .ok_or(S3Error::new(Code::InvalidURI))
     }
+}
+
+/// The `Host` header, or HTTP/2's `:authority`.
+fn authority(parts: &Parts) -> Result<&str, S3Error> {
+    let host = parts
+        .headers
+        .get(http::header::HOST)
+        .and_then(|host| host.to_str().ok());
+    host.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str))
+        .ok_or_else(|| S3Error::because(Code::InvalidRequest, "Missing Host header"))
 }
 
 /// A header's text, where it is there.

@@ -1,9 +1,12 @@
 //! HTTP to operation and back.
 
+pub mod admin;
 pub mod body;
 pub mod checksum_header;
 pub mod condition;
+pub mod context;
 pub mod error;
+mod handle;
 pub mod head;
 pub mod metadata_header;
 pub mod ops;
@@ -15,7 +18,10 @@ pub mod route;
 pub mod target;
 pub mod xml;
 
+pub use admin::{AdminError, AdminHandler};
+pub use context::{Call, FormCall, Service, ServiceSettings};
 pub use error::{Code, S3Error};
+pub use handle::handle;
 pub use head::Head;
 pub use query::Query;
 pub use reply::{Reply, ReplyBody};

@@ -2,9 +2,11 @@
 
 use http::Method;
 
+use super::context::{FormHandler, Handler};
 use super::error::{Code, S3Error};
 use super::head::Head;
 use super::target::Level;
+use crate::auth::Action;
 
 /// An operation of S3, by S3's own name.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations.html>
@@ -153,6 +155,51 @@ pub struct Route {
     pub level: Level,
     /// with all of these.
     pub marks: &'static [Mark],
+    /// What answers it; none where Consign refuses it by name.
+    pub serve: Option<Serve>,
+}
+
+/// What answers an operation. The permission stands beside the handler, so that no handler can
+/// forget to ask for it.
+#[derive(Debug, Clone, Copy)]
+pub enum Serve {
+    /// The proof of who is calling is in the head.
+    Head {
+        /// What the caller must be allowed to do.
+        action: Action,
+        /// The options of S3 that the handler heeds; others are refused by name.
+        honours: &'static [&'static str],
+        /// The handler.
+        run: Handler,
+    },
+    /// The proof is among the fields of the form that is the body.
+    Form {
+        /// The handler, which proves the form before it keeps a byte of its file.
+        run: FormHandler,
+    },
+}
+
+impl Route {
+    /// This operation is answered by `run`, for who may do `action`.
+    const fn serve(
+        mut self,
+        action: Action,
+        honours: &'static [&'static str],
+        run: Handler,
+    ) -> Self {
+        self.serve = Some(Serve::Head {
+            action,
+            honours,
+            run,
+        });
+        self
+    }
+
+    /// This operation is answered by `run`, which proves who is calling by the form's fields.
+    const fn serve_form(mut self, run: FormHandler) -> Self {
+        self.serve = Some(Serve::Form { run });
+        self
+    }
 }
 
 const fn row(operation: Operation, method: Method, level: Level, marks: &'static [Mark]) -> Route {
@@ -161,6 +208,7 @@ const fn row(operation: Operation, method: Method, level: Level, marks: &'static
         method,
         level,
         marks,
+        serve: None,
     }
 }
 

@@ -94,7 +94,7 @@ fn too_long(bytes: usize) -> S3Error {
 }
 
 /// The bucket in front of one of the server's domains or of `localhost`.
-fn bucket_of_host<'a>(authority: &'a str, domains: &[String]) -> Option<&'a str> {
+pub(super) fn bucket_of_host<'a>(authority: &'a str, domains: &[String]) -> Option<&'a str> {
     let host = without_port(authority);
     if host.parse::<std::net::IpAddr>().is_ok() || host.starts_with('[') {
         return None;

@@ -237,6 +237,9 @@ mod tests {
         let name = BucketName::parse("abc").unwrap();
         let bucket = Bucket::read(name.clone(), encode(&record).unwrap()).unwrap();
         assert_eq!((bucket.id, bucket.name), (BucketId(7), name));
-        assert_eq!((bucket.owner.as_str(), bucket.region.as_str()), ("me", "eu-central-1"));
+        assert_eq!(
+            (bucket.owner.as_str(), bucket.region.as_str()),
+            ("me", "eu-central-1")
+        );
     }
 }

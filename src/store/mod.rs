@@ -96,6 +96,15 @@ impl ObjectStore {
         })))
     }
 
+    /// Whether the store can be read: what a probe of readiness asks.
+    ///
+    /// # Errors
+    /// [`StoreError::Meta`] where it can't.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        self.0.meta.get(Space::System, FORMAT_KEY).await.map(drop)?;
+        Ok(())
+    }
+
     /// The metadata engine.
     pub fn meta(&self) -> &Arc<dyn MetaEngine> {
         &self.0.meta

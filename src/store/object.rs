@@ -151,7 +151,15 @@ impl ObjectStore {
                     batch.put(Space::Blobs, blob.id.as_bytes().to_vec(), encode(blob)?)
                 }
             };
-            self.replace(bucket, key, raw, current.as_ref(), Some(&record), by, &mut batch)?;
+            self.replace(
+                bucket,
+                key,
+                raw,
+                current.as_ref(),
+                Some(&record),
+                by,
+                &mut batch,
+            )?;
             if self.settle(bucket, batch, current.as_ref()).await? {
                 return Ok(Written { record });
             }
@@ -166,7 +174,10 @@ impl ObjectStore {
     pub async fn object(&self, bucket: &Bucket, key: &ObjectKey) -> Result<Object, StoreError> {
         let (_raw, record) = self.current(bucket, key).await?;
         let record = record.ok_or(StoreError::NoSuchKey)?;
-        Ok(Object { key: key.clone(), record })
+        Ok(Object {
+            key: key.clone(),
+            record,
+        })
     }
 
     /// Takes the key's object away; no fault where there is none.
@@ -234,7 +245,15 @@ impl ObjectStore {
         let now = self.clock().now();
         let sequence = new.map_or_else(|| next_sequence(now, old), |record| record.sequence);
         let (event, object, at) = (origin.event, new, now);
-        let change = Change { event, bucket, key, object, sequence, origin, at };
+        let change = Change {
+            event,
+            bucket,
+            key,
+            object,
+            sequence,
+            origin,
+            at,
+        };
         self.hook().stage(&change, batch);
         Ok(())
     }
@@ -251,7 +270,11 @@ impl ObjectStore {
             Err(MetaError::Conflict) => {
                 let present = self.bucket(&bucket.name).await?;
                 let same = present.id == bucket.id;
-                return if same { Ok(false) } else { Err(StoreError::NoSuchBucket) };
+                return if same {
+                    Ok(false)
+                } else {
+                    Err(StoreError::NoSuchBucket)
+                };
             }
             Err(error) => return Err(error.into()),
         }

@@ -1,0 +1,230 @@
+//! What an operation may touch.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use super::admin::AdminHandler;
+use super::body::{ChunkVerifier, Digest, Payload, Proof, ReceiveOptions, Sink};
+use super::error::{Code, S3Error};
+use super::head::Head;
+use super::reply::Reply;
+use crate::auth::{AuthError, AuthSettings, BodyProof, ChunkChain, Denied, KeyRing, Who};
+use crate::clock::Clock;
+use crate::id::RequestId;
+use crate::store::blob::BlobError;
+use crate::store::meta::MetaError;
+use crate::store::{EventName, ObjectStore, Origin, Staged, Stager, StoreError};
+
+/// The owner of all buckets.
+#[derive(Debug, Clone)]
+pub struct Owner {
+    /// The canonical user id.
+    pub id: String,
+    /// The name beside it.
+    pub display_name: String,
+}
+
+/// What the server is told about itself.
+#[derive(Debug, Clone)]
+pub struct ServiceSettings {
+    /// The region that signatures are for.
+    pub region: String,
+    /// Domains under which a bucket's name may stand.
+    pub domains: Vec<String>,
+    /// Longest life of a presigned URL.
+    pub presign_seconds_max: u64,
+    /// The owner.
+    pub owner: Owner,
+    /// A client that sends nothing for so long is given up.
+    pub body_idle: Duration,
+}
+
+impl ServiceSettings {
+    /// What authentication depends on.
+    pub fn auth(&self) -> AuthSettings {
+        AuthSettings {
+            region: self.region.clone(),
+            presign_seconds_max: self.presign_seconds_max,
+        }
+    }
+}
+
+/// Everything that requests share.
+pub struct Service {
+    /// The objects.
+    pub store: ObjectStore,
+    /// The access keys.
+    pub keys: Arc<dyn KeyRing>,
+    /// The settings.
+    pub settings: ServiceSettings,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The administration, where there is one.
+    pub admin: Option<Arc<dyn AdminHandler>>,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One verified request.
+#[derive(Debug)]
+pub struct Call {
+    /// Everything that requests share.
+    pub service: Arc<Service>,
+    /// The request's head.
+    pub head: Head,
+    /// Who sent it.
+    pub who: Who,
+    /// Its body, unread.
+    pub body: Payload,
+    /// Its name.
+    pub id: RequestId,
+    /// Where it came from.
+    pub peer: Option<SocketAddr>,
+}
+
+/// One form upload, of which nothing is verified yet.
+#[derive(Debug)]
+pub struct FormCall {
+    /// Everything that requests share.
+    pub service: Arc<Service>,
+    /// The request's head.
+    pub head: Head,
+    /// The form, unread.
+    pub body: Payload,
+    /// Its name.
+    pub id: RequestId,
+    /// Where it came from.
+    pub peer: Option<SocketAddr>,
+}
+
+/// Proves and stores a form upload.
+pub type FormHandler = fn(FormCall) -> BoxFuture<'static, Result<Reply, S3Error>>;
+
+/// Runs one operation.
+pub type Handler = fn(Call) -> BoxFuture<'static, Result<Reply, S3Error>>;
+
+impl Call {
+    /// What the store notes with a change.
+    pub fn origin(&self, event: EventName) -> Origin {
+        let principal = self.who.owner().to_owned();
+        Origin {
+            request_id: self.id,
+            principal,
+            source_ip: self.source_ip(),
+            event,
+        }
+    }
+
+    fn source_ip(&self) -> Option<IpAddr> {
+        self.peer.map(|peer| peer.ip())
+    }
+}
+
+/// What has come and waits for its commit.
+#[derive(Debug)]
+pub struct Received {
+    /// The bytes.
+    pub staged: Staged,
+    /// What they are.
+    pub digest: Digest,
+}
+
+impl Payload {
+    /// Reads the object's bytes into the store's antechamber and judges them.
+    ///
+    /// # Errors
+    /// As [`Payload::receive_into`], and what the store fails with.
+    pub async fn receive(
+        self,
+        store: &ObjectStore,
+        want: ReceiveOptions,
+    ) -> Result<Received, S3Error> {
+        let mut stager = store.stage(Some(self.announced_len()?));
+        let digest = self.receive_into(&mut stager, want).await?;
+        Ok(Received {
+            staged: stager.finish().await?,
+            digest,
+        })
+    }
+}
+
+impl Sink for Stager {
+    async fn write(&mut self, bytes: bytes::Bytes) -> Result<(), S3Error> {
+        Self::write(self, bytes).await.map_err(S3Error::from)
+    }
+}
+
+impl ChunkVerifier for ChunkChain {
+    fn chunk(&mut self, sha256: [u8; 32], signature: &str) -> bool {
+        self.verify_chunk(sha256, signature)
+    }
+
+    fn trailer(&mut self, sha256: [u8; 32], signature: &str) -> bool {
+        self.verify_trailer(sha256, signature)
+    }
+}
+
+impl From<BodyProof> for Proof {
+    fn from(proof: BodyProof) -> Self {
+        match proof {
+            BodyProof::Unsigned => Self::Unsigned,
+            BodyProof::Sha256(sha256) => Self::Sha256(sha256),
+            BodyProof::SignedChunks { chain, trailer } => Self::SignedChunks {
+                verifier: Box::new(chain),
+                trailer,
+            },
+            BodyProof::UnsignedTrailer => Self::UnsignedTrailer,
+        }
+    }
+}
+
+impl From<AuthError> for S3Error {
+    fn from(error: AuthError) -> Self {
+        let (code, message, details) = error.wire();
+        let code = Code::from_name(code).unwrap_or(Code::AccessDenied);
+        details
+            .into_iter()
+            .fold(Self::because(code, message), |error, (name, value)| {
+                error.with(name, value)
+            })
+    }
+}
+
+impl From<Denied> for S3Error {
+    fn from(_denied: Denied) -> Self {
+        Self::new(Code::AccessDenied)
+    }
+}
+
+impl From<StoreError> for S3Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NoSuchBucket => Self::new(Code::NoSuchBucket),
+            StoreError::BucketExists { .. } => Self::new(Code::BucketAlreadyExists),
+            StoreError::BucketNotEmpty => Self::new(Code::BucketNotEmpty),
+            StoreError::NoSuchKey => Self::new(Code::NoSuchKey),
+            StoreError::PreconditionFailed { condition } => {
+                Self::new(Code::PreconditionFailed).with("Condition", condition)
+            }
+            StoreError::Conflict => Self::new(Code::ConditionalRequestConflict),
+            StoreError::TooLarge { len, max } => Self::new(Code::EntityTooLarge)
+                .with("ProposedSize", len.to_string())
+                .with("MaxSizeAllowed", max.to_string()),
+            StoreError::Meta(MetaError::Full) | StoreError::Blob(BlobError::Full) => Self::because(
+                Code::ServiceUnavailable,
+                "There is no space left to store this.",
+            ),
+            other => Self::internal(other),
+        }
+    }
+}

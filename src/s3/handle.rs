@@ -1,0 +1,200 @@
+//! The steps of a request, in their order, and nothing else. It is the only place that logs and
+//! renders errors.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+use http_body::Body;
+
+use super::admin;
+use super::body::{Payload, Proof};
+use super::context::{Call, FormCall, Service};
+use super::error::{Code, S3Error};
+use super::head::Head;
+use super::render::render;
+use super::reply::{Reply, ReplyBody};
+use super::route::{Route, Serve};
+use super::target::{Level, bucket_of_host};
+use crate::auth::{self, Grant, SignedHead, may};
+use crate::id::RequestId;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Paths that are the server's own: no bucket's name has a `-` alone.
+const OWN_PATHS: &str = "/-/";
+const ADMIN_PATHS: &str = "/-/admin/v1/";
+
+/// Answers one request. It never fails: errors are answers too.
+pub async fn handle<B>(
+    service: Arc<Service>,
+    request: Request<B>,
+    peer: Option<SocketAddr>,
+    id: RequestId,
+) -> Response<ReplyBody>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let began = service.clock.now();
+    let clock = Arc::clone(&service.clock);
+    let (parts, body) = request.into_parts();
+    let method = parts.method.clone();
+    let path = parts.uri.path().to_owned();
+    let outcome = answer(service, parts, body, peer, id).await;
+    let code = outcome.as_ref().err().map(|error| error.code().wire().0);
+    let response = render(id, &method, outcome);
+    let ms = clock.now().since(began).as_millis();
+    tracing::info!(%method, path, status = response.status().as_u16(), code, ms, "request");
+    response
+}
+
+async fn answer<B>(
+    service: Arc<Service>,
+    parts: Parts,
+    body: B,
+    peer: Option<SocketAddr>,
+    id: RequestId,
+) -> Result<Reply, S3Error>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let idle = service.settings.body_idle;
+    let headers = parts.headers.clone();
+    let payload = move |proof: Proof| Payload::new(body, headers, proof, idle);
+    if let Some(path) = own_path(&service, &parts) {
+        return own(&service, &parts, path, payload).await;
+    }
+    let head = Head::parse(&parts, &service.settings.domains)?;
+    let route = Route::of(&head)?;
+    match route.serve {
+        None => {
+            authenticate(&service, &head)?;
+            Err(route.unsupported())
+        }
+        Some(Serve::Form { run }) => {
+            let body = payload(Proof::Unsigned);
+            run(FormCall {
+                service,
+                head,
+                body,
+                id,
+                peer,
+            })
+            .await
+        }
+        Some(Serve::Head {
+            action,
+            honours,
+            run,
+        }) => {
+            let grant = authenticate(&service, &head)?;
+            may(
+                grant.who(),
+                action,
+                head.target.bucket.as_ref(),
+                subject(&head),
+            )?;
+            route.check_options(&head, honours)?;
+            check_expected_owner(&service, &head).await?;
+            let (who, proof) = grant.into_parts();
+            let body = payload(proof.into());
+            run(Call {
+                service,
+                head,
+                who,
+                body,
+                id,
+                peer,
+            })
+            .await
+        }
+    }
+}
+
+fn authenticate(service: &Service, head: &Head) -> Result<Grant, S3Error> {
+    let signed = SignedHead {
+        method: &head.method,
+        raw_path: &head.raw_path,
+        raw_query: &head.raw_query,
+        headers: &head.headers,
+        authority: &head.authority,
+    };
+    let now = service.clock.now();
+    Ok(auth::authenticate(
+        &signed,
+        &*service.keys,
+        &service.settings.auth(),
+        now,
+    )?)
+}
+
+/// What within the bucket the request is about: its key, or the prefix that it lists.
+fn subject(head: &Head) -> Option<&str> {
+    match head.target.level() {
+        Level::Object => head.target.key.as_ref().map(crate::name::ObjectKey::as_str),
+        Level::Bucket | Level::Service => head.query.get("prefix"),
+    }
+}
+
+/// `x-amz-expected-bucket-owner`: a bucket of somebody else is refused.
+async fn check_expected_owner(service: &Service, head: &Head) -> Result<(), S3Error> {
+    let expected = head.header("x-amz-expected-bucket-owner")?;
+    let (Some(expected), Some(bucket)) = (expected, &head.target.bucket) else {
+        return Ok(());
+    };
+    if service.store.bucket(bucket).await?.owner == expected {
+        Ok(())
+    } else {
+        Err(S3Error::new(Code::AccessDenied))
+    }
+}
+
+/// The path, where it is one of the server's own: never on a bucket's own host, where it is a key.
+fn own_path(service: &Service, parts: &Parts) -> Option<String> {
+    let path = parts.uri.path();
+    let host = parts
+        .headers
+        .get(http::header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str));
+    let of_bucket =
+        host.is_some_and(|host| bucket_of_host(host, &service.settings.domains).is_some());
+    (path.starts_with(OWN_PATHS) && !of_bucket).then(|| path.to_owned())
+}
+
+async fn own(
+    service: &Arc<Service>,
+    parts: &Parts,
+    path: String,
+    payload: impl FnOnce(Proof) -> Payload,
+) -> Result<Reply, S3Error> {
+    let reads = matches!(parts.method, Method::GET | Method::HEAD);
+    match path.as_str() {
+        "/-/healthy" if reads => Ok(text("healthy\n")),
+        "/-/ready" if reads => {
+            service.store.check().await?;
+            Ok(text("ready\n"))
+        }
+        _ => {
+            let path = path
+                .strip_prefix(ADMIN_PATHS)
+                .ok_or(Code::MethodNotAllowed)?;
+            // The head of a request to no bucket: the path as a whole is what was signed.
+            let head = Head::of_server(parts)?;
+            let grant = authenticate(service, &head)?;
+            admin::answer(service, head, path, grant, payload).await
+        }
+    }
+}
+
+fn text(text: &'static str) -> Reply {
+    let reply = Reply {
+        body: ReplyBody::full(text),
+        ..Reply::empty(StatusCode::OK)
+    };
+    reply.with_static("content-type", "text/plain; charset=utf-8")
+}
