@@ -179,7 +179,7 @@ impl<'a> Group<'a> {
             return Outcome::Durable;
         };
         tracing::error!(%error, "a metadata batch could not be written");
-        if super::is_full(&error) {
+        if super::is_refused_for_space(error.as_ref()) {
             return Outcome::Full;
         }
         // After a failed sync the kernel may have dropped what it could not write: a retry that

@@ -226,15 +226,21 @@ fn engine_error(error: rocksdb::Error) -> MetaError {
         ErrorKind::Corruption => MetaError::Corrupt {
             reason: error.into_string(),
         },
-        _ if is_full(&error) => MetaError::Full,
+        _ if is_full(error.as_ref()) => MetaError::Full,
         _ => other_error(error),
     }
 }
 
 /// RocksDB tells a full disk only in words: its sub-code, or the text of the system's error.
-fn is_full(error: &rocksdb::Error) -> bool {
-    let text: &str = error.as_ref();
+fn is_full(text: &str) -> bool {
     text.contains("No space left on device") || text.starts_with("IO error: No space left")
+}
+
+/// Whether a full disk refused a batch before it was whole in the log. A sync that finds the disk
+/// full is another matter: the batch is in the log, and the next start may well find it there.
+fn is_refused_for_space(text: &str) -> bool {
+    let in_sync = text.contains("While fdatasync") || text.contains("While fsync");
+    is_full(text) && !in_sync
 }
 
 fn open_error(folder: &Path, error: rocksdb::Error) -> MetaError {

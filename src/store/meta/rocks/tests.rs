@@ -67,3 +67,17 @@ fn syncs(engine: &RocksEngine) -> u64 {
         .groups
         .load(std::sync::atomic::Ordering::SeqCst)
 }
+
+#[test]
+fn a_sync_that_finds_the_disk_full_leaves_its_batch_in_doubt() {
+    // The texts of RocksDB's `io_posix.cc`.
+    let refused = |doing: &str| {
+        let text = format!(
+            "IO error: No space left on device: {doing}: m/000004.log: No space left on device"
+        );
+        is_refused_for_space(&text)
+    };
+    assert!(refused("While appending to file"));
+    assert!(!refused("While fdatasync"));
+    assert!(!refused("While fsync"));
+}
