@@ -30,6 +30,9 @@ pub enum StoreError {
     /// Other writers won a hundred times in a row.
     #[error("the key changes too often")]
     Conflict,
+    /// The object was overwritten or deleted after its record was read: read it again.
+    #[error("the object changed meanwhile")]
+    Superseded,
     /// The object is larger than S3 allows.
     #[error("{len} bytes are more than the {max} that are allowed")]
     TooLarge {

@@ -3,10 +3,12 @@
 pub mod blob;
 pub mod bucket;
 pub mod error;
+mod garbage;
 pub mod hook;
 mod keyspace;
 pub mod meta;
 pub mod object;
+mod read;
 pub mod record;
 pub mod stage;
 
@@ -55,10 +57,11 @@ struct Inner {
     clock: Arc<dyn Clock>,
     hook: Arc<dyn CommitHook>,
     settings: StoreSettings,
+    pins: read::Pins,
 }
 
 impl ObjectStore {
-    /// Opens the store and checks its format version.
+    /// Opens the store, checks its format version and deletes the garbage of earlier runs.
     ///
     /// # Errors
     /// [`MetaError::Open`] where another version of Consign wrote it.
@@ -87,13 +90,16 @@ impl ObjectStore {
                 meta.commit(batch).await?;
             }
         }
-        Ok(Self(Arc::new(Inner {
+        let store = Self(Arc::new(Inner {
             meta,
             blobs,
             clock,
             hook,
             settings,
-        })))
+            pins: read::Pins::default(),
+        }));
+        store.discard_left_over().await?;
+        Ok(store)
     }
 
     /// Whether the store can be read: what a probe of readiness asks.
@@ -123,6 +129,10 @@ impl ObjectStore {
     /// What rides in each change's batch.
     pub fn hook(&self) -> &Arc<dyn CommitHook> {
         &self.0.hook
+    }
+
+    pub(crate) fn pins(&self) -> &read::Pins {
+        &self.0.pins
     }
 
     /// The settings.

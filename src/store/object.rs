@@ -279,18 +279,12 @@ impl ObjectStore {
             Err(error) => return Err(error.into()),
         }
         self.hook().committed();
-        for segment in old.map_or(&[][..], |old| &old.segments) {
-            // A failure here loses nothing: the garbage row stays and names the blob.
-            if let Segment::Blob(blob) = segment
-                && self.blobs().delete(blob.id).await.is_ok()
-            {
-                let mut batch = Batch::new();
-                batch.delete(Space::Garbage, blob.id.as_bytes().to_vec());
-                if let Err(error) = self.meta().commit(batch).await {
-                    tracing::warn!(blob = %blob.id, %error, "a deleted blob's garbage row stays");
-                }
-            }
-        }
+        let segments = old.map_or(&[][..], |old| &old.segments);
+        let blobs = segments.iter().filter_map(|segment| match segment {
+            Segment::Blob(blob) => Some(blob.id),
+            Segment::Inline(..) => None,
+        });
+        self.discard(blobs.collect::<Vec<_>>()).await;
         Ok(true)
     }
 }

@@ -1,0 +1,67 @@
+//! Blobs that nothing names any more: deleted after the batch that made them garbage.
+
+use std::future::Future;
+
+use super::meta::{Batch, Space};
+use super::{ObjectStore, StoreError};
+use crate::id::BlobId;
+
+/// Runs `work` beside its caller: what a drop begins nobody can wait for. Nothing may depend on
+/// that it ends; what it leaves the next start finds.
+pub(crate) fn in_background(work: impl Future<Output = ()> + Send + 'static) {
+    // Without a runtime the process is ending.
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        drop(runtime.spawn(work));
+    }
+}
+
+impl ObjectStore {
+    /// Deletes blobs that have a garbage row, and the rows; those that are being read wait for
+    /// their readers. A failure loses nothing: the row stays and names the blob.
+    pub(crate) async fn discard(&self, ids: impl IntoIterator<Item = BlobId> + Send) {
+        let mut batch = Batch::new();
+        let ids: Vec<_> = ids.into_iter().collect();
+        for id in ids {
+            if !self.pins().doom(id) {
+                continue;
+            }
+            match self.blobs().delete(id).await {
+                Ok(()) => {
+                    batch.delete(Space::Garbage, id.as_bytes().to_vec());
+                }
+                Err(error) => tracing::warn!(blob = %id, %error, "a blob stays as garbage"),
+            }
+        }
+        if batch.writes.is_empty() {
+            return;
+        }
+        if let Err(error) = self.meta().commit(batch).await {
+            tracing::warn!(%error, "the garbage rows of deleted blobs stay");
+        }
+    }
+
+    /// [`Self::discard`] for who can't wait.
+    pub(crate) fn discard_later(&self, ids: Vec<BlobId>) {
+        if ids.is_empty() {
+            return;
+        }
+        let store = self.clone();
+        in_background(async move { store.discard(ids).await });
+    }
+
+    /// Deletes what earlier runs left as garbage.
+    pub(crate) async fn discard_left_over(&self) -> Result<(), StoreError> {
+        let rows = super::meta::walk(
+            self.meta().as_ref(),
+            Space::Garbage,
+            super::meta::KeyRange::all(),
+            Vec::new(),
+            |ids: &mut Vec<BlobId>, key, _value| {
+                ids.extend(<[u8; 16]>::try_from(key).ok().map(BlobId::from_bytes));
+                super::meta::Step::Next
+            },
+        );
+        self.discard(rows.await?).await;
+        Ok(())
+    }
+}

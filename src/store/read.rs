@@ -1,0 +1,205 @@
+//! An object's bytes, though it may be overwritten or deleted while they are read.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+
+use super::blob::{BlobError, BlobRef, BlobStream};
+use super::meta::Space;
+use super::record::Segment;
+use super::{Bucket, Object, ObjectStore, StoreError, TRIES_MAX};
+use crate::id::{BlobId, InlineId};
+use crate::name::ObjectKey;
+
+/// A run of the bytes that were asked for.
+#[derive(Debug)]
+enum Piece {
+    Inline(Bytes),
+    Blob(BlobRef, Range<u64>),
+}
+
+/// Blobs that readers have yet to open: deleting them waits.
+#[derive(Debug, Default)]
+pub(crate) struct Pins(Mutex<HashMap<BlobId, Pin>>);
+
+#[derive(Debug, Default)]
+struct Pin {
+    readers: u64,
+    doomed: bool,
+}
+
+impl Pins {
+    fn pins(&self) -> MutexGuard<'_, HashMap<BlobId, Pin>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether `id` may be deleted now; otherwise its last reader does it.
+    pub(crate) fn doom(&self, id: BlobId) -> bool {
+        let mut pins = self.pins();
+        let pin = pins.get_mut(&id);
+        pin.map(|pin| pin.doomed = true).is_none()
+    }
+}
+
+/// Keeps blobs from being deleted; those that were doomed meanwhile are deleted when it is dropped.
+#[derive(Debug)]
+struct Pinned {
+    store: ObjectStore,
+    ids: Vec<BlobId>,
+}
+
+impl Pinned {
+    fn new(store: ObjectStore, ids: Vec<BlobId>) -> Self {
+        let mut pins = store.pins().pins();
+        for id in &ids {
+            let pin = pins.entry(*id).or_default();
+            pin.readers = pin.readers.saturating_add(1);
+        }
+        drop(pins);
+        Self { store, ids }
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        let mut doomed = Vec::new();
+        let mut pins = self.store.pins().pins();
+        for id in &self.ids {
+            let Some(pin) = pins.get_mut(id) else {
+                continue;
+            };
+            pin.readers = pin.readers.saturating_sub(1);
+            if pin.readers > 0 {
+                continue;
+            }
+            if pin.doomed {
+                doomed.push(*id);
+            }
+            pins.remove(id);
+        }
+        drop(pins);
+        self.store.discard_later(doomed);
+    }
+}
+
+/// The part of `segment` that lies in `range`, where `start` is the segment's place in the object.
+fn overlap(segment: Segment, start: u64, range: &Range<u64>) -> Option<Range<u64>> {
+    let end = start.saturating_add(segment.len());
+    let (from, to) = (range.start.max(start), range.end.min(end));
+    (from < to).then(|| from.saturating_sub(start)..to.saturating_sub(start))
+}
+
+fn slice(bytes: &Bytes, range: &Range<u64>) -> Option<Bytes> {
+    let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
+    let (from, to) = (at(range.start), at(range.end));
+    (from <= to && to <= bytes.len()).then(|| bytes.slice(from..to))
+}
+
+impl ObjectStore {
+    /// The key's object and those of its bytes that `choose` picks once it has seen it. Where the
+    /// object is overwritten before its bytes are held, `choose` sees the new one.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchKey`], what `choose` refuses with, what the engines fail with.
+    pub async fn open_object<E: From<StoreError>>(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        mut choose: impl FnMut(&Object) -> Result<Range<u64>, E> + Send,
+    ) -> Result<(Object, BlobStream), E> {
+        let mut before: Option<Object> = None;
+        for _try in 0..TRIES_MAX {
+            let object = self.object(bucket, key).await?;
+            if before.is_some_and(|before| before.record == object.record) {
+                return Err(StoreError::corrupt("an object whose bytes are missing").into());
+            }
+            let range = choose(&object)?;
+            match self.read(&object, range).await {
+                Ok(bytes) => return Ok((object, bytes)),
+                Err(StoreError::Superseded) => before = Some(object),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+
+    /// The bytes of `range`. Once this returns, the stream survives that the object is overwritten
+    /// or deleted.
+    ///
+    /// # Errors
+    /// [`StoreError::Superseded`] where its bytes went away after `object` was read: find the
+    /// object anew.
+    pub async fn read(&self, object: &Object, range: Range<u64>) -> Result<BlobStream, StoreError> {
+        let mut pieces = Vec::new();
+        let mut start = 0_u64;
+        for segment in object.record.segments.iter().copied() {
+            if let Some(part) = overlap(segment, start, &range) {
+                pieces.push(match segment {
+                    Segment::Inline(id, _len) => Piece::Inline(self.inline(id, &part).await?),
+                    Segment::Blob(blob) => Piece::Blob(blob, part),
+                });
+            }
+            start = start.saturating_add(segment.len());
+        }
+        let opened = match pieces.pop() {
+            None => return Ok(stream::empty().boxed()),
+            Some(Piece::Blob(blob, part)) if pieces.is_empty() => {
+                return self.blobs().read(blob, part).await.map_err(superseded);
+            }
+            Some(last) => last,
+        };
+        pieces.push(opened);
+        self.chain(pieces).await
+    }
+
+    async fn inline(&self, id: InlineId, range: &Range<u64>) -> Result<Bytes, StoreError> {
+        let row = self.meta().get(Space::Inline, id.as_bytes()).await?;
+        let bytes = row.ok_or(StoreError::Superseded)?;
+        slice(&bytes, range).ok_or_else(|| StoreError::corrupt("a small object's bytes"))
+    }
+
+    /// Opens each piece when it is its turn, and keeps its blob until then.
+    async fn chain(&self, pieces: Vec<Piece>) -> Result<BlobStream, StoreError> {
+        let ids = pieces.iter().filter_map(|piece| match piece {
+            Piece::Blob(blob, _range) => Some(blob.id),
+            Piece::Inline(_bytes) => None,
+        });
+        let ids: Vec<_> = ids.collect();
+        let first = ids.first().copied();
+        let pinned = Pinned::new(self.clone(), ids);
+        // One batch takes all of an object's blobs away: while the first has its row, a deletion
+        // of any comes after the pins and sees them.
+        if let Some(first) = first
+            && self
+                .meta()
+                .get(Space::Blobs, first.as_bytes())
+                .await?
+                .is_none()
+        {
+            return Err(StoreError::Superseded);
+        }
+        let pinned = Arc::new(pinned);
+        let opened = stream::iter(pieces).then(move |piece| {
+            let pinned = Arc::clone(&pinned);
+            async move {
+                let bytes: BoxStream<'static, Result<Bytes, BlobError>> = match piece {
+                    Piece::Inline(bytes) => stream::iter([Ok(bytes)]).boxed(),
+                    Piece::Blob(blob, range) => pinned.store.blobs().read(blob, range).await?,
+                };
+                Ok::<_, BlobError>(bytes)
+            }
+        });
+        Ok(opened.try_flatten().boxed())
+    }
+}
+
+fn superseded(error: BlobError) -> StoreError {
+    match error {
+        BlobError::Missing { .. } => StoreError::Superseded,
+        error => error.into(),
+    }
+}
