@@ -5,6 +5,7 @@ pub mod bucket;
 pub mod error;
 mod garbage;
 pub mod hook;
+pub mod keys;
 mod keyspace;
 pub mod meta;
 pub mod object;
