@@ -5,6 +5,7 @@ use http::Method;
 use super::context::{FormHandler, Handler};
 use super::error::{Code, S3Error};
 use super::head::Head;
+use super::ops;
 use super::target::Level;
 use crate::auth::Action;
 
@@ -220,7 +221,11 @@ pub const ROUTES: &[Route] = &[
         Level::Service,
         &[Mark::Query("max-directory-buckets")],
     ),
-    row(Operation::ListBuckets, Method::GET, Level::Service, &[]),
+    row(Operation::ListBuckets, Method::GET, Level::Service, &[]).serve(
+        Action::ListAllMyBuckets,
+        ops::bucket::LIST_BUCKETS,
+        |call| Box::pin(ops::bucket::list_buckets(call)),
+    ),
     row(
         Operation::WriteGetObjectResponse,
         Method::POST,
@@ -317,7 +322,11 @@ pub const ROUTES: &[Route] = &[
         Level::Bucket,
         &[Mark::Query("publicAccessBlock")],
     ),
-    row(Operation::DeleteBucket, Method::DELETE, Level::Bucket, &[]),
+    row(Operation::DeleteBucket, Method::DELETE, Level::Bucket, &[]).serve(
+        Action::DeleteBucket,
+        &[],
+        |call| Box::pin(ops::bucket::delete_bucket(call)),
+    ),
     row(
         Operation::GetBucketAnalyticsConfiguration,
         Method::GET,
@@ -389,7 +398,10 @@ pub const ROUTES: &[Route] = &[
         Method::GET,
         Level::Bucket,
         &[Mark::Query("location")],
-    ),
+    )
+    .serve(Action::GetBucketLocation, &[], |call| {
+        Box::pin(ops::bucket::get_bucket_location(call))
+    }),
     row(
         Operation::GetBucketLogging,
         Method::GET,
@@ -517,7 +529,11 @@ pub const ROUTES: &[Route] = &[
         &[Mark::Value("list-type", "2")],
     ),
     row(Operation::ListObjects, Method::GET, Level::Bucket, &[]),
-    row(Operation::HeadBucket, Method::HEAD, Level::Bucket, &[]),
+    row(Operation::HeadBucket, Method::HEAD, Level::Bucket, &[]).serve(
+        Action::HeadBucket,
+        &[],
+        |call| Box::pin(ops::bucket::head_bucket(call)),
+    ),
     row(
         Operation::CreateBucketMetadataConfiguration,
         Method::POST,
@@ -535,7 +551,10 @@ pub const ROUTES: &[Route] = &[
         Method::POST,
         Level::Bucket,
         &[Mark::Query("delete")],
-    ),
+    )
+    .serve(Action::DeleteObjects, ops::CHECKSUMS, |call| {
+        Box::pin(ops::delete::delete_objects(call))
+    }),
     row(Operation::PostObject, Method::POST, Level::Bucket, &[]),
     row(
         Operation::PutBucketAnalyticsConfiguration,
@@ -675,7 +694,11 @@ pub const ROUTES: &[Route] = &[
         Level::Bucket,
         &[Mark::Query("metadataJournalTable")],
     ),
-    row(Operation::CreateBucket, Method::PUT, Level::Bucket, &[]),
+    row(Operation::CreateBucket, Method::PUT, Level::Bucket, &[]).serve(
+        Action::CreateBucket,
+        &[],
+        |call| Box::pin(ops::bucket::create_bucket(call)),
+    ),
     row(
         Operation::AbortMultipartUpload,
         Method::DELETE,
@@ -688,7 +711,11 @@ pub const ROUTES: &[Route] = &[
         Level::Object,
         &[Mark::Query("tagging")],
     ),
-    row(Operation::DeleteObject, Method::DELETE, Level::Object, &[]),
+    row(Operation::DeleteObject, Method::DELETE, Level::Object, &[]).serve(
+        Action::DeleteObject,
+        &[],
+        |call| Box::pin(ops::delete::delete_object(call)),
+    ),
     row(
         Operation::GetObjectAcl,
         Method::GET,
@@ -815,7 +842,11 @@ pub const ROUTES: &[Route] = &[
         Level::Object,
         &[Mark::Query("encryption")],
     ),
-    row(Operation::PutObject, Method::PUT, Level::Object, &[]),
+    row(Operation::PutObject, Method::PUT, Level::Object, &[]).serve(
+        Action::PutObject,
+        ops::put::PUT_OBJECT,
+        |call| Box::pin(ops::put::put_object(call)),
+    ),
     row(
         Operation::OptionsObject,
         Method::OPTIONS,

@@ -1,3 +1,44 @@
 //! One file for each group of operations.
 
+pub mod bucket;
+pub mod delete;
 pub mod paging;
+pub mod put;
+
+use super::error::S3Error;
+use super::head::Head;
+use crate::store::StoreError;
+
+/// Options that carry a checksum of the body.
+pub const CHECKSUMS: &[&str] = &[
+    "x-amz-checksum-crc32",
+    "x-amz-checksum-crc32c",
+    "x-amz-checksum-crc64nvme",
+    "x-amz-checksum-md5",
+    "x-amz-checksum-sha1",
+    "x-amz-checksum-sha256",
+    "x-amz-checksum-sha512",
+    "x-amz-checksum-xxhash128",
+    "x-amz-checksum-xxhash3",
+    "x-amz-checksum-xxhash64",
+];
+
+/// The store's error as S3's, which names the bucket or the key that it is about.
+fn about(head: &Head, error: StoreError) -> S3Error {
+    let of_bucket = matches!(
+        error,
+        StoreError::NoSuchBucket | StoreError::BucketExists { .. } | StoreError::BucketNotEmpty
+    );
+    let of_key = matches!(error, StoreError::NoSuchKey);
+    let error = S3Error::from(error);
+    match (&head.target.bucket, &head.target.key) {
+        (Some(bucket), _) if of_bucket => error.with("BucketName", bucket.as_str()),
+        (_, Some(key)) if of_key => error.with("Key", key.as_str()),
+        _ => error,
+    }
+}
+
+/// An entity tag as S3 sends it.
+fn quoted(etag: &crate::store::ETag) -> String {
+    format!("\"{etag}\"")
+}

@@ -1,0 +1,225 @@
+//! Buckets: listed, made, asked for, removed.
+
+use http::StatusCode;
+
+use super::{about, paging};
+use crate::auth::Who;
+use crate::name::BucketName;
+use crate::s3::context::Call;
+use crate::s3::error::{Code, S3Error};
+use crate::s3::head::Head;
+use crate::s3::reply::Reply;
+use crate::s3::xml::{self, XmlWriter};
+use crate::store::{Bucket, BucketQuery, NewBucket, ObjectStore, StoreError};
+
+/// Buckets in one answer, at most.
+const BUCKETS_MAX: usize = 10_000;
+
+/// Bytes of a `CreateBucketConfiguration`, at most.
+const CONFIGURATION_BYTES_MAX: u64 = 64 * 1024;
+
+/// The region that S3's answers leave out.
+const UNNAMED_REGION: &str = "us-east-1";
+
+/// Options that [`list_buckets`] honours.
+pub const LIST_BUCKETS: &[&str] = &[
+    "bucket-region",
+    "continuation-token",
+    "max-buckets",
+    "prefix",
+];
+
+/// `ListBuckets`: those that the caller's key sees.
+///
+/// # Errors
+/// `InvalidArgument` for an option that makes no sense.
+pub async fn list_buckets(call: Call) -> Result<Reply, S3Error> {
+    let query = &call.head.query;
+    let limit = query.number("max-buckets", BUCKETS_MAX, BUCKETS_MAX)?;
+    if limit == 0 {
+        let message = "Argument max-buckets must be an integer between 1 and 10000";
+        return Err(S3Error::argument("max-buckets", "0", message));
+    }
+    let prefix = query.get("prefix").unwrap_or_default();
+    let after = paging::after_token(query)?;
+    let (buckets, next) = visible(&call.service.store, &call.who, prefix, after, limit).await?;
+    let region = query.get("bucket-region");
+    let mut document = XmlWriter::new("ListAllMyBucketsResult");
+    let owner = &call.service.settings.owner;
+    document.element("Owner", |document| {
+        document.text("ID", &owner.id);
+        document.text("DisplayName", &owner.display_name);
+    });
+    document.element("Buckets", |document| {
+        let of_region = |bucket: &&Bucket| region.is_none_or(|region| bucket.region == region);
+        for bucket in buckets.iter().filter(of_region) {
+            document.element("Bucket", |document| {
+                document.text("Name", bucket.name.as_str());
+                document.text("CreationDate", &bucket.created.iso8601_ms());
+                document.text("BucketRegion", &bucket.region);
+            });
+        }
+    });
+    let token = next.as_deref().map(paging::token);
+    document.optional("ContinuationToken", token.as_deref());
+    document.optional("Prefix", query.get("prefix"));
+    Ok(Reply::xml(document))
+}
+
+async fn visible(
+    store: &ObjectStore,
+    who: &Who,
+    prefix: &str,
+    after: Option<String>,
+    limit: usize,
+) -> Result<(Vec<Bucket>, Option<String>), S3Error> {
+    let key = who.key().filter(|key| !key.root);
+    let Some(only) = key.and_then(|key| key.scope.bucket.as_deref()) else {
+        let prefix = prefix.to_owned();
+        let page = store.list_buckets(BucketQuery {
+            prefix,
+            after,
+            limit,
+        });
+        let page = page.await?;
+        return Ok((page.buckets, page.next));
+    };
+    let shown = only.starts_with(prefix) && after.is_none_or(|after| only > after.as_str());
+    let name = BucketName::parse(only).ok();
+    let Some(name) = name.filter(|_name| shown) else {
+        return Ok((Vec::new(), None));
+    };
+    match store.bucket(&name).await {
+        Ok(bucket) => Ok((vec![bucket], None)),
+        Err(StoreError::NoSuchBucket) => Ok((Vec::new(), None)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `CreateBucket`.
+///
+/// # Errors
+/// `BucketAlreadyOwnedByYou` or `BucketAlreadyExists` where the name is taken,
+/// `IllegalLocationConstraintException` for another region than the server's.
+pub async fn create_bucket(call: Call) -> Result<Reply, S3Error> {
+    let Call {
+        service,
+        head,
+        body,
+        ..
+    } = call;
+    let name = head.bucket()?;
+    let settings = &service.settings;
+    let configuration = body.bytes(CONFIGURATION_BYTES_MAX).await?;
+    check_configuration(&configuration, &settings.region)?;
+    let new = NewBucket {
+        owner: settings.owner.id.clone(),
+        region: settings.region.clone(),
+    };
+    match service.store.create_bucket(name, new).await {
+        Ok(_bucket) => {
+            Reply::empty(StatusCode::OK).with_header("location", &format!("/{}", name.as_str()))
+        }
+        Err(StoreError::BucketExists { owner }) if owner == settings.owner.id => {
+            Err(S3Error::new(Code::BucketAlreadyOwnedByYou).with("BucketName", name.as_str()))
+        }
+        Err(error) => Err(about(&head, error)),
+    }
+}
+
+/// Refuses what a new bucket can't be: in another region, of another kind, tagged.
+fn check_configuration(document: &[u8], region: &str) -> Result<(), S3Error> {
+    if document.is_empty() {
+        return Ok(());
+    }
+    let root = xml::parse(document, "CreateBucketConfiguration")?;
+    for child in &root.children {
+        let name = child.name.as_str();
+        match name {
+            "LocationConstraint" => check_location(child.text.trim(), region)?,
+            "Location" | "Bucket" | "Tags" => return Err(S3Error::unsupported_option(name)),
+            _ => return Err(Code::MalformedXML.into()),
+        }
+    }
+    Ok(())
+}
+
+fn check_location(wanted: &str, region: &str) -> Result<(), S3Error> {
+    // `EU` is S3's old name for Ireland.
+    let same = wanted == region || (wanted == "EU" && region == "eu-west-1");
+    if wanted.is_empty() || same {
+        return Ok(());
+    }
+    let message = format!(
+        "The {wanted} location constraint is incompatible for the region specific endpoint \
+         this request was sent to."
+    );
+    let code = Code::IllegalLocationConstraintException;
+    Err(S3Error::because(code, message))
+}
+
+/// `HeadBucket`.
+///
+/// # Errors
+/// `NoSuchBucket`.
+pub async fn head_bucket(call: Call) -> Result<Reply, S3Error> {
+    let bucket = found(&call.service.store, &call.head).await?;
+    Reply::empty(StatusCode::OK)
+        .with_static("content-type", "application/xml")
+        .with_static("x-amz-access-point-alias", "false")
+        .with_header("x-amz-bucket-region", &bucket.region)
+}
+
+/// `GetBucketLocation`.
+///
+/// # Errors
+/// `NoSuchBucket`.
+pub async fn get_bucket_location(call: Call) -> Result<Reply, S3Error> {
+    let bucket = found(&call.service.store, &call.head).await?;
+    let mut document = XmlWriter::new("LocationConstraint");
+    if bucket.region != UNNAMED_REGION {
+        document.inner_text(&bucket.region);
+    }
+    Ok(Reply::xml(document))
+}
+
+/// `DeleteBucket`.
+///
+/// # Errors
+/// `NoSuchBucket`, `BucketNotEmpty`.
+pub async fn delete_bucket(call: Call) -> Result<Reply, S3Error> {
+    let name = call.head.bucket()?;
+    let deleted = call.service.store.delete_bucket(name).await;
+    deleted.map_err(|error| about(&call.head, error))?;
+    Ok(Reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// The bucket that the request is about.
+pub(super) async fn found(store: &ObjectStore, head: &Head) -> Result<Bucket, S3Error> {
+    let bucket = store.bucket(head.bucket()?).await;
+    bucket.map_err(|error| about(head, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_is_made_in_the_servers_region_only() {
+        let check = |inner: &str| {
+            let root = "CreateBucketConfiguration";
+            let document = format!("<{root}>{inner}</{root}>");
+            let checked = check_configuration(document.as_bytes(), "eu-west-1");
+            checked.map_err(|error| error.code())
+        };
+        let at = |region: &str| format!("<LocationConstraint>{region}</LocationConstraint>");
+        assert!(check_configuration(b"", "eu-west-1").is_ok());
+        for fine in ["eu-west-1", "EU", ""] {
+            assert_eq!(check(&at(fine)), Ok(()));
+        }
+        let illegal = Code::IllegalLocationConstraintException;
+        assert_eq!(check(&at("us-west-2")), Err(illegal));
+        assert_eq!(check("<Tags/>"), Err(Code::NotImplemented));
+        assert_eq!(check("<Other/>"), Err(Code::MalformedXML));
+    }
+}

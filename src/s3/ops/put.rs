@@ -1,0 +1,150 @@
+//! Objects are put.
+
+use http::{HeaderMap, StatusCode};
+
+use super::{about, bucket, quoted};
+use crate::s3::body::ReceiveOptions;
+use crate::s3::context::Call;
+use crate::s3::error::S3Error;
+use crate::s3::head::header;
+use crate::s3::metadata_header::{content_encoding, content_header, user_metadata};
+use crate::s3::reply::Reply;
+use crate::store::{EventName, NewObject, ObjectHeaders, WriteCondition};
+
+/// Options that [`put_object`] honours.
+pub const PUT_OBJECT: &[&str] = &[
+    "x-amz-checksum-crc32",
+    "x-amz-checksum-crc32c",
+    "x-amz-checksum-crc64nvme",
+    "x-amz-checksum-md5",
+    "x-amz-checksum-sha1",
+    "x-amz-checksum-sha256",
+    "x-amz-checksum-sha512",
+    "x-amz-checksum-xxhash128",
+    "x-amz-checksum-xxhash3",
+    "x-amz-checksum-xxhash64",
+    "x-amz-website-redirect-location",
+];
+
+/// `PutObject`: everything in the head is judged before a byte of the body is read.
+///
+/// # Errors
+/// `NoSuchBucket`, `PreconditionFailed`, and what the head or the body break.
+pub async fn put_object(call: Call) -> Result<Reply, S3Error> {
+    let bucket = bucket::found(&call.service.store, &call.head).await?;
+    let headers = object_headers(&call.head.headers)?;
+    let when = write_condition(&call.head.headers)?;
+    let origin = call.origin(EventName::ObjectCreatedPut);
+    let owner = call.service.settings.owner.id.clone();
+    let Call {
+        service,
+        head,
+        body,
+        ..
+    } = call;
+    let key = head.key()?;
+    let received = body
+        .receive(&service.store, ReceiveOptions::default())
+        .await?;
+    let checksum = received.digest.checksum;
+    let new = NewObject {
+        headers,
+        etag_md5: received.digest.md5,
+        checksum: Some(checksum.clone()),
+        owner,
+    };
+    let written = service
+        .store
+        .put_object(&bucket, key, new, received.staged, &when, &origin)
+        .await
+        .map_err(|error| about(&head, error))?;
+    Reply::empty(StatusCode::OK)
+        .with_header("etag", &quoted(&written.record.etag))?
+        .with_header(checksum.algorithm.header(), &checksum.text())?
+        .with_header("x-amz-checksum-type", checksum.coverage.name())
+}
+
+/// What the object keeps of the request's headers.
+///
+/// # Errors
+/// `InvalidArgument` for what can't be stored, `MetadataTooLarge`.
+pub fn object_headers(headers: &HeaderMap) -> Result<ObjectHeaders, S3Error> {
+    let redirect = content_header(headers, "x-amz-website-redirect-location")?;
+    if let Some(to) = &redirect
+        && !["/", "http://", "https://"]
+            .iter()
+            .any(|start| to.starts_with(start))
+    {
+        let message =
+            "The website redirect location must start with \"/\", \"http://\" or \"https://\".";
+        let name = "x-amz-website-redirect-location";
+        return Err(S3Error::argument(name, to, message));
+    }
+    Ok(ObjectHeaders {
+        content_type: content_header(headers, "content-type")?,
+        cache_control: content_header(headers, "cache-control")?,
+        content_disposition: content_header(headers, "content-disposition")?,
+        content_encoding: content_encoding(headers)?,
+        content_language: content_header(headers, "content-language")?,
+        expires: content_header(headers, "expires")?,
+        website_redirect: redirect,
+        user: user_metadata(headers)?,
+    })
+}
+
+/// What must hold of the current object for the write to happen.
+///
+/// # Errors
+/// `NotImplemented` for an `If-None-Match` other than `*`, as S3 has it.
+pub fn write_condition(headers: &HeaderMap) -> Result<WriteCondition, S3Error> {
+    let if_none_match = header(headers, "if-none-match")?.map(str::to_owned);
+    if if_none_match.as_deref().is_some_and(|tag| tag != "*") {
+        return Err(S3Error::unsupported_option("If-None-Match"));
+    }
+    let tag = header(headers, "if-match")?.map(|tag| tag.trim_matches('"').to_owned());
+    if tag.is_some() && if_none_match.is_some() {
+        return Err(S3Error::unsupported_option("If-Match,If-None-Match"));
+    }
+    Ok(WriteCondition {
+        if_match: tag,
+        if_none_match,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(sent: &[(&'static str, &str)]) -> HeaderMap {
+        let pairs = sent
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        pairs.collect()
+    }
+
+    #[test]
+    fn conditions_of_a_write_are_those_of_s3() {
+        let when = |sent| write_condition(&headers(sent));
+        let tagged = when(&[("if-match", "\"ab\"")]).unwrap();
+        assert_eq!(tagged.if_match.as_deref(), Some("ab"));
+        let absent = when(&[("if-none-match", "*")]).unwrap();
+        assert_eq!(absent.if_none_match.as_deref(), Some("*"));
+        assert!(when(&[("if-none-match", "\"ab\"")]).is_err());
+        assert!(when(&[("if-none-match", "*"), ("if-match", "ab")]).is_err());
+    }
+
+    #[test]
+    fn an_object_keeps_its_headers() {
+        let kept = object_headers(&headers(&[
+            ("content-type", "text/plain"),
+            ("content-encoding", "aws-chunked,gzip"),
+            ("x-amz-meta-a", "1"),
+        ]));
+        let kept = kept.unwrap();
+        assert_eq!(kept.content_type.as_deref(), Some("text/plain"));
+        assert_eq!(kept.content_encoding.as_deref(), Some("gzip"));
+        assert_eq!(kept.user, [("a".to_owned(), "1".to_owned())]);
+        let elsewhere = [("x-amz-website-redirect-location", "ftp://h")];
+        assert!(object_headers(&headers(&elsewhere)).is_err());
+    }
+}
