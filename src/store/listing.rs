@@ -14,7 +14,8 @@ pub struct ObjectQuery {
     pub prefix: String,
     /// Keys that hold this behind the prefix become one common prefix.
     pub delimiter: Option<String>,
-    /// Only what comes behind this; a common prefix that holds or equals it counts as seen.
+    /// Only keys behind this. Where it is a common prefix itself, as `next` can be, that is
+    /// skipped whole; where it lies inside one, the keys behind it still show as that prefix.
     pub after: Option<String>,
     /// At most so many keys and common prefixes together.
     pub limit: usize,
@@ -77,8 +78,8 @@ impl ObjectQuery {
             return Some(range);
         };
         let start = match self.common_prefix(after) {
-            Some(seen) => after_prefix(&at(seen))?,
-            None => Bytes::from([at(after).as_slice(), &[0]].concat()),
+            Some(seen) if seen == after => after_prefix(&at(seen))?,
+            _ => Bytes::from([at(after).as_slice(), &[0]].concat()),
         };
         range.start = range.start.max(start);
         let open = range.end.as_ref().is_none_or(|end| range.start < *end);
@@ -213,13 +214,12 @@ mod tests {
     /// S3's rule, said plainly.
     fn expected(keys: &BTreeSet<String>, q: &ObjectQuery) -> (Vec<String>, bool) {
         let mut names: Vec<String> = Vec::new();
-        let seen = q
-            .after
-            .as_ref()
-            .map(|after| q.common_prefix(after).unwrap_or(after));
         for key in keys.iter().filter(|key| key.starts_with(&q.prefix)) {
             let name = q.common_prefix(key).unwrap_or(key);
-            let done = seen.is_some_and(|seen| name <= seen);
+            let done = q
+                .after
+                .as_deref()
+                .is_some_and(|after| key.as_str() <= after || name == after);
             if !done && names.last().is_none_or(|last| last != name) {
                 names.push(name.to_owned());
             }

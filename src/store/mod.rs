@@ -13,6 +13,9 @@ pub mod object;
 mod read;
 pub mod record;
 pub mod stage;
+pub mod sweep;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -23,8 +26,9 @@ pub use listing::{Listed, ObjectPage, ObjectQuery};
 pub use object::{Deleted, NewObject, Object, WriteCondition, Written};
 pub use record::{ETag, ObjectHeaders, ObjectRecord};
 pub use stage::{Staged, Stager};
+pub use sweep::SweepReport;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use blob::BlobStore;
 use meta::{Batch, MetaEngine, MetaError, Space};
 
@@ -61,6 +65,7 @@ struct Inner {
     hook: Arc<dyn CommitHook>,
     settings: StoreSettings,
     pins: read::Pins,
+    started: Timestamp,
 }
 
 impl ObjectStore {
@@ -93,7 +98,9 @@ impl ObjectStore {
                 meta.commit(batch).await?;
             }
         }
+        let started = clock.now();
         let store = Self(Arc::new(Inner {
+            started,
             meta,
             blobs,
             clock,
@@ -132,6 +139,11 @@ impl ObjectStore {
     /// What rides in each change's batch.
     pub fn hook(&self) -> &Arc<dyn CommitHook> {
         &self.0.hook
+    }
+
+    /// When this run began.
+    pub(crate) fn started(&self) -> Timestamp {
+        self.0.started
     }
 
     pub(crate) fn pins(&self) -> &read::Pins {

@@ -115,7 +115,7 @@ impl ObjectStore {
         bucket: &Bucket,
         key: &ObjectKey,
         new: NewObject,
-        staged: Staged,
+        mut staged: Staged,
         when: &WriteCondition,
         by: &Origin,
     ) -> Result<Written, StoreError> {
@@ -160,8 +160,15 @@ impl ObjectStore {
                 by,
                 &mut batch,
             )?;
-            if self.settle(bucket, batch, current.as_ref()).await? {
-                return Ok(Written { record });
+            staged.hold();
+            match self.settle(bucket, batch, current.as_ref()).await {
+                Ok(true) => return Ok(Written { record }),
+                Ok(false) => staged.release(),
+                Err(StoreError::NoSuchBucket) => {
+                    staged.release();
+                    return Err(StoreError::NoSuchBucket);
+                }
+                Err(error) => return Err(error),
             }
         }
         Err(StoreError::Conflict)

@@ -1,26 +1,52 @@
 //! Bytes on their way in: small ones stay in memory and ride in the batch, larger ones go to a blob.
 
-use std::sync::Arc;
-
 use bytes::{Bytes, BytesMut};
 
-use super::blob::{BlobRef, BlobStore, BlobWriter};
+use super::blob::{BlobRef, BlobWriter};
+use super::garbage::in_background;
+use super::meta::Space;
 use super::{ObjectStore, StoreError};
+use crate::id::BlobId;
 
 /// Takes an object's bytes. Dropping it leaves nothing behind.
 #[derive(Debug)]
 pub struct Stager {
-    blobs: Arc<dyn BlobStore>,
+    store: ObjectStore,
     expected_len: Option<u64>,
     inline_bytes_max: usize,
     small: BytesMut,
     writer: Option<Box<dyn BlobWriter>>,
 }
 
-/// Bytes that are whole but that no record names yet. A blob that is dropped so is an orphan,
-/// which the sweep finds.
+/// Bytes that are whole but that no record names yet. Dropping it leaves nothing behind, unless a
+/// commit may have named its blob.
 #[derive(Debug)]
-pub struct Staged(pub(crate) StagedBytes);
+pub struct Staged(pub(crate) StagedBytes, Guard);
+
+/// Deletes a blob that no batch came to name.
+#[derive(Debug)]
+struct Guard {
+    store: ObjectStore,
+    blob: Option<BlobId>,
+    held: bool,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let (Some(id), false) = (self.blob, self.held) else {
+            return;
+        };
+        let store = self.store.clone();
+        in_background(async move {
+            // Whatever fails here the sweep finds.
+            if let Ok(None) = store.meta().get(Space::Blobs, id.as_bytes()).await
+                && let Err(error) = store.blobs().delete(id).await
+            {
+                tracing::warn!(blob = %id, %error, "a blob stays until the sweep");
+            }
+        });
+    }
+}
 
 #[derive(Debug)]
 pub(crate) enum StagedBytes {
@@ -29,6 +55,17 @@ pub(crate) enum StagedBytes {
 }
 
 impl Staged {
+    /// Before a commit that names the bytes: from now on they may belong to a record, even where
+    /// the commit's outcome is never seen.
+    pub(crate) fn hold(&mut self) {
+        self.1.held = true;
+    }
+
+    /// After a commit that surely changed nothing.
+    pub(crate) fn release(&mut self) {
+        self.1.held = false;
+    }
+
     /// The length in bytes.
     pub fn len(&self) -> u64 {
         match &self.0 {
@@ -47,7 +84,7 @@ impl ObjectStore {
     /// Begins to take bytes; `expected_len` of them, where that is known.
     pub fn stage(&self, expected_len: Option<u64>) -> Stager {
         Stager {
-            blobs: Arc::clone(self.blobs()),
+            store: self.clone(),
             expected_len,
             inline_bytes_max: self.settings().inline_bytes_max,
             small: BytesMut::new(),
@@ -69,7 +106,7 @@ impl Stager {
             self.small.extend_from_slice(&bytes);
             return Ok(());
         }
-        let mut writer = self.blobs.create(self.expected_len).await?;
+        let mut writer = self.store.blobs().create(self.expected_len).await?;
         if !self.small.is_empty() {
             writer.write(self.small.split().freeze()).await?;
         }
@@ -83,9 +120,15 @@ impl Stager {
     /// # Errors
     /// What the blob store fails with.
     pub async fn finish(self) -> Result<Staged, StoreError> {
-        Ok(Staged(match self.writer {
+        let bytes = match self.writer {
             Some(writer) => StagedBytes::Blob(writer.finish().await?),
             None => StagedBytes::Inline(self.small.freeze()),
-        }))
+        };
+        let blob = match &bytes {
+            StagedBytes::Blob(blob) => Some(blob.id),
+            StagedBytes::Inline(_bytes) => None,
+        };
+        let (store, held) = (self.store, false);
+        Ok(Staged(bytes, Guard { store, blob, held }))
     }
 }

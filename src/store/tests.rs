@@ -1,0 +1,350 @@
+//! The rules over both pairs of engines.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use futures_util::future::join_all;
+
+use super::blob::files::FileBlobs;
+use super::blob::memory::MemoryBlobs;
+use super::blob::{BlobStore, durable};
+use super::meta::memory::MemoryEngine;
+use super::meta::rocks::{self, RocksEngine};
+use super::meta::{KeyRange, MetaEngine, Space, scan};
+use super::record::{Segment, encode};
+use super::*;
+use crate::clock::{ManualClock, SystemClock, Timestamp};
+use crate::id::RequestId;
+use crate::name::{BucketName, ObjectKey};
+
+const INLINE: usize = 100;
+const LARGE: usize = 10_000;
+
+struct Bench {
+    store: ObjectStore,
+    bucket: Bucket,
+    _folder: Option<tempfile::TempDir>,
+}
+
+async fn bench_over(
+    meta: Arc<dyn MetaEngine>,
+    blobs: Arc<dyn BlobStore>,
+    folder: Option<tempfile::TempDir>,
+) -> Bench {
+    let settings = StoreSettings {
+        inline_bytes_max: INLINE,
+    };
+    let (clock, hook) = (Arc::new(SystemClock), Arc::new(NoHook));
+    let store = ObjectStore::open(meta, blobs, clock, hook, settings)
+        .await
+        .unwrap();
+    let new = NewBucket {
+        owner: "me".into(),
+        region: "eu".into(),
+    };
+    let bucket = store
+        .create_bucket(&BucketName::parse("abc").unwrap(), new)
+        .await
+        .unwrap();
+    Bench {
+        store,
+        bucket,
+        _folder: folder,
+    }
+}
+
+async fn benches() -> [Bench; 2] {
+    let (meta, blobs) = (Arc::new(MemoryEngine::new()), Arc::new(MemoryBlobs::new()));
+    let memory = bench_over(meta, blobs, None).await;
+    let folder = tempfile::tempdir().unwrap();
+    let meta = RocksEngine::open(&folder.path().join("meta"), rocks::Durability::None).unwrap();
+    let place = folder.path().join("blobs");
+    std::fs::create_dir(&place).unwrap();
+    let clock = Arc::new(SystemClock);
+    let blobs = FileBlobs::open(&place, durable::Durability::None, clock).unwrap();
+    let disk = bench_over(Arc::new(meta), Arc::new(blobs), Some(folder)).await;
+    [memory, disk]
+}
+
+fn key(text: &str) -> ObjectKey {
+    ObjectKey::parse(text).unwrap()
+}
+
+fn by(event: EventName) -> Origin {
+    let (request_id, principal) = (RequestId::random(), "me".into());
+    Origin {
+        request_id,
+        principal,
+        source_ip: None,
+        event,
+    }
+}
+
+async fn bytes_of(store: &ObjectStore, object: &Object) -> Vec<u8> {
+    let stream = store.read(object, 0..object.record.len).await.unwrap();
+    stream.try_collect::<Vec<Bytes>>().await.unwrap().concat()
+}
+
+impl Bench {
+    async fn staged(&self, byte: u8, len: usize) -> Staged {
+        let mut stager = self.store.stage(None);
+        for chunk in vec![byte; len].chunks(999) {
+            stager.write(Bytes::copy_from_slice(chunk)).await.unwrap();
+        }
+        stager.finish().await.unwrap()
+    }
+
+    async fn put(
+        &self,
+        byte: u8,
+        len: usize,
+        when: &WriteCondition,
+    ) -> Result<Written, StoreError> {
+        let staged = self.staged(byte, len).await;
+        let new = NewObject {
+            headers: ObjectHeaders::default(),
+            etag_md5: [byte; 16],
+            checksum: None,
+            owner: "me".into(),
+        };
+        let origin = by(EventName::ObjectCreatedPut);
+        self.store
+            .put_object(&self.bucket, &key("k"), new, staged, when, &origin)
+            .await
+    }
+
+    async fn delete(&self) -> Deleted {
+        let (when, origin) = (
+            WriteCondition::default(),
+            by(EventName::ObjectRemovedDelete),
+        );
+        self.store
+            .delete_object(&self.bucket, &key("k"), &when, &origin)
+            .await
+            .unwrap()
+    }
+
+    async fn object(&self) -> Object {
+        self.store.object(&self.bucket, &key("k")).await.unwrap()
+    }
+
+    async fn blobs(&self) -> usize {
+        self.store
+            .blobs()
+            .list()
+            .try_collect::<Vec<_>>()
+            .await
+            .unwrap()
+            .len()
+    }
+
+    async fn rows(&self, space: Space) -> usize {
+        let rows = scan(self.store.meta().as_ref(), space, KeyRange::all(), 1000).await;
+        rows.unwrap().len()
+    }
+
+    /// Waits for what a drop began.
+    async fn settled(&self, blobs: usize) {
+        let settled = async {
+            while self.blobs().await != blobs {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), settled)
+            .await
+            .unwrap();
+    }
+
+    async fn holds(&self, blobs: usize, inline: usize) {
+        assert_eq!(self.blobs().await, blobs);
+        assert_eq!(self.rows(Space::Blobs).await, blobs);
+        assert_eq!(self.rows(Space::Garbage).await, 0);
+        assert_eq!(self.rows(Space::Inline).await, inline);
+    }
+}
+
+#[tokio::test]
+async fn an_object_is_put_overwritten_and_deleted_without_rest() {
+    for bench in benches().await {
+        let any = WriteCondition::default();
+        for (byte, len, blobs) in [
+            (1, 0, 0),
+            (2, INLINE, 0),
+            (3, LARGE, 1),
+            (4, LARGE, 1),
+            (5, 7, 0),
+        ] {
+            bench.put(byte, len, &any).await.unwrap();
+            let object = bench.object().await;
+            assert_eq!(bytes_of(&bench.store, &object).await, vec![byte; len]);
+            bench.holds(blobs, 1 - blobs).await;
+            let usage = bench.store.usage(&bench.bucket).await.unwrap();
+            assert_eq!(
+                usage,
+                Usage {
+                    objects: 1,
+                    bytes: i64::try_from(len).unwrap()
+                }
+            );
+        }
+        assert!(bench.delete().await.existed);
+        assert!(!bench.delete().await.existed);
+        bench.holds(0, 0).await;
+        let usage = bench.store.usage(&bench.bucket).await.unwrap();
+        assert_eq!(
+            usage,
+            Usage {
+                objects: 0,
+                bytes: 0
+            }
+        );
+        bench.store.delete_bucket(&bench.bucket.name).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn one_of_fifty_creators_wins() {
+    for bench in benches().await {
+        for len in [INLINE, LARGE] {
+            let when = WriteCondition {
+                if_none_match: Some("*".into()),
+                if_match: None,
+            };
+            let outcomes = join_all((0..50).map(|byte| bench.put(byte, len, &when))).await;
+            let won: Vec<_> = outcomes.iter().flatten().collect();
+            assert_eq!(won.len(), 1);
+            let lost = |outcome: &&Result<Written, StoreError>| {
+                matches!(outcome, Err(StoreError::PreconditionFailed { .. }))
+            };
+            assert_eq!(outcomes.iter().filter(lost).count(), 49);
+            assert_eq!(bench.object().await.record, won[0].record);
+            bench.settled(usize::from(len == LARGE)).await;
+            bench.delete().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_upload_leaves_nothing() {
+    for bench in benches().await {
+        drop(bench.staged(1, LARGE).await);
+        bench.settled(0).await;
+        bench.holds(0, 0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_reader_survives_what_happens_to_its_object() {
+    for bench in benches().await {
+        for len in [INLINE, LARGE] {
+            bench.put(1, len, &WriteCondition::default()).await.unwrap();
+            let object = bench.object().await;
+            let stream = bench
+                .store
+                .read(&object, 3..object.record.len - 1)
+                .await
+                .unwrap();
+            bench.put(2, len, &WriteCondition::default()).await.unwrap();
+            let late = bench.store.read(&object, 0..1).await;
+            assert!(matches!(late, Err(StoreError::Superseded)));
+            let read = stream.try_collect::<Vec<Bytes>>().await.unwrap().concat();
+            assert_eq!(read, vec![1; len - 4]);
+            let whole = |object: &Object| Ok::<_, StoreError>(0..object.record.len);
+            let opened = bench
+                .store
+                .open_object(&bench.bucket, &key("k"), whole)
+                .await;
+            assert_eq!(opened.unwrap().0.record.etag, ETag::md5([2; 16]));
+        }
+    }
+}
+
+#[tokio::test]
+async fn blobs_of_several_segments_wait_for_their_reader() {
+    for bench in benches().await {
+        bench
+            .put(1, LARGE, &WriteCondition::default())
+            .await
+            .unwrap();
+        let mut object = bench.object().await;
+        let Segment::Blob(first) = object.record.segments[0] else {
+            panic!()
+        };
+        let second = bench.store.blobs().link(first).await.unwrap();
+        object.record.segments.push(Segment::Blob(second));
+        object.record.len *= 2;
+        let mut batch = Batch::new();
+        let at = keyspace::object(bench.bucket.id, "k");
+        batch.put(Space::Objects, at, encode(&object.record).unwrap());
+        batch.put(
+            Space::Blobs,
+            second.id.as_bytes().to_vec(),
+            encode(&second).unwrap(),
+        );
+        bench.store.meta().commit(batch).await.unwrap();
+
+        let stream = bench
+            .store
+            .read(&object, 1..object.record.len)
+            .await
+            .unwrap();
+        bench.delete().await;
+        assert_eq!(
+            (bench.blobs().await, bench.rows(Space::Garbage).await),
+            (2, 2)
+        );
+        assert!(matches!(
+            bench.store.read(&object, 0..object.record.len).await,
+            Err(StoreError::Superseded)
+        ));
+        let read = stream.try_collect::<Vec<Bytes>>().await.unwrap().concat();
+        assert_eq!(read.len(), 2 * LARGE - 1);
+        bench.settled(0).await;
+    }
+}
+
+#[tokio::test]
+async fn the_next_start_deletes_garbage_and_its_sweep_orphans() {
+    for bench in benches().await {
+        bench
+            .put(1, LARGE, &WriteCondition::default())
+            .await
+            .unwrap();
+        let mut orphan = bench.staged(2, LARGE).await;
+        orphan.hold();
+        drop(orphan);
+        let Segment::Blob(kept) = bench.object().await.record.segments[0] else {
+            panic!()
+        };
+        let garbage = bench.store.blobs().link(kept).await.unwrap();
+        let mut batch = Batch::new();
+        batch.put(Space::Garbage, garbage.id.as_bytes().to_vec(), Bytes::new());
+        bench.store.meta().commit(batch).await.unwrap();
+        assert_eq!(bench.store.sweep().await.unwrap().deleted, 0);
+
+        let later = SystemClock.now().plus(Duration::from_secs(60));
+        let next = ObjectStore::open(
+            Arc::clone(bench.store.meta()),
+            Arc::clone(bench.store.blobs()),
+            Arc::new(ManualClock::at(Timestamp::from_unix_ms(later.unix_ms()))),
+            Arc::new(NoHook),
+            StoreSettings::default(),
+        );
+        let next = next.await.unwrap();
+        assert_eq!(
+            (bench.blobs().await, bench.rows(Space::Garbage).await),
+            (2, 0)
+        );
+        assert_eq!(
+            next.sweep().await.unwrap(),
+            SweepReport {
+                blobs: 2,
+                deleted: 1
+            }
+        );
+        bench.holds(1, 0).await;
+        assert_eq!(bytes_of(&next, &bench.object().await).await, vec![1; LARGE]);
+    }
+}
