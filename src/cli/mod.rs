@@ -11,6 +11,7 @@ mod config;
 mod keys;
 mod logging;
 mod presign;
+mod serve;
 mod sign;
 
 use std::path::PathBuf;
@@ -37,6 +38,9 @@ pub enum CliError {
     /// The data folder can't be taken.
     #[error(transparent)]
     Lock(#[from] crate::server::LockError),
+    /// The server can't start.
+    #[error(transparent)]
+    Start(#[from] crate::server::StartError),
     /// The system refused.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -65,6 +69,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::ServeArgs),
     Presign(presign::PresignArgs),
     Keys(keys::KeysArgs),
     Config(config::ConfigArgs),
@@ -116,6 +121,7 @@ impl Common {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
+        Command::Serve(args) => serve::run(&args),
         Command::Presign(args) => presign::run(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Config(args) => config::run(&args),

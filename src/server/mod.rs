@@ -1,4 +1,7 @@
 //! The server: sockets, limits, shutdown, and the wiring of all layers.
+//!
+//! **Invariant:** only this folder knows every layer, and nothing in it knows what an S3 operation
+//! means.
 
 mod connection;
 mod guard;
@@ -8,13 +11,226 @@ mod root_key;
 mod run;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use http::{Request, Response};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use lock::{FolderLock, Holder, LockError, announced};
 pub use root_key::{RootKeyError, load as load_root_key};
 
-/// A running server.
+use connection::{RequestBody, Respond, Shared};
+use listen::Listener;
+
+use crate::auth;
+use crate::callback::{CallbackConfig, Callbacks, EndpointConfig, RuleConfig, Secret};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{CallbackSettings, Config, Durability, RootKey};
+use crate::id::RequestId;
+use crate::s3::{self, ReplyBody, Service, ServiceSettings};
+use crate::store::blob::{BlobError, BlobStore, durable, files::FileBlobs};
+use crate::store::keys;
+use crate::store::meta::{MetaEngine, MetaError, rocks};
+use crate::store::{ObjectStore, StoreError, StoreSettings};
+
+/// Why a server can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder can't be taken.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The root key can't be had.
+    #[error(transparent)]
+    RootKey(#[from] RootKeyError),
+    /// The metadata can't be opened.
+    #[error(transparent)]
+    Meta(#[from] MetaError),
+    /// The blobs can't be opened.
+    #[error("can't open the blobs: {0}")]
+    Blob(#[from] BlobError),
+    /// The store can't be opened.
+    #[error("can't open the store: {0}")]
+    Store(#[from] StoreError),
+    /// An endpoint or rule of callbacks makes no sense.
+    #[error("callbacks: {0}")]
+    Callback(#[from] crate::callback::CallbackError),
+    /// The address can't be listened on.
+    #[error("can't listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// A running server. Dropping it without [`Server::shutdown`] cuts every request.
 #[derive(Debug)]
-pub struct Server {}
+pub struct Server {
+    endpoint: String,
+    root_key: RootKey,
+    root_key_is_new: bool,
+    shared: Arc<Shared<Service>>,
+    shutdown_time: std::time::Duration,
+    /// Held to the end: the folder is ours until the last task ended.
+    _lock: FolderLock,
+}
+
+impl Respond for Service {
+    type Body = ReplyBody;
+
+    async fn respond(
+        self: Arc<Self>,
+        request: Request<RequestBody>,
+        peer: SocketAddr,
+        id: RequestId,
+    ) -> Response<ReplyBody> {
+        s3::handle(self, request, Some(peer), id).await
+    }
+}
+
+impl Server {
+    /// Opens the data folder and starts to listen.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let mut lock = FolderLock::take(&config.data_dir)?;
+        let (root_key, root_key_is_new) = match &config.root_key {
+            Some(key) => (key.clone(), false),
+            None => root_key::load_or_make(&config.data_dir)?,
+        };
+        let listen = |source| StartError::Listen {
+            address: config.listen,
+            source,
+        };
+        let listener = Listener::bind(config.listen, config.limits.connections).map_err(listen)?;
+        let endpoint = endpoint_of(listener.address().map_err(listen)?);
+        let (service, callbacks) = wire(&config, &root_key).await?;
+        let shared = Arc::new(Shared {
+            responder: Arc::new(service),
+            limits: config.limits,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            cut: CancellationToken::new(),
+        });
+        let tasks = shared.tasks.clone();
+        tasks.spawn(run::accept(listener, Arc::clone(&shared)));
+        let stop = shared.stop.clone();
+        tasks.spawn(async move { callbacks.run(stop).await });
+        lock.announce(&endpoint)?;
+        let shutdown_time = config.limits.shutdown_time;
+        Ok(Self {
+            endpoint,
+            root_key,
+            root_key_is_new,
+            shared,
+            shutdown_time,
+            _lock: lock,
+        })
+    }
+
+    /// Where it can be reached from the same machine.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The key that may do everything.
+    pub const fn root_key(&self) -> &RootKey {
+        &self.root_key
+    }
+
+    /// Whether the root key was made at this start: the one time that it is shown.
+    pub const fn root_key_is_new(&self) -> bool {
+        self.root_key_is_new
+    }
+
+    /// Finishes the requests in flight, and ends.
+    pub async fn shutdown(self) {
+        run::stop(&self.shared, self.shutdown_time).await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
+        self.shared.cut.cancel();
+    }
+}
+
+/// Opens the engines and puts the layers on top of each other.
+async fn wire(config: &Config, root: &RootKey) -> Result<(Service, Arc<Callbacks>), StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let (of_meta, of_blobs) = match config.durability {
+        Durability::Fsync => (rocks::Durability::Fsync, durable::Durability::Fsync),
+        Durability::None => (rocks::Durability::None, durable::Durability::None),
+    };
+    let (dir, at) = (config.data_dir.clone(), Arc::clone(&clock));
+    let opened = tokio::task::spawn_blocking(move || {
+        let meta = rocks::RocksEngine::open(&dir.join("meta"), of_meta)?;
+        let blobs = FileBlobs::open(&dir.join("blobs"), of_blobs, at)?;
+        Ok::<_, StartError>((meta, blobs))
+    });
+    let (meta, blobs) = opened.await.map_err(|error| MetaError::Engine {
+        source: error.into(),
+    })??;
+    let (meta, blobs): (Arc<dyn MetaEngine>, Arc<dyn BlobStore>) =
+        (Arc::new(meta), Arc::new(blobs));
+    let callbacks = Callbacks::new(
+        &callbacks_of(&config.callback),
+        Arc::clone(&meta),
+        Arc::clone(&clock),
+    )?;
+    let settings = StoreSettings {
+        inline_bytes_max: config.inline_bytes_max,
+    };
+    let hook = Arc::clone(&callbacks);
+    let store =
+        ObjectStore::open(Arc::clone(&meta), blobs, Arc::clone(&clock), hook, settings).await?;
+    let root = keys::RootKey {
+        access_key: root.access_key.clone(),
+        secret: auth::Secret::new(root.secret_key.as_str()),
+    };
+    let keys = keys::Keys::open(meta, Arc::clone(&clock), root).await?;
+    let settings = ServiceSettings {
+        region: config.region.clone(),
+        domains: config.domains.clone(),
+        presign_seconds_max: config.presign_seconds_max,
+        body_idle: config.limits.body_idle_time,
+    };
+    Ok((
+        Service {
+            store,
+            keys,
+            settings,
+            clock,
+            admin: None,
+        },
+        callbacks,
+    ))
+}
+
+fn callbacks_of(settings: &CallbackSettings) -> CallbackConfig {
+    let endpoint = |from: &crate::config::EndpointSettings| EndpointConfig {
+        name: from.name.clone(),
+        url: from.url.clone(),
+        secrets: from.secrets.iter().cloned().map(Secret::new).collect(),
+        timeout_seconds: from.timeout.as_secs(),
+        attempts: from.attempts,
+    };
+    let rule = |from: &crate::config::RuleSettings| RuleConfig {
+        endpoint: from.endpoint.clone(),
+        bucket: from.bucket.clone().unwrap_or_else(|| "*".to_owned()),
+        events: from.events.clone(),
+        prefix: from.prefix.clone(),
+        suffix: from.suffix.clone(),
+    };
+    CallbackConfig {
+        endpoints: settings.endpoints.iter().map(endpoint).collect(),
+        rules: settings.rules.iter().map(rule).collect(),
+    }
+}
 
 /// How to reach a server that listens on `address` from the same machine.
 pub fn endpoint_of(address: SocketAddr) -> String {
