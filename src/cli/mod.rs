@@ -2,7 +2,8 @@
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "printing is a command's work"
+    clippy::doc_markdown,
+    reason = "printing is a command's work, and its doc comments are the help that it prints"
 )]
 
 mod admin_client;

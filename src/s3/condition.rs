@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 
 /// The four conditions of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "HTTP names them so")]
 pub struct Conditions {
     if_match: Option<String>,
     if_none_match: Option<String>,

@@ -7,7 +7,7 @@ use crate::s3::error::{Code, S3Error};
 
 /// Elements in each other, at most: S3's deepest document has five.
 const DEPTH_MAX: usize = 16;
-/// Elements of one document, at most: CompleteMultipartUpload of 10,000 parts has about 80,000.
+/// Elements of one document, at most: `CompleteMultipartUpload` of 10,000 parts has about 80,000.
 const NODES_MAX: usize = 120_000;
 
 /// An element.
