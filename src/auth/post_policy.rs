@@ -349,7 +349,6 @@ impl Condition {
 
     /// Whether `fits` what the form says of `field`. A field that did not come is empty.
     fn compare(
-        &self,
         field: &Value,
         fields: &[(String, String)],
         bucket: &str,

@@ -31,11 +31,7 @@ const MALFORMED_CREDENTIAL: &str = "Error parsing the X-Amz-Credential parameter
 /// does not matter here: half a claim must never pass for none.
 pub(super) fn is_claimed(pairs: &Pairs) -> bool {
     let named = |name: &&str| count(pairs, name) > 0;
-    NAMES
-        .iter()
-        .chain(&V2_NAMES)
-        .chain([&TOKEN])
-        .any(|name| named(name))
+    NAMES.iter().chain(&V2_NAMES).chain([&TOKEN]).any(named)
 }
 
 fn count(pairs: &Pairs, name: &str) -> usize {

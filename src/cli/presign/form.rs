@@ -42,7 +42,7 @@ struct Form {
 }
 
 pub(super) fn print(context: &Context<'_>, args: &FormArgs) -> Result<(), CliError> {
-    let form = signed(context, args)?;
+    let form = signed(context, args);
     if context.by.json {
         let fields: serde_json::Map<_, _> = form
             .fields
@@ -65,7 +65,7 @@ pub(super) fn print(context: &Context<'_>, args: &FormArgs) -> Result<(), CliErr
     Ok(())
 }
 
-fn signed(context: &Context<'_>, args: &FormArgs) -> Result<Form, CliError> {
+fn signed(context: &Context<'_>, args: &FormArgs) -> Form {
     let (bucket, key) = &args.object;
     let signer = context.signer();
     let now = signer.now;
@@ -90,10 +90,10 @@ fn signed(context: &Context<'_>, args: &FormArgs) -> Result<Form, CliError> {
     let signature = signer.sign_text(&policy);
     fields.push(("policy".to_owned(), policy));
     fields.push(("x-amz-signature".to_owned(), signature));
-    Ok(Form {
+    Form {
         url: format!("{}/{}", context.endpoint, bucket.as_str()),
         fields,
-    })
+    }
 }
 
 fn conditions(bucket: &BucketName, args: &FormArgs, fields: &[(String, String)]) -> Vec<Value> {

@@ -70,13 +70,11 @@ pub fn after_token(query: &Query) -> Result<Option<String>, S3Error> {
         .decode(given)
         .ok()
         .filter(|bytes| !bytes.is_empty());
-    match bytes.and_then(|bytes| String::from_utf8(bytes).ok()) {
-        Some(last) => Ok(Some(last)),
-        None => {
-            let message = "The continuation token provided is incorrect";
-            Err(S3Error::argument("continuation-token", given, message))
-        }
-    }
+    let last = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    last.map(Some).ok_or_else(|| {
+        let message = "The continuation token provided is incorrect";
+        S3Error::argument("continuation-token", given, message)
+    })
 }
 
 #[cfg(test)]

@@ -71,14 +71,14 @@ fn tree(bytes: &[u8]) -> Option<Node> {
                 if root.is_some() || open.len() >= DEPTH_MAX || nodes > NODES_MAX {
                     return None;
                 }
-                open.push(named(&start)?);
+                open.push(named(&start));
             }
             Event::Empty(start) => {
                 nodes += 1;
                 if root.is_some() || open.len() >= DEPTH_MAX || nodes > NODES_MAX {
                     return None;
                 }
-                close(named(&start)?, &mut open, &mut root);
+                close(named(&start), &mut open, &mut root);
             }
             Event::End(_) => {
                 let mut node = open.pop()?;
@@ -116,12 +116,12 @@ fn predefined(name: &str) -> Option<char> {
     }
 }
 
-fn named(start: &BytesStart<'_>) -> Option<Node> {
+fn named(start: &BytesStart<'_>) -> Node {
     let name = start.local_name().into_inner().to_owned();
-    Some(Node {
+    Node {
         name,
         ..Node::default()
-    })
+    }
 }
 
 fn close(node: Node, open: &mut [Node], root: &mut Option<Node>) {
