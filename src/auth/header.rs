@@ -51,7 +51,7 @@ pub(super) fn authenticate(
         signed_at,
         payload,
     };
-    prove(head, pairs, &claim, keys, now)
+    prove(head, &pairs, &claim, keys, now)
 }
 
 struct Fields<'a> {

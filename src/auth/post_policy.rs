@@ -237,13 +237,13 @@ impl Policy {
         let mut duties = PostDuties { length_range: None };
         for condition in &self.conditions {
             let holds = match condition {
-                Condition::Eq { field, value } => condition.compare(field, fields, bucket, |v| {
+                Condition::Eq { field, value } => Condition::compare(field, fields, bucket, |v| {
                     value.as_str().is_some_and(|want| want == v)
                 }),
                 Condition::StartsWith { field, value } => {
                     let want = value.as_str();
                     let listed = name_of(field).is_some_and(|n| n == "content-type");
-                    condition.compare(field, fields, bucket, |v| match want {
+                    Condition::compare(field, fields, bucket, |v| match want {
                         None => false,
                         Some(want) if listed => {
                             v.split(',').all(|item| item.trim_start().starts_with(want))

@@ -85,7 +85,7 @@ pub(super) fn authenticate(
         signed_at,
         payload: payload(head, pairs)?,
     };
-    prove(head, pairs.clone(), &claim, keys, now)
+    prove(head, pairs, &claim, keys, now)
 }
 
 struct Params {

@@ -81,7 +81,7 @@ pub(super) fn unsigned(head: &SignedHead<'_>, signed: &str) -> Vec<String> {
 /// Proves `claim`: finds the key, computes the signature, compares.
 pub(super) fn prove(
     head: &SignedHead<'_>,
-    pairs: Pairs,
+    pairs: &Pairs,
     claim: &Claim<'_>,
     keys: &dyn KeyRing,
     now: Timestamp,
@@ -97,7 +97,7 @@ pub(super) fn prove(
     let mut first = None;
     let mut matched = false;
     for host in hosts(head.authority) {
-        let canonical = canonical_request(head, &pairs, claim, &host);
+        let canonical = canonical_request(head, pairs, claim, &host);
         let string = sigv4::string_to_sign(&claim.amz_date, &claim.credential.scope, &canonical);
         matched |= sigv4::same(&sigv4::sign(&signing_key, &string), claim.signature);
         first.get_or_insert((string, canonical));

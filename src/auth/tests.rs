@@ -240,10 +240,10 @@ fn each_fault_of_a_header_has_its_code() {
         ("SignatureDoesNotMatch", |s| s.query.push_str("&x=1")),
         ("SignatureDoesNotMatch", |s| s.authority = "other".into()),
         ("SignatureDoesNotMatch", |s| {
-            s.set("content-type", "text/html")
+            s.set("content-type", "text/html");
         }),
         ("SignatureDoesNotMatch", |s| {
-            drop(s.headers.remove("content-type"))
+            drop(s.headers.remove("content-type"));
         }),
         ("AccessDenied", |s| s.set("x-amz-copy-source", "/other/key")),
         ("AccessDenied", |s| s.edit(";host", "")),

@@ -96,7 +96,8 @@ mod tests {
             at.http_date(),
             Timestamp::from_unix_s(1_369_353_599).http_date(),
         );
-        let rows: &[(&[(&'static str, &str)], Option<Verdict>)] = &[
+        type Sent<'a> = &'a [(&'static str, &'a str)];
+        let rows: &[(Sent<'_>, Option<Verdict>)] = &[
             (&[], Some(Verdict::Proceed)),
             (&[("if-match", "\"x\"")], Some(Verdict::Proceed)),
             (&[("if-match", "y, x")], Some(Verdict::Proceed)),

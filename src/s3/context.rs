@@ -19,6 +19,15 @@ use crate::store::blob::BlobError;
 use crate::store::meta::MetaError;
 use crate::store::{EventName, ObjectStore, Origin, Staged, Stager, StoreError};
 
+/// The owner of all buckets.
+#[derive(Debug, Clone)]
+pub struct Owner {
+    /// The canonical user id.
+    pub id: String,
+    /// The name beside it.
+    pub display_name: String,
+}
+
 /// What the server is told about itself.
 #[derive(Debug, Clone)]
 pub struct ServiceSettings {
@@ -28,6 +37,8 @@ pub struct ServiceSettings {
     pub domains: Vec<String>,
     /// Longest life of a presigned URL.
     pub presign_seconds_max: u64,
+    /// The owner.
+    pub owner: Owner,
     /// A client that sends nothing for so long is given up.
     pub body_idle: Duration,
 }

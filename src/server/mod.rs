@@ -28,6 +28,7 @@ use crate::callback::{CallbackConfig, Callbacks, EndpointConfig, RuleConfig, Sec
 use crate::clock::{Clock, SystemClock};
 use crate::config::{CallbackSettings, Config, Durability, RootKey};
 use crate::id::RequestId;
+use crate::s3::context::Owner;
 use crate::s3::{self, ReplyBody, Service, ServiceSettings};
 use crate::store::blob::{BlobError, BlobStore, durable, files::FileBlobs};
 use crate::store::keys;
@@ -197,6 +198,10 @@ async fn wire(config: &Config, root: &RootKey) -> Result<(Service, Arc<Callbacks
         region: config.region.clone(),
         domains: config.domains.clone(),
         presign_seconds_max: config.presign_seconds_max,
+        owner: Owner {
+            id: keys.owner().to_owned(),
+            display_name: "consign".to_owned(),
+        },
         body_idle: config.limits.body_idle_time,
     };
     Ok((

@@ -80,24 +80,7 @@ impl ObjectStore {
         hook: Arc<dyn CommitHook>,
         settings: StoreSettings,
     ) -> Result<Self, StoreError> {
-        match meta.get(Space::System, FORMAT_KEY).await? {
-            Some(raw) => {
-                let found: u64 = record::decode(&raw, "the format version")?;
-                if found != FORMAT_VERSION {
-                    let reason = format!(
-                        "the data has format {found}, this program reads {FORMAT_VERSION}: \
-                         use the Consign that wrote it"
-                    );
-                    return Err(MetaError::Open { reason }.into());
-                }
-            }
-            None => {
-                let mut batch = Batch::new();
-                batch.assert_absent(Space::System, FORMAT_KEY);
-                batch.put(Space::System, FORMAT_KEY, record::encode(&FORMAT_VERSION)?);
-                meta.commit(batch).await?;
-            }
-        }
+        check_format(&*meta).await?;
         let started = clock.now();
         let store = Self(Arc::new(Inner {
             started,
@@ -154,4 +137,23 @@ impl ObjectStore {
     pub fn settings(&self) -> StoreSettings {
         self.0.settings
     }
+}
+
+/// Checks the format version, and writes it where the store is new.
+async fn check_format(meta: &dyn MetaEngine) -> Result<(), StoreError> {
+    let Some(raw) = meta.get(Space::System, FORMAT_KEY).await? else {
+        let mut batch = Batch::new();
+        batch.assert_absent(Space::System, FORMAT_KEY);
+        batch.put(Space::System, FORMAT_KEY, record::encode(&FORMAT_VERSION)?);
+        return Ok(meta.commit(batch).await?);
+    };
+    let found: u64 = record::decode(&raw, "the format version")?;
+    if found == FORMAT_VERSION {
+        return Ok(());
+    }
+    let reason = format!(
+        "the data has format {found}, this program reads {FORMAT_VERSION}: use the Consign that \
+         wrote it"
+    );
+    Err(MetaError::Open { reason }.into())
 }
