@@ -527,8 +527,15 @@ pub const ROUTES: &[Route] = &[
         Method::GET,
         Level::Bucket,
         &[Mark::Value("list-type", "2")],
+    )
+    .serve(Action::ListBucket, ops::list::LIST_OBJECTS_V2, |call| {
+        Box::pin(ops::list::list_objects_v2(call))
+    }),
+    row(Operation::ListObjects, Method::GET, Level::Bucket, &[]).serve(
+        Action::ListBucket,
+        ops::list::LIST_OBJECTS,
+        |call| Box::pin(ops::list::list_objects(call)),
     ),
-    row(Operation::ListObjects, Method::GET, Level::Bucket, &[]),
     row(Operation::HeadBucket, Method::HEAD, Level::Bucket, &[]).serve(
         Action::HeadBucket,
         &[],
@@ -758,8 +765,16 @@ pub const ROUTES: &[Route] = &[
         Level::Object,
         &[Mark::Query("uploadId")],
     ),
-    row(Operation::GetObject, Method::GET, Level::Object, &[]),
-    row(Operation::HeadObject, Method::HEAD, Level::Object, &[]),
+    row(Operation::GetObject, Method::GET, Level::Object, &[]).serve(
+        Action::GetObject,
+        ops::get::READ_OBJECT,
+        |call| Box::pin(ops::get::get_object(call)),
+    ),
+    row(Operation::HeadObject, Method::HEAD, Level::Object, &[]).serve(
+        Action::GetObject,
+        ops::get::READ_OBJECT,
+        |call| Box::pin(ops::get::head_object(call)),
+    ),
     row(
         Operation::SelectObjectContent,
         Method::POST,

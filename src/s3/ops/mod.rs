@@ -2,6 +2,8 @@
 
 pub mod bucket;
 pub mod delete;
+pub mod get;
+pub mod list;
 pub mod paging;
 pub mod put;
 

@@ -1,0 +1,249 @@
+//! Objects are read, whole or in part, or only asked for.
+
+use std::ops::Range;
+
+use http::StatusCode;
+
+use super::{about, bucket, quoted};
+use crate::clock::Timestamp;
+use crate::s3::condition::{Conditions, Verdict};
+use crate::s3::context::Call;
+use crate::s3::error::{Code, S3Error};
+use crate::s3::head::Head;
+use crate::s3::range;
+use crate::s3::reply::{Reply, ReplyBody};
+use crate::store::ObjectRecord;
+
+/// Options that [`get_object`] and [`head_object`] honour.
+pub const READ_OBJECT: &[&str] = &[
+    "response-cache-control",
+    "response-content-disposition",
+    "response-content-encoding",
+    "response-content-language",
+    "response-content-type",
+    "response-expires",
+    "x-amz-checksum-mode",
+];
+
+/// What S3 says of an object that was put without a type.
+const DEFAULT_TYPE: &str = "binary/octet-stream";
+
+/// What of an object is to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Plan {
+    NotModified,
+    Whole,
+    Part(Range<u64>),
+}
+
+impl Plan {
+    /// Judges conditions and range against what is there.
+    fn of(head: &Head, record: &ObjectRecord) -> Result<Self, S3Error> {
+        let etag = record.etag.to_string();
+        let verdict = Conditions::of(&head.headers)?.judge(&etag, record.modified)?;
+        if verdict == Verdict::NotModified {
+            return Ok(Self::NotModified);
+        }
+        let asked = head.header("range")?;
+        let current = head
+            .header("if-range")?
+            .is_none_or(|validator| is_current(validator, &etag, record.modified));
+        let Some(asked) = asked.filter(|_range| current) else {
+            return Ok(Self::Whole);
+        };
+        let part = range::resolve(asked, record.len)?;
+        Ok(part.map_or(Self::Whole, Self::Part))
+    }
+
+    fn bytes(&self, len: u64) -> Range<u64> {
+        match self {
+            Self::NotModified => 0..0,
+            Self::Whole => 0..len,
+            Self::Part(range) => range.clone(),
+        }
+    }
+}
+
+/// `If-Range`: whether the client's part is one of this object.
+fn is_current(validator: &str, etag: &str, modified: Timestamp) -> bool {
+    match Timestamp::parse_http_date(validator) {
+        Ok(date) => date == modified.truncated_to_s(),
+        Err(_no_date) => validator.trim_matches('"') == etag,
+    }
+}
+
+/// `GetObject`.
+///
+/// # Errors
+/// `NoSuchBucket`, `NoSuchKey`, `PreconditionFailed`, `InvalidRange`.
+pub async fn get_object(call: Call) -> Result<Reply, S3Error> {
+    let store = &call.service.store;
+    let head = &call.head;
+    let bucket = bucket::found(store, head).await?;
+    let key = head.key()?;
+    let mut plan = Plan::Whole;
+    let choose = |object: &crate::store::Object| {
+        plan = Plan::of(head, &object.record)?;
+        Ok::<_, S3Error>(plan.bytes(object.record.len))
+    };
+    let opened = store.open_object(&bucket, key, choose).await;
+    let (object, stream) = opened.map_err(|error| match error.code() {
+        Code::NoSuchKey => error.with("Key", key.as_str()),
+        _ => error,
+    })?;
+    let range = plan.bytes(object.record.len);
+    let mut reply = described(head, &object.record, &plan)?;
+    if plan != Plan::NotModified {
+        let len = range.end.saturating_sub(range.start);
+        reply.body = ReplyBody::stream(len, stream);
+    }
+    Ok(reply)
+}
+
+/// `HeadObject`: what `GetObject` would say, without the bytes.
+///
+/// # Errors
+/// As [`get_object`].
+pub async fn head_object(call: Call) -> Result<Reply, S3Error> {
+    let store = &call.service.store;
+    let head = &call.head;
+    let bucket = bucket::found(store, head).await?;
+    let object = store.object(&bucket, head.key()?).await;
+    let record = object.map_err(|error| about(head, error))?.record;
+    let plan = Plan::of(head, &record)?;
+    let reply = described(head, &record, &plan)?;
+    if plan == Plan::NotModified {
+        return Ok(reply);
+    }
+    let range = plan.bytes(record.len);
+    let len = range.end.saturating_sub(range.start);
+    reply.with_header("content-length", &len.to_string())
+}
+
+/// Status and headers of what is read.
+fn described(head: &Head, record: &ObjectRecord, plan: &Plan) -> Result<Reply, S3Error> {
+    let status = match plan {
+        Plan::NotModified => StatusCode::NOT_MODIFIED,
+        Plan::Whole => StatusCode::OK,
+        Plan::Part(_) => StatusCode::PARTIAL_CONTENT,
+    };
+    let kept = &record.headers;
+    let override_of = |name: &str| head.query.get(name).filter(|value| !value.is_empty());
+    let mut reply = Reply::empty(status)
+        .with_header("etag", &quoted(&record.etag))?
+        .with_header("last-modified", &record.modified.http_date())?;
+    for (name, parameter, value) in [
+        (
+            "cache-control",
+            "response-cache-control",
+            &kept.cache_control,
+        ),
+        ("expires", "response-expires", &kept.expires),
+    ] {
+        reply = reply.with_optional(name, override_of(parameter).or(value.as_deref()))?;
+    }
+    if *plan == Plan::NotModified {
+        return Ok(reply);
+    }
+    for (name, parameter, value) in [
+        (
+            "content-disposition",
+            "response-content-disposition",
+            &kept.content_disposition,
+        ),
+        (
+            "content-encoding",
+            "response-content-encoding",
+            &kept.content_encoding,
+        ),
+        (
+            "content-language",
+            "response-content-language",
+            &kept.content_language,
+        ),
+    ] {
+        reply = reply.with_optional(name, override_of(parameter).or(value.as_deref()))?;
+    }
+    let kind = override_of("response-content-type").or(kept.content_type.as_deref());
+    reply = reply
+        .with_static("accept-ranges", "bytes")
+        .with_header("content-type", kind.unwrap_or(DEFAULT_TYPE))?
+        .with_optional(
+            "x-amz-website-redirect-location",
+            kept.website_redirect.as_deref(),
+        )?;
+    for (name, value) in &kept.user {
+        reply = reply.with_header(&format!("x-amz-meta-{name}"), value)?;
+    }
+    if let Plan::Part(range) = plan {
+        let value = range::content_range(range, record.len);
+        return reply.with_header("content-range", &value);
+    }
+    with_checksum(reply, head, record)
+}
+
+/// The checksum, which is of the whole object only, where the client asks for it.
+fn with_checksum(reply: Reply, head: &Head, record: &ObjectRecord) -> Result<Reply, S3Error> {
+    let asked = head
+        .header("x-amz-checksum-mode")?
+        .is_some_and(|mode| mode.eq_ignore_ascii_case("enabled"));
+    match &record.checksum {
+        Some(checksum) if asked => reply
+            .with_header(checksum.algorithm.header(), &checksum.text())?
+            .with_header("x-amz-checksum-type", checksum.coverage.name()),
+        _ => Ok(reply),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checksum::{Algorithm, Checksum};
+    use crate::store::{ETag, ObjectHeaders};
+
+    fn record() -> ObjectRecord {
+        ObjectRecord {
+            len: 10,
+            modified: Timestamp::from_unix_s(1_369_353_600),
+            etag: ETag::md5([0; 16]),
+            headers: ObjectHeaders {
+                user: vec![("a".into(), "b".into())],
+                ..ObjectHeaders::default()
+            },
+            checksum: Some(Checksum::full(Algorithm::Crc32, vec![0; 4])),
+            owner: "o".into(),
+            sequence: 1,
+            segments: Vec::new(),
+        }
+    }
+
+    fn reply(uri: &str, headers: &[(&'static str, &str)]) -> Reply {
+        let mut request = http::Request::builder().uri(uri).header("host", "h");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let head = Head::parse(&request.body(()).unwrap().into_parts().0, &[]).unwrap();
+        let plan = Plan::of(&head, &record()).unwrap();
+        described(&head, &record(), &plan).unwrap()
+    }
+
+    #[test]
+    fn what_is_read_is_described_as_by_s3() {
+        let mode = ("x-amz-checksum-mode", "ENABLED");
+        let whole = reply("/abc/d?response-content-type=text/html", &[mode]);
+        assert_eq!(whole.status, 200);
+        assert_eq!(whole.headers["content-type"], "text/html");
+        assert_eq!(whole.headers["x-amz-meta-a"], "b");
+        assert_eq!(whole.headers["x-amz-checksum-crc32"], "AAAAAA==");
+        let part = reply("/abc/d", &[("range", "bytes=2-5"), mode]);
+        assert_eq!(part.status, 206);
+        assert_eq!(part.headers["content-range"], "bytes 2-5/10");
+        assert_eq!(part.headers["content-type"], DEFAULT_TYPE);
+        assert!(!part.headers.contains_key("x-amz-checksum-crc32"));
+        let stale = reply("/abc/d", &[("range", "bytes=2-5"), ("if-range", "\"x\"")]);
+        assert_eq!(stale.status, 200);
+        let same = reply("/abc/d", &[("if-none-match", "*")]);
+        assert_eq!(same.status, 304);
+        assert!(same.headers.contains_key("etag"));
+    }
+}

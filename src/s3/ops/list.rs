@@ -1,0 +1,133 @@
+//! A bucket's objects are listed, in both of S3's ways.
+
+use super::bucket;
+use super::paging::{self, Encoding};
+use super::quoted;
+use crate::s3::context::{Call, Owner};
+use crate::s3::error::S3Error;
+use crate::s3::query::Query;
+use crate::s3::reply::Reply;
+use crate::s3::xml::XmlWriter;
+use crate::store::listing::{Listed, ObjectQuery};
+
+/// Lines in one answer, at most.
+const LINES_MAX: usize = 1000;
+
+/// Options that [`list_objects`] honours.
+pub const LIST_OBJECTS: &[&str] = &["delimiter", "encoding-type", "marker", "max-keys", "prefix"];
+
+/// Options that [`list_objects_v2`] honours.
+pub const LIST_OBJECTS_V2: &[&str] = &[
+    "continuation-token",
+    "delimiter",
+    "encoding-type",
+    "fetch-owner",
+    "max-keys",
+    "prefix",
+    "start-after",
+];
+
+fn asked(query: &Query, after: Option<String>) -> Result<ObjectQuery, S3Error> {
+    let text = |name: &str| query.get(name).filter(|text| !text.is_empty());
+    Ok(ObjectQuery {
+        prefix: text("prefix").unwrap_or_default().to_owned(),
+        delimiter: text("delimiter").map(str::to_owned),
+        after: after.filter(|after| !after.is_empty()),
+        limit: query.number("max-keys", LINES_MAX, LINES_MAX)?,
+    })
+}
+
+/// `ListObjects`, which goes on from a marker.
+///
+/// # Errors
+/// `NoSuchBucket`; `InvalidArgument` for an option that makes no sense.
+pub async fn list_objects(call: Call) -> Result<Reply, S3Error> {
+    let (store, query) = (&call.service.store, &call.head.query);
+    let encoding = Encoding::parse(query)?;
+    let marker = query.get("marker").unwrap_or_default();
+    let q = asked(query, Some(marker.to_owned()))?;
+    let bucket = bucket::found(store, &call.head).await?;
+    let page = store.list_objects(&bucket, q.clone()).await?;
+    let mut document = XmlWriter::new("ListBucketResult");
+    document.text("Name", bucket.name.as_str());
+    document.text("Prefix", &encoding.apply(&q.prefix));
+    document.text("Marker", &encoding.apply(marker));
+    // Without a delimiter the last key is the next marker, and S3 does not repeat it.
+    if let (Some(next), Some(_)) = (&page.next, &q.delimiter) {
+        document.text("NextMarker", &encoding.apply(next));
+    }
+    common(&mut document, &q, encoding, page.next.is_some());
+    let owner = Some(&call.service.settings.owner);
+    lines(&mut document, &page.items, encoding, owner);
+    Ok(Reply::xml(document))
+}
+
+/// `ListObjectsV2`, which goes on from a token.
+///
+/// # Errors
+/// As [`list_objects`].
+pub async fn list_objects_v2(call: Call) -> Result<Reply, S3Error> {
+    let (store, query) = (&call.service.store, &call.head.query);
+    let encoding = Encoding::parse(query)?;
+    let start = query.get("start-after").filter(|start| !start.is_empty());
+    let after = paging::after_token(query)?.or(start.map(str::to_owned));
+    let q = asked(query, after)?;
+    let bucket = bucket::found(store, &call.head).await?;
+    let page = store.list_objects(&bucket, q.clone()).await?;
+    let mut document = XmlWriter::new("ListBucketResult");
+    document.text("Name", bucket.name.as_str());
+    document.text("Prefix", &encoding.apply(&q.prefix));
+    let start = start.map(|start| encoding.apply(start));
+    document.optional("StartAfter", start.as_deref());
+    document.optional("ContinuationToken", query.get("continuation-token"));
+    let next = page.next.as_deref().map(paging::token);
+    document.optional("NextContinuationToken", next.as_deref());
+    document.value("KeyCount", page.items.len());
+    common(&mut document, &q, encoding, page.next.is_some());
+    let owner = &call.service.settings.owner;
+    let owner = (query.get("fetch-owner") == Some("true")).then_some(owner);
+    lines(&mut document, &page.items, encoding, owner);
+    Ok(Reply::xml(document))
+}
+
+fn common(document: &mut XmlWriter, q: &ObjectQuery, encoding: Encoding, more: bool) {
+    document.value("MaxKeys", q.limit);
+    let delimiter = q.delimiter.as_deref().map(|text| encoding.apply(text));
+    document.optional("Delimiter", delimiter.as_deref());
+    if encoding == Encoding::Url {
+        document.text("EncodingType", "url");
+    }
+    document.value("IsTruncated", more);
+}
+
+fn lines(document: &mut XmlWriter, items: &[Listed], encoding: Encoding, owner: Option<&Owner>) {
+    for item in items {
+        let Listed::Object { key, record } = item else {
+            continue;
+        };
+        document.element("Contents", |document| {
+            document.text("Key", &encoding.apply(key.as_str()));
+            document.text("LastModified", &record.modified.iso8601_ms());
+            document.text("ETag", &quoted(&record.etag));
+            if let Some(checksum) = &record.checksum {
+                document.text("ChecksumAlgorithm", checksum.algorithm.name());
+                document.text("ChecksumType", checksum.coverage.name());
+            }
+            document.value("Size", record.len);
+            if let Some(owner) = owner {
+                document.element("Owner", |document| {
+                    document.text("ID", &owner.id);
+                    document.text("DisplayName", &owner.display_name);
+                });
+            }
+            document.text("StorageClass", "STANDARD");
+        });
+    }
+    for item in items {
+        if let Listed::CommonPrefix(prefix) = item {
+            document.element("CommonPrefixes", |document| {
+                document.text("Prefix", &encoding.apply(prefix));
+            });
+        }
+    }
+}
