@@ -22,7 +22,7 @@ enum Piece {
     Blob(BlobRef, Range<u64>),
 }
 
-/// Blobs that readers have yet to open: deleting them waits.
+/// Blobs that readers have yet to open, or that are on their way into a batch: deleting them waits.
 #[derive(Debug, Default)]
 pub(crate) struct Pins(Mutex<HashMap<BlobId, Pin>>);
 
@@ -37,6 +37,11 @@ impl Pins {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether someone keeps `id`.
+    pub(crate) fn keeps(&self, id: BlobId) -> bool {
+        self.pins().contains_key(&id)
+    }
+
     /// Whether `id` may be deleted now; otherwise its last reader does it.
     pub(crate) fn doom(&self, id: BlobId) -> bool {
         let mut pins = self.pins();
@@ -47,13 +52,13 @@ impl Pins {
 
 /// Keeps blobs from being deleted; those that were doomed meanwhile are deleted when it is dropped.
 #[derive(Debug)]
-struct Pinned {
+pub(crate) struct Pinned {
     store: ObjectStore,
     ids: Vec<BlobId>,
 }
 
 impl Pinned {
-    fn new(store: ObjectStore, ids: Vec<BlobId>) -> Self {
+    pub(crate) fn new(store: ObjectStore, ids: Vec<BlobId>) -> Self {
         let mut pins = store.pins().pins();
         for id in &ids {
             let pin = pins.entry(*id).or_default();

@@ -5,6 +5,7 @@ use bytes::{Bytes, BytesMut};
 use super::blob::{BlobRef, BlobWriter};
 use super::garbage::in_background;
 use super::meta::Space;
+use super::read::Pinned;
 use super::{ObjectStore, StoreError};
 use crate::id::BlobId;
 
@@ -29,6 +30,8 @@ struct Guard {
     store: ObjectStore,
     blob: Option<BlobId>,
     held: bool,
+    /// Keeps the sweep away, whatever the clock does meanwhile.
+    _pinned: Pinned,
 }
 
 impl Drop for Guard {
@@ -128,7 +131,12 @@ impl Stager {
             StagedBytes::Blob(blob) => Some(blob.id),
             StagedBytes::Inline(_bytes) => None,
         };
-        let (store, held) = (self.store, false);
-        Ok(Staged(bytes, Guard { store, blob, held }))
+        let guard = Guard {
+            _pinned: Pinned::new(self.store.clone(), blob.into_iter().collect()),
+            store: self.store,
+            blob,
+            held: false,
+        };
+        Ok(Staged(bytes, guard))
     }
 }

@@ -25,10 +25,13 @@ impl ObjectStore {
         let mut ids = self.blobs().list();
         while let Some(id) = ids.try_next().await? {
             report.blobs = report.blobs.saturating_add(1);
-            let young = id.created() >= self.started();
-            let named = self.meta().get(Space::Blobs, id.as_bytes());
-            // A pinned blob is garbage that its last reader deletes.
-            if young || named.await?.is_some() || !self.pins().doom(id) {
+            // In this order: who lets go of a blob has named it before. What a reader keeps is
+            // garbage that it deletes itself.
+            if id.created() >= self.started() || self.pins().keeps(id) {
+                continue;
+            }
+            let named = self.meta().get(Space::Blobs, id.as_bytes()).await?;
+            if named.is_some() {
                 continue;
             }
             self.blobs().delete(id).await?;
