@@ -7,6 +7,9 @@ pub mod list;
 pub mod paging;
 pub mod put;
 
+#[cfg(test)]
+mod tests;
+
 use super::error::S3Error;
 use super::head::Head;
 use crate::store::StoreError;
