@@ -213,6 +213,16 @@ impl From<StoreError> for S3Error {
             StoreError::BucketExists { .. } => Self::new(Code::BucketAlreadyExists),
             StoreError::BucketNotEmpty => Self::new(Code::BucketNotEmpty),
             StoreError::NoSuchKey => Self::new(Code::NoSuchKey),
+            StoreError::NoSuchUpload => Self::new(Code::NoSuchUpload),
+            StoreError::InvalidPart { number } => {
+                Self::new(Code::InvalidPart).with("PartNumber", number.to_string())
+            }
+            StoreError::InvalidPartOrder => Self::new(Code::InvalidPartOrder),
+            StoreError::PartTooSmall { number, len, min } => Self::new(Code::EntityTooSmall)
+                .with("PartNumber", number.to_string())
+                .with("ProposedSize", len.to_string())
+                .with("MinSizeAllowed", min.to_string()),
+            StoreError::ChecksumMismatch => Self::new(Code::BadDigest),
             StoreError::PreconditionFailed { condition } => {
                 Self::new(Code::PreconditionFailed).with("Condition", condition)
             }

@@ -21,6 +21,31 @@ pub enum StoreError {
     /// No object has that key.
     #[error("the key does not exist")]
     NoSuchKey,
+    /// No upload has that id under that key: it was completed or aborted, or never was.
+    #[error("the upload does not exist")]
+    NoSuchUpload,
+    /// A part is missing, or is not the one that the client means.
+    #[error("part {number} is missing or is another one")]
+    InvalidPart {
+        /// Its number.
+        number: u16,
+    },
+    /// The parts are not listed in ascending order.
+    #[error("the parts are not in ascending order")]
+    InvalidPartOrder,
+    /// A part other than the last is too small.
+    #[error("part {number} has {len} bytes, fewer than {min}")]
+    PartTooSmall {
+        /// Its number.
+        number: u16,
+        /// Its length in bytes.
+        len: u64,
+        /// The limit in bytes.
+        min: u64,
+    },
+    /// The whole's checksum is not the one that the client expects.
+    #[error("the checksum of the whole is not the expected one")]
+    ChecksumMismatch,
     /// A condition of the request does not hold.
     #[error("the condition {condition} does not hold")]
     PreconditionFailed {

@@ -1,6 +1,6 @@
 //! How keys are encoded, so that byte order is S3's order.
 
-use crate::id::BucketId;
+use crate::id::{BucketId, UploadId};
 
 /// A bucket's object: the bucket's number, then the key.
 pub(crate) fn object(bucket: BucketId, key: &str) -> Vec<u8> {
@@ -10,4 +10,54 @@ pub(crate) fn object(bucket: BucketId, key: &str) -> Vec<u8> {
 /// The rows of a bucket, in any space that leads with its number.
 pub(crate) fn bucket_prefix(bucket: BucketId) -> Vec<u8> {
     bucket.0.to_be_bytes().to_vec()
+}
+
+/// Ends an escaped key: less than any byte that may follow within one.
+const KEY_END: [u8; 2] = [0, 1];
+const NUL_ESCAPED: [u8; 2] = [0, 0xFF];
+
+/// The rows of a bucket whose key, with more behind it, begins with `prefix`.
+pub(crate) fn escaped_prefix(bucket: BucketId, prefix: &str) -> Vec<u8> {
+    let mut bytes = bucket_prefix(bucket);
+    for byte in prefix.bytes() {
+        match byte {
+            0 => bytes.extend(NUL_ESCAPED),
+            byte => bytes.push(byte),
+        }
+    }
+    bytes
+}
+
+/// The rows of exactly `key`, in a space where more follows the key.
+pub(crate) fn escaped_key(bucket: BucketId, key: &str) -> Vec<u8> {
+    let mut bytes = escaped_prefix(bucket, key);
+    bytes.extend(KEY_END);
+    bytes
+}
+
+/// An upload: ordered by key, then by id and thus by time.
+pub(crate) fn upload(bucket: BucketId, key: &str, id: &UploadId) -> Vec<u8> {
+    let mut bytes = escaped_key(bucket, key);
+    bytes.extend(id.as_bytes());
+    bytes
+}
+
+/// The key and id of an upload's row.
+pub(crate) fn read_upload(row: &[u8]) -> Option<(String, UploadId)> {
+    let (front, id) = row.split_last_chunk::<16>()?;
+    let escaped = front.get(8..)?.strip_suffix(&KEY_END)?;
+    let mut key = Vec::with_capacity(escaped.len());
+    let mut bytes = escaped.iter();
+    while let Some(byte) = bytes.next() {
+        key.push(*byte);
+        if *byte == 0 && bytes.next() != Some(&0xFF) {
+            return None;
+        }
+    }
+    Some((String::from_utf8(key).ok()?, UploadId::from_bytes(*id)))
+}
+
+/// A part of an upload.
+pub(crate) fn part(id: &UploadId, number: u16) -> Vec<u8> {
+    [id.as_bytes().as_slice(), &number.to_be_bytes()].concat()
 }

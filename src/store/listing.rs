@@ -195,6 +195,9 @@ mod tests {
             owner: "me".into(),
             sequence: 1,
             segments: Vec::new(),
+            parts: None,
+            upload: None,
+            layout: None,
         };
         let mut batch = Batch::new();
         for key in keys {

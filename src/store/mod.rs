@@ -13,6 +13,7 @@ pub mod object;
 mod read;
 pub mod record;
 pub mod stage;
+pub mod upload;
 pub mod sweep;
 #[cfg(test)]
 mod tests;
@@ -24,8 +25,11 @@ pub use error::StoreError;
 pub use hook::{Change, CommitHook, EventName, NoHook, Origin};
 pub use listing::{Listed, ObjectPage, ObjectQuery};
 pub use object::{Deleted, NewObject, Object, WriteCondition, Written};
-pub use record::{ETag, ObjectHeaders, ObjectRecord};
+pub use record::{ETag, ObjectHeaders, ObjectPart, ObjectRecord, PartRecord, UploadRecord};
 pub use stage::{Staged, Stager};
+pub use upload::{
+    ClaimedPart, ListedUpload, NewPart, NewUpload, PartPage, UploadMarker, UploadPage, UploadQuery,
+};
 pub use sweep::SweepReport;
 
 use crate::clock::{Clock, Timestamp};

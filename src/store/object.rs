@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::meta::{Batch, MetaError, Space};
-use super::record::{Segment, decode, encode};
+use super::record::{Layout, Segment, decode, encode};
 use super::stage::StagedBytes;
 use super::{
     Bucket, Change, ETag, ObjectHeaders, ObjectRecord, ObjectStore, Origin, Staged, StoreError,
@@ -63,7 +63,7 @@ pub struct Deleted {
 }
 
 impl WriteCondition {
-    fn check(&self, current: Option<&ObjectRecord>) -> Result<(), StoreError> {
+    pub(super) fn check(&self, current: Option<&ObjectRecord>) -> Result<(), StoreError> {
         if self.if_none_match.is_some() && current.is_some() {
             let condition = "If-None-Match";
             return Err(StoreError::PreconditionFailed { condition });
@@ -81,7 +81,7 @@ impl WriteCondition {
 }
 
 /// Greater than the current object's; after a deletion, only as far as the clock did not go back.
-fn next_sequence(now: Timestamp, current: Option<&ObjectRecord>) -> u64 {
+pub(super) fn next_sequence(now: Timestamp, current: Option<&ObjectRecord>) -> u64 {
     let from_clock = u64::try_from(now.unix_ms()).unwrap_or(0) << 16;
     from_clock.max(current.map_or(0, |record| record.sequence.saturating_add(1)))
 }
@@ -90,9 +90,25 @@ fn signed(len: u64) -> i64 {
     i64::try_from(len).unwrap_or(i64::MAX)
 }
 
-/// Takes the bytes of `old` away; blobs wait as garbage until they are deleted.
-fn orphan(old: &ObjectRecord, batch: &mut Batch) {
-    for segment in &old.segments {
+/// The most segments that an object's own row holds.
+pub(super) const SEGMENTS_IN_ROW: usize = 16;
+
+/// The object's row; a long list of segments goes to a row of its own.
+fn encode_row(record: &ObjectRecord, batch: &mut Batch) -> Result<Bytes, StoreError> {
+    let Some(layout) = record.layout else {
+        return encode(record);
+    };
+    let mut row = record.clone();
+    let segments = std::mem::take(&mut row.segments);
+    let parts = row.parts.take();
+    let aside = encode(&Layout { segments, parts })?;
+    batch.put(Space::Layouts, layout.as_bytes().to_vec(), aside);
+    encode(&row)
+}
+
+/// Takes `segments` away; blobs wait as garbage until they are deleted.
+pub(super) fn orphan(segments: &[Segment], batch: &mut Batch) {
+    for segment in segments {
         match segment {
             Segment::Inline(id, _len) => batch.delete(Space::Inline, id.as_bytes().to_vec()),
             Segment::Blob(blob) => {
@@ -141,6 +157,9 @@ impl ObjectStore {
                 owner: new.owner.clone(),
                 sequence: next_sequence(now, current.as_ref()),
                 segments: vec![segment],
+                parts: None,
+                upload: None,
+                layout: None,
             };
             let mut batch = Batch::new();
             match &staged.0 {
@@ -213,7 +232,22 @@ impl ObjectStore {
         Err(StoreError::Conflict)
     }
 
-    async fn current(
+    /// The key's row as it is and as a record.
+    pub(super) async fn current(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+    ) -> Result<(Option<Bytes>, Option<ObjectRecord>), StoreError> {
+        for _try in 0..TRIES_MAX {
+            match self.current_once(bucket, key).await {
+                Err(StoreError::Superseded) => {}
+                found => return found,
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    async fn current_once(
         &self,
         bucket: &Bucket,
         key: &ObjectKey,
@@ -221,11 +255,21 @@ impl ObjectStore {
         let at = keyspace::object(bucket.id, key.as_str());
         let raw = self.meta().get(Space::Objects, &at).await?;
         let record = raw.as_deref().map(|raw| decode(raw, "an object's record"));
-        Ok((raw, record.transpose()?))
+        let mut record: Option<ObjectRecord> = record.transpose()?;
+        if let Some(record) = &mut record
+            && let Some(layout) = record.layout
+        {
+            // Absent only where the object was replaced since: its row must be read anew.
+            let row = self.meta().get(Space::Layouts, layout.as_bytes()).await?;
+            let row = row.map(|row| decode::<Layout>(&row, "an object's layout"));
+            let Layout { segments, parts } = row.transpose()?.ok_or(StoreError::Superseded)?;
+            (record.segments, record.parts) = (segments, parts);
+        }
+        Ok((raw, record))
     }
 
     #[expect(clippy::too_many_arguments, reason = "both sides of one change")]
-    fn replace(
+    pub(super) fn replace(
         &self,
         bucket: &Bucket,
         key: &ObjectKey,
@@ -239,11 +283,17 @@ impl ObjectStore {
         bucket.assert_unchanged(batch);
         batch.assert_unchanged(Space::Objects, at.clone(), raw);
         match new {
-            Some(record) => batch.put(Space::Objects, at, encode(record)?),
+            Some(record) => {
+                let row = encode_row(record, batch)?;
+                batch.put(Space::Objects, at, row)
+            },
             None => batch.delete(Space::Objects, at),
         };
         if let Some(old) = old {
-            orphan(old, batch);
+            orphan(&old.segments, batch);
+            if let Some(layout) = old.layout {
+                batch.delete(Space::Layouts, layout.as_bytes().to_vec());
+            }
         }
         let count = i64::from(new.is_some()) - i64::from(old.is_some());
         let bytes = |record: Option<&ObjectRecord>| record.map_or(0, |record| signed(record.len));
@@ -266,7 +316,7 @@ impl ObjectStore {
     }
 
     /// Commits; `false` where the race was lost and the change must be decided anew.
-    async fn settle(
+    pub(super) async fn settle(
         &self,
         bucket: &Bucket,
         batch: Batch,

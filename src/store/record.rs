@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use super::blob::BlobRef;
 use super::error::StoreError;
-use crate::checksum::Checksum;
+use crate::checksum::{Algorithm, Checksum, Coverage};
 use crate::clock::Timestamp;
-use crate::id::{BucketId, InlineId};
+use crate::id::{BucketId, InlineId, UploadId};
 
 /// An object's entity tag; shown without quotes.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
@@ -123,6 +123,96 @@ pub struct ObjectRecord {
     /// Where its bytes are, in order.
     #[n(7)]
     pub segments: Vec<Segment>,
+    /// The parts it was uploaded in.
+    #[n(8)]
+    pub parts: Option<Vec<ObjectPart>>,
+    /// The upload that made it.
+    #[n(9)]
+    pub upload: Option<UploadId>,
+    /// Where its segments and parts are, when they are too many for its row: a listing reads all
+    /// rows. Whoever finds the object sees them in their fields.
+    #[n(10)]
+    pub layout: Option<InlineId>,
+}
+
+/// A part of an object, as its upload numbered it.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct ObjectPart {
+    /// Its number.
+    #[n(0)]
+    pub number: u16,
+    /// Its length in bytes.
+    #[n(1)]
+    pub len: u64,
+    /// Its checksum.
+    #[n(2)]
+    pub checksum: Option<Checksum>,
+}
+
+/// What an object with many segments keeps outside its row.
+#[derive(Debug, Clone, Default, minicbor::Encode, minicbor::Decode)]
+pub(crate) struct Layout {
+    #[n(0)]
+    pub(crate) segments: Vec<Segment>,
+    #[n(1)]
+    pub(crate) parts: Option<Vec<ObjectPart>>,
+}
+
+/// A multipart upload under way.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct UploadRecord {
+    /// When it began.
+    #[n(0)]
+    pub initiated: Timestamp,
+    /// The headers of the object to be.
+    #[n(1)]
+    pub headers: ObjectHeaders,
+    /// Which checksum it will have, and over what.
+    #[n(2)]
+    pub checksum: Option<(Algorithm, Coverage)>,
+    /// Who began it.
+    #[n(3)]
+    pub initiator: String,
+    /// Who will own the object.
+    #[n(4)]
+    pub owner: String,
+}
+
+/// A part that was uploaded.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct PartRecord {
+    /// Its number.
+    #[n(0)]
+    pub number: u16,
+    /// When it was uploaded.
+    #[n(1)]
+    pub modified: Timestamp,
+    /// The MD5 of its bytes.
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub etag_md5: [u8; 16],
+    /// Its checksum.
+    #[n(3)]
+    pub checksum: Option<Checksum>,
+    /// Where its bytes are.
+    #[n(4)]
+    pub segment: Segment,
+}
+
+impl PartRecord {
+    /// Its length in bytes.
+    pub const fn len(&self) -> u64 {
+        self.segment.len()
+    }
+
+    /// Whether it holds no byte.
+    pub const fn is_empty(&self) -> bool {
+        self.segment.is_empty()
+    }
+
+    /// Its entity tag.
+    pub const fn etag(&self) -> ETag {
+        ETag::md5(self.etag_md5)
+    }
 }
 
 /// A bucket's record.

@@ -214,6 +214,9 @@ mod tests {
             owner: "o".into(),
             sequence: 1,
             segments: Vec::new(),
+            parts: None,
+            upload: None,
+            layout: None,
         }
     }
 

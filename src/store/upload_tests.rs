@@ -1,0 +1,304 @@
+use std::sync::Arc;
+
+use futures_util::TryStreamExt as _;
+
+use super::*;
+use crate::clock::SystemClock;
+use crate::id::RequestId;
+use crate::name::BucketName;
+use crate::store::blob::memory::MemoryBlobs;
+use crate::store::meta::memory::MemoryEngine;
+use crate::store::{EventName, NewBucket, NoHook, StoreSettings};
+
+struct Fixture {
+    store: ObjectStore,
+    bucket: Bucket,
+    key: ObjectKey,
+}
+
+async fn fixture() -> Fixture {
+    let meta = Arc::new(MemoryEngine::new());
+    let blobs = Arc::new(MemoryBlobs::new());
+    let (clock, settings) = (Arc::new(SystemClock), StoreSettings::default());
+    let store = ObjectStore::open(meta, blobs, clock, Arc::new(NoHook), settings);
+    let store = store.await.unwrap();
+    let name = BucketName::parse("photos").unwrap();
+    let new = NewBucket {
+        owner: "me".into(),
+        region: "r".into(),
+    };
+    let bucket = store.create_bucket(&name, new).await.unwrap();
+    Fixture {
+        store,
+        bucket,
+        key: ObjectKey::parse("a/b").unwrap(),
+    }
+}
+
+fn origin() -> Origin {
+    Origin {
+        request_id: RequestId::random(),
+        principal: "me".into(),
+        source_ip: None,
+        event: EventName::ObjectCreatedCompleteMultipartUpload,
+    }
+}
+
+fn new_upload(checksum: Option<(Algorithm, Coverage)>) -> NewUpload {
+    let (initiator, owner) = ("me".into(), "me".into());
+    NewUpload {
+        headers: ObjectHeaders::default(),
+        checksum,
+        initiator,
+        owner,
+    }
+}
+
+impl Fixture {
+    async fn begin(&self, checksum: Option<(Algorithm, Coverage)>) -> UploadId {
+        let new = new_upload(checksum);
+        self.store
+            .create_upload(&self.bucket, &self.key, new)
+            .await
+            .unwrap()
+    }
+
+    async fn part(&self, id: &UploadId, number: u16, bytes: &Bytes) -> ClaimedPart {
+        let mut stager = self.store.stage(None);
+        stager.write(bytes.clone()).await.unwrap();
+        let staged = stager.finish().await.unwrap();
+        let etag_md5 = Algorithm::Md5.digest(bytes).try_into().unwrap();
+        let digest = Algorithm::Crc32.digest(bytes);
+        let checksum = Some(Checksum::full(Algorithm::Crc32, digest));
+        let part = NewPart { etag_md5, checksum };
+        let put = self
+            .store
+            .put_part(&self.bucket, &self.key, id, number, part, staged);
+        let etag = put.await.unwrap().etag().to_string();
+        ClaimedPart {
+            number,
+            etag,
+            checksum: None,
+        }
+    }
+
+    async fn complete(
+        &self,
+        id: &UploadId,
+        parts: &[ClaimedPart],
+        want: Option<&Checksum>,
+    ) -> Result<Written, StoreError> {
+        let (when, by) = (WriteCondition::default(), origin());
+        let done = self
+            .store
+            .complete_upload(&self.bucket, &self.key, id, parts, want, &when, &by);
+        done.await
+    }
+
+    async fn bytes(&self) -> Vec<u8> {
+        let object = self.store.object(&self.bucket, &self.key).await.unwrap();
+        let all = 0..object.record.len;
+        let pieces = self.store.read(&object, all).await.unwrap();
+        pieces.try_collect::<Vec<_>>().await.unwrap().concat()
+    }
+
+    async fn rows(&self, space: Space) -> usize {
+        let meta = self.store.meta().as_ref();
+        meta::scan(meta, space, KeyRange::all(), usize::MAX)
+            .await
+            .unwrap()
+            .len()
+    }
+}
+
+fn large(byte: u8) -> Bytes {
+    vec![byte; usize::try_from(PART_BYTES_MIN).unwrap()].into()
+}
+
+#[tokio::test]
+async fn an_upload_becomes_an_object_and_leaves_nothing_else() {
+    let f = fixture().await;
+    let id = f
+        .begin(Some((Algorithm::Crc32, Coverage::FullObject)))
+        .await;
+    let (first, last) = (large(1), Bytes::from_static(b"end"));
+    f.part(&id, 2, &large(9)).await;
+    let parts = [f.part(&id, 2, &first).await, f.part(&id, 7, &last).await];
+    f.part(&id, 9, &large(8)).await;
+    let whole = [first.as_ref(), last.as_ref()].concat();
+    let want = Checksum::full(Algorithm::Crc32, Algorithm::Crc32.digest(&whole));
+    let wrong = Checksum::full(Algorithm::Crc32, vec![0; 4]);
+    let refused = f.complete(&id, &parts, Some(&wrong)).await;
+    assert!(matches!(refused, Err(StoreError::ChecksumMismatch)));
+    let made = f.complete(&id, &parts, Some(&want)).await.unwrap().record;
+    let md5s = [Algorithm::Md5.digest(&first), Algorithm::Md5.digest(&last)].concat();
+    let expected = format!("{}-2", hex::encode(Algorithm::Md5.digest(&md5s)));
+    assert_eq!(
+        (made.etag.to_string(), made.checksum.clone()),
+        (expected, Some(want))
+    );
+    assert_eq!(f.bytes().await, whole);
+    let again = f.complete(&id, &parts, None).await.unwrap().record;
+    assert_eq!(again, made);
+    assert_eq!(f.store.usage(&f.bucket).await.unwrap().objects, 1);
+    for (space, rows) in [
+        (Space::Uploads, 0),
+        (Space::Parts, 0),
+        (Space::Blobs, 1),
+        (Space::Garbage, 0),
+    ] {
+        assert_eq!(f.rows(space).await, rows, "{space:?}");
+    }
+}
+
+#[tokio::test]
+async fn parts_that_do_not_fit_make_no_object() {
+    let f = fixture().await;
+    let id = f.begin(None).await;
+    let small = Bytes::from_static(b"small");
+    let (one, two) = (f.part(&id, 1, &small).await, f.part(&id, 2, &small).await);
+    let refused = f.complete(&id, &[two.clone(), one.clone()], None).await;
+    assert!(matches!(refused, Err(StoreError::InvalidPartOrder)));
+    let refused = f.complete(&id, &[one.clone(), two.clone()], None).await;
+    assert!(matches!(
+        refused,
+        Err(StoreError::PartTooSmall {
+            number: 1,
+            len: 5,
+            ..
+        })
+    ));
+    let other = ClaimedPart {
+        etag: "0".repeat(32),
+        ..one.clone()
+    };
+    let refused = f.complete(&id, &[other], None).await;
+    assert!(matches!(
+        refused,
+        Err(StoreError::InvalidPart { number: 1 })
+    ));
+    let missing = ClaimedPart { number: 3, ..one };
+    let refused = f.complete(&id, &[missing], None).await;
+    assert!(matches!(
+        refused,
+        Err(StoreError::InvalidPart { number: 3 })
+    ));
+    assert!(matches!(
+        f.complete(&id, &[], None).await,
+        Err(StoreError::InvalidPart { .. })
+    ));
+    let page = f
+        .store
+        .list_parts(&f.bucket, &f.key, &id, 0, 1)
+        .await
+        .unwrap();
+    assert_eq!((page.parts.len(), page.next), (1, Some(1)));
+    let page = f
+        .store
+        .list_parts(&f.bucket, &f.key, &id, 1, 1)
+        .await
+        .unwrap();
+    assert_eq!((page.parts[0].number, page.next), (2, None));
+}
+
+#[tokio::test]
+async fn many_parts_are_kept_beside_the_row_and_go_with_the_object() {
+    let f = fixture().await;
+    let id = f.begin(Some((Algorithm::Crc32, Coverage::Composite))).await;
+    let mut parts = Vec::new();
+    for number in 1..=17 {
+        parts.push(
+            f.part(&id, number, &large(u8::try_from(number).unwrap()))
+                .await,
+        );
+    }
+    let made = f.complete(&id, &parts, None).await.unwrap().record;
+    assert!(made.checksum.unwrap().text().ends_with("-17"));
+    assert_eq!(
+        (f.rows(Space::Layouts).await, f.rows(Space::Blobs).await),
+        (1, 17)
+    );
+    assert_eq!(f.bytes().await.last(), Some(&17));
+    let when = WriteCondition::default();
+    f.store
+        .delete_object(&f.bucket, &f.key, &when, &origin())
+        .await
+        .unwrap();
+    for space in [Space::Layouts, Space::Blobs, Space::Garbage] {
+        assert_eq!(f.rows(space).await, 0, "{space:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_completing_and_aborting_one_wins() {
+    for _round in 0..50 {
+        let f = fixture().await;
+        let id = f.begin(None).await;
+        let parts = [f.part(&id, 1, &Bytes::from_static(b"only")).await];
+        let (completed, aborted) = tokio::join!(
+            f.complete(&id, &parts, None),
+            f.store.abort_upload(&f.bucket, &f.key, &id)
+        );
+        assert_ne!(completed.is_ok(), aborted.is_ok());
+        let found = f.store.object(&f.bucket, &f.key).await.is_ok();
+        assert_eq!(found, completed.is_ok());
+        assert_eq!(f.rows(Space::Inline).await, usize::from(found));
+        assert_eq!(f.rows(Space::Parts).await + f.rows(Space::Uploads).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_part_added_meanwhile_stops_the_end_of_the_upload() {
+    let f = fixture().await;
+    let id = f.begin(None).await;
+    f.part(&id, 3, &Bytes::from_static(b"three")).await;
+    let seen = f.store.parts(&id).await.unwrap();
+    for number in [1, 4] {
+        let mut batch = Batch::new();
+        seen.take(&id, &mut batch);
+        f.part(&id, number, &Bytes::from_static(b"late")).await;
+        let late = f.store.meta().commit(batch).await;
+        assert!(matches!(late, Err(MetaError::Conflict)));
+        let at = keyspace::part(&id, number);
+        let mut batch = Batch::new();
+        batch.delete(Space::Parts, at);
+        f.store.meta().commit(batch).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn uploads_are_listed_by_key_then_age_and_rolled_up() {
+    let f = fixture().await;
+    for key in ["a\0b", "a", "a/1", "a/2", "b", "b"] {
+        let key = ObjectKey::parse(key).unwrap();
+        f.store
+            .create_upload(&f.bucket, &key, new_upload(None))
+            .await
+            .unwrap();
+    }
+    let (mut seen, mut marker) = (Vec::new(), None::<UploadMarker>);
+    loop {
+        let (key_marker, upload_id_marker) = marker.map_or((None, None), |m| (Some(m.key), m.id));
+        let delimiter = Some("/".to_owned());
+        let prefix = String::new();
+        let q = UploadQuery {
+            prefix,
+            delimiter,
+            key_marker,
+            upload_id_marker,
+            limit: 1,
+        };
+        let page = f.store.list_uploads(&f.bucket, q).await.unwrap();
+        seen.extend(page.items.into_iter().map(|item| match item {
+            ListedUpload::Upload { key, .. } => key,
+            ListedUpload::CommonPrefix(prefix) => format!("[{prefix}]"),
+        }));
+        marker = page.next;
+        if marker.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, ["a", "a\0b", "[a/]", "b", "b"]);
+    let deleted = f.store.delete_bucket(&f.bucket.name).await;
+    assert!(matches!(deleted, Err(StoreError::BucketNotEmpty)));
+}
