@@ -10,7 +10,7 @@ use super::{AuthError, AuthSettings, Grant, KeyRing, SKEW_MAX, SignedHead};
 /// Verifies a request by its `Authorization` header, whose value is `value`.
 pub(super) fn authenticate(
     head: &SignedHead<'_>,
-    pairs: Pairs,
+    pairs: &Pairs,
     value: &str,
     keys: &dyn KeyRing,
     settings: &AuthSettings,
@@ -51,7 +51,7 @@ pub(super) fn authenticate(
         signed_at,
         payload,
     };
-    prove(head, &pairs, &claim, keys, now)
+    prove(head, pairs, &claim, keys, now)
 }
 
 struct Fields<'a> {

@@ -175,7 +175,7 @@ pub fn authenticate(
             let text = value.to_str().map_err(|_| AuthError::InvalidHeader {
                 name: "Authorization",
             })?;
-            header::authenticate(head, pairs, text, keys, settings, now)
+            header::authenticate(head, &pairs, text, keys, settings, now)
         }
         (Some(value), _, _) => {
             // Only the kind is told back: the rest of the header may be worth stealing.

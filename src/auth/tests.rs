@@ -253,20 +253,20 @@ fn each_fault_of_a_header_has_its_code() {
             s.set("x-amz-date", "20130524T001501Z");
         }),
         ("InvalidRequest", |s| {
-            drop(s.headers.remove("x-amz-content-sha256"))
+            drop(s.headers.remove("x-amz-content-sha256"));
         }),
         ("InvalidArgument", |s| {
-            s.set("x-amz-content-sha256", "nonsense")
+            s.set("x-amz-content-sha256", "nonsense");
         }),
         ("AuthorizationHeaderMalformed", |s| s.edit("/s3/", "/sts/")),
         ("AuthorizationHeaderMalformed", |s| {
-            s.edit("aws4_request", "aws5")
+            s.edit("aws4_request", "aws5");
         }),
         ("AuthorizationHeaderMalformed", |s| {
-            s.edit("20130524", "20130525")
+            s.edit("20130524", "20130525");
         }),
         ("AuthorizationHeaderMalformed", |s| {
-            s.edit("Signature=", "Nothing=")
+            s.edit("Signature=", "Nothing=");
         }),
         ("InvalidRequest", |s| s.set("authorization", "AWS ak:sig")),
         ("InvalidArgument", |s| s.set("authorization", "Bearer hush")),
@@ -296,44 +296,44 @@ fn each_fault_of_a_query_has_its_code() {
     type Spoil = fn(&mut Sent);
     let table: [(&str, Spoil); 14] = [
         ("AuthorizationQueryParametersError", |s| {
-            s.query = s.query.replace("&X-Amz-Date", "&No")
+            s.query = s.query.replace("&X-Amz-Date", "&No");
         }),
         ("AuthorizationQueryParametersError", |s| {
-            s.query.push_str("&X-Amz-Expires=60")
+            s.query.push_str("&X-Amz-Expires=60");
         }),
         ("AuthorizationQueryParametersError", |s| {
-            s.query.push_str("&x-amz-date=1")
+            s.query.push_str("&x-amz-date=1");
         }),
         ("AuthorizationQueryParametersError", |s| {
-            s.query = s.query.replace("=60", "=604801")
+            s.query = s.query.replace("=60", "=604801");
         }),
         ("AuthorizationQueryParametersError", |s| {
-            s.query = s.query.replace("=60", "=0")
+            s.query = s.query.replace("=60", "=0");
         }),
         ("AuthorizationQueryParametersError", |s| {
-            s.query = s.query.replace("=60", "=-1")
+            s.query = s.query.replace("=60", "=-1");
         }),
         ("AuthorizationQueryParametersError", |s| {
-            s.query = s.query.replace("=60", "=x")
+            s.query = s.query.replace("=60", "=x");
         }),
         ("AuthorizationQueryParametersError", |s| {
-            s.query = s.query.replace("%2Fs3", "%252Fs3")
+            s.query = s.query.replace("%2Fs3", "%252Fs3");
         }),
         ("AuthorizationQueryParametersError", |s| {
-            s.query = s.query.replace("us-east-1", "far")
+            s.query = s.query.replace("us-east-1", "far");
         }),
         ("SignatureDoesNotMatch", |s| {
-            s.query = s.query.replace("=60", "=61")
+            s.query = s.query.replace("=60", "=61");
         }),
         ("AccessDenied", |s| s.set("x-amz-copy-source", "/other/key")),
         ("InvalidToken", |s| {
-            s.query.push_str("&X-Amz-Security-Token=t")
+            s.query.push_str("&X-Amz-Security-Token=t");
         }),
         ("InvalidRequest", |s| {
-            s.query = "AWSAccessKeyId=a&Signature=b&Expires=1".into()
+            s.query = "AWSAccessKeyId=a&Signature=b&Expires=1".into();
         }),
         ("InvalidArgument", |s| {
-            s.set("authorization", "AWS4-HMAC-SHA256 x")
+            s.set("authorization", "AWS4-HMAC-SHA256 x");
         }),
     ];
     for (at, (code, spoil)) in table.into_iter().enumerate() {

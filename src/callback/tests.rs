@@ -175,9 +175,9 @@ async fn a_failing_key_waits_in_order_and_delays_no_other() {
     while bad.len() + good.len() < 5 {
         let (key, sequence) = hears.recv().await.unwrap();
         if key == "bad" {
-            bad.push(sequence)
+            bad.push(sequence);
         } else {
-            good.push(sequence)
+            good.push(sequence);
         }
     }
     assert_eq!(bad, ["1", "1", "1", "2"]);

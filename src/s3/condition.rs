@@ -89,6 +89,8 @@ fn lists(tags: &str, etag: &str) -> bool {
 mod tests {
     use super::*;
 
+    type Sent<'a> = &'a [(&'static str, &'a str)];
+
     #[test]
     fn precedence_is_that_of_http() {
         let at = Timestamp::from_unix_ms(1_369_353_600_900);
@@ -96,7 +98,6 @@ mod tests {
             at.http_date(),
             Timestamp::from_unix_s(1_369_353_599).http_date(),
         );
-        type Sent<'a> = &'a [(&'static str, &'a str)];
         let rows: &[(Sent<'_>, Option<Verdict>)] = &[
             (&[], Some(Verdict::Proceed)),
             (&[("if-match", "\"x\"")], Some(Verdict::Proceed)),

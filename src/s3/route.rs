@@ -195,12 +195,6 @@ impl Route {
         });
         self
     }
-
-    /// This operation is answered by `run`, which proves who is calling by the form's fields.
-    const fn serve_form(mut self, run: FormHandler) -> Self {
-        self.serve = Some(Serve::Form { run });
-        self
-    }
 }
 
 const fn row(operation: Operation, method: Method, level: Level, marks: &'static [Mark]) -> Route {
