@@ -83,6 +83,10 @@ pub struct UploadQuery {
 }
 
 /// An item of a listing of uploads.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a page has at most a thousand, and most are uploads"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListedUpload {
     /// An upload.
