@@ -13,10 +13,10 @@ pub mod object;
 mod read;
 pub mod record;
 pub mod stage;
-pub mod upload;
 pub mod sweep;
 #[cfg(test)]
 mod tests;
+pub mod upload;
 
 use std::sync::Arc;
 
@@ -27,10 +27,10 @@ pub use listing::{Listed, ObjectPage, ObjectQuery};
 pub use object::{Deleted, NewObject, Object, WriteCondition, Written};
 pub use record::{ETag, ObjectHeaders, ObjectPart, ObjectRecord, PartRecord, UploadRecord};
 pub use stage::{Staged, Stager};
+pub use sweep::SweepReport;
 pub use upload::{
     ClaimedPart, ListedUpload, NewPart, NewUpload, PartPage, UploadMarker, UploadPage, UploadQuery,
 };
-pub use sweep::SweepReport;
 
 use crate::clock::{Clock, Timestamp};
 use blob::BlobStore;

@@ -286,7 +286,7 @@ impl ObjectStore {
             Some(record) => {
                 let row = encode_row(record, batch)?;
                 batch.put(Space::Objects, at, row)
-            },
+            }
             None => batch.delete(Space::Objects, at),
         };
         if let Some(old) = old {
