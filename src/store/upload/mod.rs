@@ -652,5 +652,4 @@ fn see(
 }
 
 #[cfg(test)]
-#[path = "upload_tests.rs"]
 mod tests;
