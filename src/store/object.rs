@@ -140,10 +140,7 @@ impl ObjectStore {
             return Err(StoreError::TooLarge { len, max });
         }
         let inline = InlineId::new(self.clock().now());
-        let segment = match &staged.0 {
-            StagedBytes::Inline(_bytes) => Segment::Inline(inline, len),
-            StagedBytes::Blob(blob) => Segment::Blob(*blob),
-        };
+        let segment = staged.segment(inline);
         for _try in 0..TRIES_MAX {
             let (raw, current) = self.current(bucket, key).await?;
             when.check(current.as_ref())?;

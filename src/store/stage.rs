@@ -6,8 +6,9 @@ use super::blob::{BlobRef, BlobWriter};
 use super::garbage::in_background;
 use super::meta::Space;
 use super::read::Pinned;
+use super::record::Segment;
 use super::{ObjectStore, StoreError};
-use crate::id::BlobId;
+use crate::id::{BlobId, InlineId};
 
 /// Takes an object's bytes. Dropping it leaves nothing behind.
 #[derive(Debug)]
@@ -80,6 +81,14 @@ impl Staged {
     /// Whether there is no byte.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What a record says of these bytes; `inline` is their name where they are small.
+    pub(super) fn segment(&self, inline: InlineId) -> Segment {
+        match &self.0 {
+            StagedBytes::Inline(_bytes) => Segment::Inline(inline, self.len()),
+            StagedBytes::Blob(blob) => Segment::Blob(*blob),
+        }
     }
 }
 

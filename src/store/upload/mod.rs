@@ -329,10 +329,7 @@ impl ObjectStore {
             return Err(StoreError::TooLarge { len, max });
         }
         let inline = InlineId::new(self.clock().now());
-        let segment = match &staged.0 {
-            StagedBytes::Inline(_bytes) => Segment::Inline(inline, len),
-            StagedBytes::Blob(blob) => Segment::Blob(*blob),
-        };
+        let segment = staged.segment(inline);
         let record = PartRecord {
             number,
             modified: self.clock().now(),
