@@ -12,19 +12,7 @@ use crate::s3::reply::Reply;
 use crate::store::{EventName, NewObject, ObjectHeaders, WriteCondition};
 
 /// Options that [`put_object`] honours.
-pub const PUT_OBJECT: &[&str] = &[
-    "x-amz-checksum-crc32",
-    "x-amz-checksum-crc32c",
-    "x-amz-checksum-crc64nvme",
-    "x-amz-checksum-md5",
-    "x-amz-checksum-sha1",
-    "x-amz-checksum-sha256",
-    "x-amz-checksum-sha512",
-    "x-amz-checksum-xxhash128",
-    "x-amz-checksum-xxhash3",
-    "x-amz-checksum-xxhash64",
-    "x-amz-website-redirect-location",
-];
+pub const PUT_OBJECT: &[&str] = &["x-amz-website-redirect-location"];
 
 /// `PutObject`: everything in the head is judged before a byte of the body is read.
 ///
