@@ -3,12 +3,16 @@ use std::sync::Arc;
 use futures_util::TryStreamExt as _;
 
 use super::*;
+use crate::checksum::Checksum;
 use crate::clock::SystemClock;
 use crate::id::RequestId;
 use crate::name::BucketName;
 use crate::store::blob::memory::MemoryBlobs;
+use crate::store::meta::KeyRange;
 use crate::store::meta::memory::MemoryEngine;
-use crate::store::{EventName, NewBucket, NoHook, StoreSettings};
+use crate::store::{
+    EventName, NewBucket, NoHook, Origin, StoreSettings, WriteCondition, Written, meta,
+};
 
 struct Fixture {
     store: ObjectStore,

@@ -1,0 +1,178 @@
+//! The parts of an upload: put, listed, taken away with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use super::{ClaimedPart, PART_BYTES_MAX, blobs};
+use crate::checksum::Checksum;
+use crate::id::{InlineId, UploadId};
+use crate::name::ObjectKey;
+use crate::store::meta::{self, Batch, Entry, KeyRange, MetaError, Space, after_prefix};
+use crate::store::object::orphan;
+use crate::store::record::{Segment, decode, encode};
+use crate::store::stage::StagedBytes;
+use crate::store::{
+    Bucket, ObjectStore, PartRecord, Staged, StoreError, TRIES_MAX, UploadRecord, keyspace,
+};
+
+/// What a new part is given.
+#[derive(Debug, Clone)]
+pub struct NewPart {
+    /// The MD5 of its bytes.
+    pub etag_md5: [u8; 16],
+    /// Its checksum.
+    pub checksum: Option<Checksum>,
+}
+
+/// Parts by number.
+#[derive(Debug, Clone)]
+pub struct PartPage {
+    /// The upload they belong to.
+    pub upload: UploadRecord,
+    /// The parts.
+    pub parts: Vec<PartRecord>,
+    /// The last number, where more follow.
+    pub next: Option<u16>,
+}
+
+/// An upload's parts as they were read, with the bytes that were read.
+pub(super) struct Parts(BTreeMap<u16, (Bytes, PartRecord)>);
+
+impl Parts {
+    /// Takes the parts away in `batch`, which fails where one was added, changed or removed since.
+    pub(super) fn take(&self, id: &UploadId, batch: &mut Batch) {
+        let mut from = Bytes::copy_from_slice(id.as_bytes());
+        for (number, (raw, _part)) in &self.0 {
+            let at = Bytes::from(keyspace::part(id, *number));
+            let end = Some(at.clone());
+            if from < at {
+                batch.assert_empty(Space::Parts, KeyRange { start: from, end });
+            }
+            batch.assert_unchanged(Space::Parts, at.clone(), Some(raw.clone()));
+            batch.delete(Space::Parts, at);
+            from = keyspace::part(id, number.saturating_add(1)).into();
+        }
+        let end = after_prefix(id.as_bytes());
+        batch.assert_empty(Space::Parts, KeyRange { start: from, end });
+    }
+
+    /// The segments of parts that are not among `claimed`.
+    pub(super) fn others(&self, claimed: &[ClaimedPart]) -> Vec<Segment> {
+        let kept: BTreeSet<_> = claimed.iter().map(|part| part.number).collect();
+        let others = self.0.iter().filter(|(number, _)| !kept.contains(number));
+        others.map(|(_, (_, part))| part.segment).collect()
+    }
+
+    /// The part of that number.
+    pub(super) fn get(&self, number: u16) -> Option<&PartRecord> {
+        self.0.get(&number).map(|(_raw, part)| part)
+    }
+}
+
+impl ObjectStore {
+    /// Makes `staged` the upload's part of that number, in place of an earlier one.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchUpload`], also where the upload ended meanwhile.
+    pub async fn put_part(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        id: &UploadId,
+        number: u16,
+        part: NewPart,
+        staged: Staged,
+    ) -> Result<PartRecord, StoreError> {
+        let (len, max) = (staged.len(), PART_BYTES_MAX);
+        if len > max {
+            return Err(StoreError::TooLarge { len, max });
+        }
+        let inline = InlineId::new(self.clock().now());
+        let segment = staged.segment(inline);
+        let record = PartRecord {
+            number,
+            modified: self.clock().now(),
+            etag_md5: part.etag_md5,
+            checksum: part.checksum,
+            segment,
+        };
+        let at = Bytes::from(keyspace::part(id, number));
+        for _try in 0..TRIES_MAX {
+            let upload = self.upload_row(bucket, key, id).await?;
+            let upload = upload.ok_or(StoreError::NoSuchUpload)?;
+            let old = self.meta().get(Space::Parts, &at).await?;
+            let mut batch = Batch::new();
+            let upload_at = keyspace::upload(bucket.id, key.as_str(), id);
+            batch.assert_unchanged(Space::Uploads, upload_at, Some(upload));
+            batch.assert_unchanged(Space::Parts, at.clone(), old.clone());
+            batch.put(Space::Parts, at.clone(), encode(&record)?);
+            match &staged.0 {
+                StagedBytes::Inline(bytes) => {
+                    batch.put(Space::Inline, inline.as_bytes().to_vec(), bytes.clone())
+                }
+                StagedBytes::Blob(blob) => {
+                    batch.put(Space::Blobs, blob.id.as_bytes().to_vec(), encode(blob)?)
+                }
+            };
+            let old = old.map(|old| decode::<PartRecord>(&old, "a part's record"));
+            let old: Vec<_> = old
+                .transpose()?
+                .map(|old| old.segment)
+                .into_iter()
+                .collect();
+            orphan(&old, &mut batch);
+            match self.meta().commit(batch).await {
+                Ok(()) => {
+                    self.discard(blobs(&old)).await;
+                    return Ok(record);
+                }
+                Err(MetaError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Conflict)
+    }
+
+    /// The upload's parts behind number `after`.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchUpload`].
+    pub async fn list_parts(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        id: &UploadId,
+        after: u16,
+        limit: usize,
+    ) -> Result<PartPage, StoreError> {
+        let upload = self.upload(bucket, key, id).await?;
+        let mut range = KeyRange::prefix(id.as_bytes().to_vec());
+        range.start = [keyspace::part(id, after).as_slice(), &[0]].concat().into();
+        let read = limit.saturating_add(1);
+        let rows = meta::scan(self.meta().as_ref(), Space::Parts, range, read).await?;
+        let more = rows.len() > limit;
+        let mut parts = Vec::new();
+        for Entry { value, .. } in rows.iter().take(limit) {
+            parts.push(decode::<PartRecord>(value, "a part's record")?);
+        }
+        let next = parts.last().filter(|_part| more).map(|part| part.number);
+        Ok(PartPage {
+            upload,
+            parts,
+            next,
+        })
+    }
+
+    /// All parts of the upload.
+    pub(super) async fn parts(&self, id: &UploadId) -> Result<Parts, StoreError> {
+        let range = KeyRange::prefix(id.as_bytes().to_vec());
+        let rows = meta::scan(self.meta().as_ref(), Space::Parts, range, usize::MAX).await?;
+        let mut parts = BTreeMap::new();
+        for Entry { value, .. } in rows {
+            let part: PartRecord = decode(&value, "a part's record")?;
+            parts.insert(part.number, (value, part));
+        }
+        Ok(Parts(parts))
+    }
+}
