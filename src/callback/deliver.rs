@@ -127,6 +127,13 @@ impl Callbacks {
         })
     }
 
+    /// The endpoints' names, as configured.
+    pub fn endpoint_names(&self) -> impl Iterator<Item = &str> {
+        self.endpoints
+            .iter()
+            .map(|endpoint| endpoint.config.name.as_str())
+    }
+
     /// Adds a row to the object's batch for each endpoint that is to hear of `event`.
     pub fn stage_event(&self, event: &Event, batch: &mut Batch) {
         self.outbox.stage(event, batch);

@@ -45,6 +45,11 @@ enum KeysCommand {
         /// The access key, or its name
         key: String,
     },
+    /// Forget a key: it signs nothing any more, and its name is free
+    Remove {
+        /// The access key, or its name
+        key: String,
+    },
     /// Give a key a new secret, shown now and never again; the old one ends now
     Rotate {
         /// The access key, or its name
@@ -82,6 +87,7 @@ pub(super) fn run(args: &KeysArgs) -> Result<ExitCode, CliError> {
         KeysCommand::List => print_list(&answer),
         KeysCommand::Add(_) | KeysCommand::Rotate { .. } => print_secret(&answer),
         KeysCommand::Disable { .. } => println!("{} is disabled.", text(&answer, "access_key")),
+        KeysCommand::Remove { .. } => println!("{} is removed.", text(&answer, "access_key")),
         KeysCommand::Enable { .. } => println!("{} is enabled.", text(&answer, "access_key")),
     }
     Ok(ExitCode::SUCCESS)
@@ -103,6 +109,7 @@ async fn ask(client: &AdminClient, command: &KeysCommand) -> Result<Value, super
         KeysCommand::List => client.ask(Method::GET, "keys", None).await,
         KeysCommand::Disable { key } => named(client, "keys/disable", key).await,
         KeysCommand::Enable { key } => named(client, "keys/enable", key).await,
+        KeysCommand::Remove { key } => named(client, "keys/remove", key).await,
         KeysCommand::Rotate { key } => named(client, "keys/rotate", key).await,
     }
 }

@@ -3,6 +3,7 @@
 //! **Invariant:** only this folder knows every layer, and nothing in it knows what an S3 operation
 //! means.
 
+mod admin;
 mod connection;
 mod guard;
 mod listen;
@@ -20,6 +21,7 @@ use tokio_util::task::TaskTracker;
 pub use lock::{FolderLock, Holder, LockError, announced};
 pub use root_key::{RootKeyError, load as load_root_key};
 
+use admin::Admin;
 use connection::{RequestBody, Respond, Shared};
 use listen::Listener;
 
@@ -121,6 +123,8 @@ impl Server {
         let stop = shared.stop.clone();
         tasks.spawn(async move { callbacks.run(stop).await });
         lock.announce(&endpoint)?;
+        let (store, stop) = (shared.responder.store.clone(), shared.stop.clone());
+        tasks.spawn(run::sweep(store, stop));
         let shutdown_time = config.limits.shutdown_time;
         Ok(Self {
             endpoint,
@@ -194,6 +198,13 @@ async fn wire(config: &Config, root: &RootKey) -> Result<(Service, Arc<Callbacks
         secret: auth::Secret::new(root.secret_key.as_str()),
     };
     let keys = keys::Keys::open(meta, Arc::clone(&clock), root).await?;
+    let admin = Admin {
+        store: store.clone(),
+        keys: Arc::clone(&keys),
+        callbacks: Arc::clone(&callbacks),
+        clock: Arc::clone(&clock),
+        started: clock.now(),
+    };
     let settings = ServiceSettings {
         region: config.region.clone(),
         domains: config.domains.clone(),
@@ -210,7 +221,7 @@ async fn wire(config: &Config, root: &RootKey) -> Result<(Service, Arc<Callbacks
             keys,
             settings,
             clock,
-            admin: None,
+            admin: Some(Arc::new(admin)),
         },
         callbacks,
     ))

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::connection::{self, Respond, Shared};
 use super::listen::Listener;
+use crate::store::ObjectStore;
 
 /// Accepts connections until the server stops; the listening socket closes with it.
 pub(super) async fn accept<R: Respond>(listener: Listener, shared: Arc<Shared<R>>) {
@@ -18,6 +21,24 @@ pub(super) async fn accept<R: Respond>(listener: Listener, shared: Arc<Shared<R>
             connection::serve(for_connection, stream, peer).await;
             drop(permit);
         });
+    }
+}
+
+/// Deletes what earlier runs left unnamed; the next start goes on where this one is stopped.
+pub(super) async fn sweep(store: ObjectStore, stop: CancellationToken) {
+    let swept = tokio::select! {
+        () = stop.cancelled() => return,
+        swept = store.sweep() => swept,
+    };
+    match swept {
+        Ok(report) => {
+            tracing::info!(
+                blobs = report.blobs,
+                deleted = report.deleted,
+                "swept the blobs"
+            );
+        }
+        Err(error) => tracing::warn!(%error, "the sweep of the blobs failed"),
     }
 }
 
@@ -49,7 +70,6 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
     use tokio::sync::Notify;
-    use tokio_util::sync::CancellationToken;
     use tokio_util::task::TaskTracker;
 
     use super::super::connection::RequestBody;

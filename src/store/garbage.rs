@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use super::meta::{Batch, Space};
+use super::meta::{Batch, MetaError, Space};
 use super::{ObjectStore, StoreError};
 use crate::id::BlobId;
 
@@ -13,6 +13,23 @@ pub(crate) fn in_background(work: impl Future<Output = ()> + Send + 'static) {
     if let Ok(runtime) = tokio::runtime::Handle::try_current() {
         drop(runtime.spawn(work));
     }
+}
+
+/// Runs `work` to its end, though whoever waits for it may go away.
+pub(crate) async fn to_its_end<T, E>(
+    work: impl Future<Output = Result<T, E>> + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+{
+    let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+        return work.await;
+    };
+    runtime.spawn(work).await.unwrap_or_else(|error| {
+        let source = error.into();
+        Err(StoreError::Meta(MetaError::Engine { source }).into())
+    })
 }
 
 impl ObjectStore {

@@ -1,0 +1,112 @@
+//! Access keys: made, listed, switched off and on, given a new secret, removed.
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Admin, Asked};
+use crate::auth::Secret;
+use crate::s3::AdminError;
+use crate::store::keys::{IssuedKey, KeyError, KeyInfo, NewKey};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Add {
+    name: String,
+    access_key: Option<String>,
+    secret_key: Option<String>,
+    #[serde(default)]
+    read_only: bool,
+    bucket: Option<String>,
+    prefix: Option<String>,
+}
+
+/// One key, by its public half or its name.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    key: String,
+}
+
+impl Admin {
+    pub(super) async fn answer_keys(&self, asked: &Asked<'_>) -> Result<Value, AdminError> {
+        let keys = &self.keys;
+        let which = || asked.json::<Which>().map(|which| which.key);
+        match (asked.method, asked.path) {
+            (&Method::GET, "keys") => self.list_keys().await,
+            (&Method::POST, "keys") => {
+                let add: Add = asked.json()?;
+                Ok(issued(&keys.add(add.into()).await?))
+            }
+            (&Method::POST, "keys/disable") => Ok(shown(&keys.disable(&which()?).await?)),
+            (&Method::POST, "keys/enable") => Ok(shown(&keys.enable(&which()?).await?)),
+            (&Method::POST, "keys/rotate") => Ok(issued(&keys.rotate(&which()?).await?)),
+            (&Method::POST, "keys/remove") => Ok(shown(&keys.remove(&which()?).await?)),
+            _ => Err(asked.unknown()),
+        }
+    }
+
+    async fn list_keys(&self) -> Result<Value, AdminError> {
+        let root = json!({
+            "access_key": self.keys.root(),
+            "name": "root",
+            "root": true,
+            "disabled": false,
+        });
+        let stored = self.keys.list().await?;
+        let keys: Vec<_> = std::iter::once(root)
+            .chain(stored.iter().map(shown))
+            .collect();
+        Ok(json!({ "keys": keys }))
+    }
+}
+
+impl From<Add> for NewKey {
+    fn from(add: Add) -> Self {
+        Self {
+            name: add.name,
+            access_key: add.access_key,
+            secret_key: add.secret_key.map(Secret::new),
+            read_only: add.read_only,
+            bucket: add.bucket,
+            prefix: add.prefix,
+        }
+    }
+}
+
+impl From<KeyError> for AdminError {
+    fn from(error: KeyError) -> Self {
+        let text = error.to_string();
+        match error {
+            KeyError::NoSuchAccessKey { .. } => Self::NotFound(text),
+            KeyError::KeyExists { .. } | KeyError::InvalidKey { .. } | KeyError::RootKey => {
+                Self::Invalid(text)
+            }
+            KeyError::Store(_) => Self::Failed(text),
+        }
+    }
+}
+
+/// A key without its secret.
+fn shown(key: &KeyInfo) -> Value {
+    json!({
+        "access_key": key.access_key,
+        "name": key.name,
+        "created": key.created.iso8601_ms(),
+        "root": false,
+        "disabled": key.disabled,
+        "read_only": key.scope.read_only,
+        "bucket": key.scope.bucket,
+        "prefix": key.scope.prefix,
+    })
+}
+
+/// A key with its secret, this once.
+fn issued(issued: &IssuedKey) -> Value {
+    let mut value = shown(&issued.key);
+    if let Some(fields) = value.as_object_mut() {
+        let secret = issued.secret.expose().into();
+        fields.insert("secret_key".to_owned(), secret);
+    }
+    value
+}

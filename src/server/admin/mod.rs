@@ -1,0 +1,103 @@
+//! The administration's work: what the operator's commands ask of a running server.
+//!
+//! Every request here is the root key's, with a proven body: `s3::admin` lets no other through.
+
+mod callbacks;
+mod keys;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use http::Method;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::callback::Callbacks;
+use crate::clock::{Clock, Timestamp};
+use crate::s3::{AdminError, AdminHandler, Query};
+use crate::store::ObjectStore;
+use crate::store::keys::Keys;
+
+/// What the operator may see and change.
+#[derive(Debug)]
+pub(super) struct Admin {
+    pub(super) store: ObjectStore,
+    pub(super) keys: Arc<Keys>,
+    pub(super) callbacks: Arc<Callbacks>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) started: Timestamp,
+}
+
+/// A request as its path names it.
+struct Asked<'a> {
+    method: &'a Method,
+    path: &'a str,
+    query: Query,
+    body: &'a [u8],
+}
+
+impl AdminHandler for Admin {
+    fn handle(
+        &self,
+        method: Method,
+        path: String,
+        query: String,
+        body: Bytes,
+    ) -> BoxFuture<'_, Result<Value, AdminError>> {
+        async move {
+            let asked = Asked {
+                method: &method,
+                path: &path,
+                query: Query::parse(&query).map_err(|e| AdminError::Invalid(e.to_string()))?,
+                body: &body,
+            };
+            self.answer(&asked).await
+        }
+        .boxed()
+    }
+}
+
+impl Admin {
+    async fn answer(&self, asked: &Asked<'_>) -> Result<Value, AdminError> {
+        let group = asked.path.split('/').next().unwrap_or_default();
+        match (group, asked.method) {
+            ("status", &Method::GET) => Ok(self.status().await),
+            ("keys", _) => self.answer_keys(asked).await,
+            ("callbacks", _) => self.answer_callbacks(asked).await,
+            _ => Err(asked.unknown()),
+        }
+    }
+
+    async fn status(&self) -> Value {
+        json!({
+            "ready": self.store.check().await.is_ok(),
+            "version": env!("CARGO_PKG_VERSION"),
+            "pid": std::process::id(),
+            "started": self.started.iso8601_ms(),
+            "uptime_seconds": self.clock.now().since(self.started).as_secs(),
+            "callback_endpoints": self.callbacks.endpoint_names().collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Asked<'_> {
+    /// The body's JSON.
+    fn json<T: DeserializeOwned>(&self) -> Result<T, AdminError> {
+        let body = if self.body.is_empty() {
+            b"{}"
+        } else {
+            self.body
+        };
+        serde_json::from_slice(body).map_err(|error| AdminError::Invalid(error.to_string()))
+    }
+
+    fn unknown(&self) -> AdminError {
+        let Self { method, path, .. } = self;
+        AdminError::NotFound(format!("the administration knows no {method} {path}"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! The administration over engines in memory.
+
+use super::*;
+use crate::auth::{KeyRing as _, Secret};
+use crate::callback::CallbackConfig;
+use crate::clock::SystemClock;
+use crate::store::blob::memory::MemoryBlobs;
+use crate::store::keys::RootKey;
+use crate::store::meta::memory::MemoryEngine;
+use crate::store::{NoHook, StoreSettings};
+
+async fn admin() -> Admin {
+    let meta = Arc::new(MemoryEngine::new());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let root = RootKey {
+        access_key: "ROOTKEY".into(),
+        secret: Secret::new("hush-hush"),
+    };
+    let keys = Keys::open(meta.clone(), clock.clone(), root).await.unwrap();
+    let config = CallbackConfig::default();
+    let callbacks = Callbacks::new(&config, meta.clone(), clock.clone()).unwrap();
+    let (blobs, hook) = (Arc::new(MemoryBlobs::new()), Arc::new(NoHook));
+    let settings = StoreSettings::default();
+    let store = ObjectStore::open(meta, blobs, clock.clone(), hook, settings);
+    Admin {
+        store: store.await.unwrap(),
+        keys,
+        callbacks,
+        started: clock.now(),
+        clock,
+    }
+}
+
+async fn ask(admin: &Admin, line: &str, body: &Value) -> Result<Value, AdminError> {
+    let (method, path) = line.split_once(' ').unwrap();
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let body = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
+    let method = method.parse().unwrap();
+    admin
+        .handle(method, path.into(), query.into(), body.into())
+        .await
+}
+
+#[tokio::test]
+async fn keys_are_made_and_changed() {
+    let admin = admin().await;
+    let add = json!({"name": "app", "read_only": true, "bucket": "uploads", "prefix": null});
+    let made = ask(&admin, "POST keys", &add).await.unwrap();
+    let access_key = made["access_key"].as_str().unwrap();
+    assert_eq!(made["secret_key"].as_str().unwrap().len(), 40);
+    for (path, disabled) in [("disable", true), ("enable", false)] {
+        let line = format!("POST keys/{path}");
+        let changed = ask(&admin, &line, &json!({"key": "app"})).await.unwrap();
+        assert_eq!(
+            (&changed["disabled"], changed.get("secret_key")),
+            (&disabled.into(), None)
+        );
+        assert_eq!(admin.keys.find(access_key).unwrap().disabled, disabled);
+    }
+    let which = json!({"key": access_key});
+    let rotated = ask(&admin, "POST keys/rotate", &which).await.unwrap();
+    assert_ne!(rotated["secret_key"], made["secret_key"]);
+    let listed = ask(&admin, "GET keys", &Value::Null).await.unwrap();
+    let names: Vec<_> = listed["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|key| &key["name"])
+        .collect();
+    assert_eq!(names, ["root", "app"]);
+    assert!(!listed.to_string().contains("secret"));
+    ask(&admin, "POST keys/remove", &which).await.unwrap();
+    let gone = ask(&admin, "POST keys/remove", &which).await;
+    assert!(matches!(gone, Err(AdminError::NotFound(_))), "{gone:?}");
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_in_words() {
+    let admin = admin().await;
+    for (line, body) in [
+        ("POST keys", json!({"name": "x", "reed_only": true})),
+        ("POST keys", json!({"name": ""})),
+        ("POST keys/disable", json!({"key": "ROOTKEY"})),
+        ("POST keys/disable", json!({})),
+        ("GET callbacks?state=lost", Value::Null),
+        ("GET callbacks?limit=many", Value::Null),
+        ("GET callbacks/nonsense", Value::Null),
+        ("POST callbacks/retry", json!({})),
+    ] {
+        let refused = ask(&admin, line, &body).await;
+        assert!(
+            matches!(refused, Err(AdminError::Invalid(_))),
+            "{line} {body}: {refused:?}"
+        );
+    }
+    let nowhere = format!("GET callbacks/{}", "0".repeat(32));
+    for line in [
+        "GET elsewhere",
+        "PUT keys",
+        "PUT callbacks",
+        nowhere.as_str(),
+    ] {
+        let refused = ask(&admin, line, &Value::Null).await;
+        assert!(
+            matches!(refused, Err(AdminError::NotFound(_))),
+            "{line}: {refused:?}"
+        );
+    }
+    let none = ask(&admin, "GET callbacks?state=dead", &Value::Null)
+        .await
+        .unwrap();
+    assert_eq!(none, json!({"callbacks": []}));
+    let status = ask(&admin, "GET status", &Value::Null).await.unwrap();
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+}

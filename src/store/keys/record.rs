@@ -1,0 +1,165 @@
+//! What is stored of an access key, and what a new one may be.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::KeyError;
+use crate::auth::{AccessKey, Scope, Secret};
+use crate::clock::Timestamp;
+use crate::id::random;
+use crate::name::BucketName;
+
+/// Leads the rows that hold a key, by its public half.
+pub(super) const KEY_ROW: u8 = b'k';
+/// Leads the rows that hold a public half, by the key's name.
+pub(super) const NAME_ROW: u8 = b'n';
+
+const ACCESS_KEY_CHARS: std::ops::RangeInclusive<usize> = 3..=128;
+const SECRET_CHARS: std::ops::RangeInclusive<usize> = 8..=128;
+const NAME_BYTES: std::ops::RangeInclusive<usize> = 1..=128;
+
+/// What a new key is given.
+#[derive(Debug, Clone, Default)]
+pub struct NewKey {
+    /// What its owner calls it.
+    pub name: String,
+    /// Its public half; made up where there is none.
+    pub access_key: Option<String>,
+    /// Its secret half; made up where there is none.
+    pub secret_key: Option<Secret>,
+    /// It changes nothing.
+    pub read_only: bool,
+    /// It sees this bucket only.
+    pub bucket: Option<String>,
+    /// It sees only keys that begin so.
+    pub prefix: Option<String>,
+}
+
+/// A key with its secret, which is shown this once.
+#[derive(Debug, Clone)]
+pub struct IssuedKey {
+    /// The key.
+    pub key: KeyInfo,
+    /// Its secret half.
+    pub secret: Secret,
+}
+
+/// A key without its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyInfo {
+    /// Its public half.
+    pub access_key: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// It was switched off.
+    pub disabled: bool,
+    /// To what it is limited.
+    pub scope: Scope,
+}
+
+/// A key's row.
+#[derive(Clone, minicbor::Encode, minicbor::Decode)]
+pub(super) struct KeyRecord {
+    #[n(0)]
+    pub(super) access_key: String,
+    #[n(1)]
+    pub(super) name: String,
+    #[n(2)]
+    pub(super) secret: String,
+    #[n(3)]
+    pub(super) created: Timestamp,
+    #[n(4)]
+    pub(super) disabled: bool,
+    #[n(5)]
+    pub(super) read_only: bool,
+    #[n(6)]
+    pub(super) bucket: Option<String>,
+    #[n(7)]
+    pub(super) prefix: Option<String>,
+}
+
+impl KeyRecord {
+    fn scope(&self) -> Scope {
+        Scope {
+            read_only: self.read_only,
+            bucket: self.bucket.clone(),
+            prefix: self.prefix.clone(),
+        }
+    }
+
+    pub(super) fn info(&self) -> KeyInfo {
+        KeyInfo {
+            access_key: self.access_key.clone(),
+            name: self.name.clone(),
+            created: self.created,
+            disabled: self.disabled,
+            scope: self.scope(),
+        }
+    }
+
+    pub(super) fn ring_entry(&self, owner: &str) -> Arc<AccessKey> {
+        Arc::new(AccessKey {
+            access_key: self.access_key.clone(),
+            name: self.name.clone(),
+            secret: Secret::new(self.secret.as_str()),
+            disabled: self.disabled,
+            scope: self.scope(),
+            root: false,
+            owner: owner.to_owned(),
+        })
+    }
+}
+
+pub(super) fn row(kind: u8, what: &str) -> Vec<u8> {
+    [&[kind], what.as_bytes()].concat()
+}
+
+pub(super) fn validate(new: &NewKey) -> Result<(), KeyError> {
+    let refuse = |reason| Err(KeyError::InvalidKey { reason });
+    let named = NAME_BYTES.contains(&new.name.len()) && !new.name.contains(char::is_control);
+    if !named {
+        return refuse("a key's name has 1 to 128 bytes and no control characters");
+    }
+    // A slash would end it within a credential scope.
+    let plain = |c: u8| c.is_ascii_alphanumeric() || b"_.-".contains(&c);
+    if let Some(text) = &new.access_key
+        && !(ACCESS_KEY_CHARS.contains(&text.len()) && text.bytes().all(plain))
+    {
+        return refuse("an access key has 3 to 128 letters, digits, dots, dashes or underscores");
+    }
+    if let Some(text) = new.secret_key.as_ref().map(Secret::expose)
+        && !(SECRET_CHARS.contains(&text.len()) && text.bytes().all(|c| c.is_ascii_graphic()))
+    {
+        return refuse("a secret key has 8 to 128 visible ASCII characters");
+    }
+    if new
+        .bucket
+        .as_deref()
+        .is_some_and(|name| BucketName::parse(name).is_err())
+    {
+        return refuse("the key's bucket is not a bucket's name");
+    }
+    if new.prefix.as_deref() == Some("") {
+        return refuse("an empty prefix limits nothing: leave it out");
+    }
+    Ok(())
+}
+
+/// `CK` and 90 random bits in Base32.
+pub(super) fn new_access_key() -> String {
+    const DIGITS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let digit = |byte: u8| DIGITS.get(usize::from(byte % 32)).copied().unwrap_or(b'A');
+    let digits = random::<18>()
+        .into_iter()
+        .map(|byte| char::from(digit(byte)));
+    "CK".chars().chain(digits).collect()
+}
+
+/// 240 random bits in Base64.
+pub(super) fn new_secret() -> Secret {
+    Secret::new(URL_SAFE_NO_PAD.encode(random::<30>()))
+}
