@@ -13,6 +13,10 @@
     reason = "a test fails by panicking, and owns its tasks"
 )]
 
-// The modules beside this one need a server that stores objects; they join, one line each, with the
-// operations that they use: callback, foreign, raw, receiver, sdk, support.
+mod callback;
+mod foreign;
+mod raw;
+mod receiver;
+mod sdk;
+mod support;
 mod tidy;

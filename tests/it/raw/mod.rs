@@ -1,6 +1,5 @@
 //! Requests that no SDK would send, each refused as S3 refuses it.
 
 mod chunks;
-mod form;
 mod signature;
 mod wire;

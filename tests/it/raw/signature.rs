@@ -179,7 +179,7 @@ async fn what_is_not_honoured_is_said_by_name() {
             "GET",
             "/raw",
             "analytics",
-            "GetBucketAnalyticsConfiguration",
+            "ListBucketAnalyticsConfigurations",
         ),
         ("PUT", "/raw", "replication", "PutBucketReplication"),
         ("GET", "/raw/k", "torrent", "GetObjectTorrent"),

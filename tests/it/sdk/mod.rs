@@ -1,7 +1,6 @@
 //! Through aws-sdk-s3, as an app server's code calls it.
 
 mod listing;
-mod multipart;
 mod object;
 
 use aws_sdk_s3::Client;
