@@ -189,7 +189,11 @@ impl Ask {
         // A server may refuse, and close, before it has taken all.
         stream.write_all(&self.bytes()).await.ok();
         // Only then: to a server, a closed half is a client that went away.
-        if self.headers.iter().any(|(name, _)| name == "content-length") {
+        if self
+            .headers
+            .iter()
+            .any(|(name, _)| name == "content-length")
+        {
             stream.shutdown().await.ok();
         }
         let mut bytes = Vec::new();
