@@ -12,6 +12,7 @@ pub mod meta;
 pub mod object;
 mod read;
 pub mod record;
+pub mod seal;
 pub mod stage;
 pub mod sweep;
 #[cfg(test)]

@@ -1,0 +1,166 @@
+//! Master keys: they wrap the data keys of objects, and never seal an object's bytes themselves.
+//!
+//! A ring has one current key for SSE-S3, earlier ones that only unwrap (rotation: new objects take the
+//! current key, old ones stay readable), and named keys for SSE-KMS.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use zeroize::Zeroizing;
+
+use super::chunk::DataKey;
+
+/// A master key.
+#[derive(Clone)]
+pub struct MasterKey(Zeroizing<[u8; 32]>);
+
+impl fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MasterKey")
+    }
+}
+
+impl MasterKey {
+    /// The key that these bytes are.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+}
+
+/// A data key as it is stored: sealed by the master key of that name.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct WrappedKey {
+    /// The master key's name.
+    #[n(0)]
+    pub master: String,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    nonce: [u8; 12],
+    #[cbor(n(2), with = "minicbor::bytes")]
+    sealed: Vec<u8>,
+}
+
+/// Why a data key can't be had.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RingError {
+    /// The ring has no key of that name.
+    #[error("there is no master key {name:?}")]
+    NoSuchMaster {
+        /// Which.
+        name: String,
+    },
+    /// It was wrapped by another key, or changed since.
+    #[error("a data key can't be unwrapped with the master key {name:?}")]
+    Unwrap {
+        /// Which.
+        name: String,
+    },
+}
+
+/// The master keys of a server.
+#[derive(Debug, Clone)]
+pub struct MasterRing {
+    current: String,
+    keys: BTreeMap<String, MasterKey>,
+}
+
+impl MasterRing {
+    /// A ring whose `current` key wraps new data keys of SSE-S3.
+    pub fn new(current: String, key: MasterKey) -> Self {
+        let keys = BTreeMap::from([(current.clone(), key)]);
+        Self { current, keys }
+    }
+
+    /// Adds a key: an earlier one, or a named one for SSE-KMS.
+    #[must_use]
+    pub fn with(mut self, name: String, key: MasterKey) -> Self {
+        self.keys.insert(name, key);
+        self
+    }
+
+    /// The name of the key for new objects.
+    pub fn current(&self) -> &str {
+        &self.current
+    }
+
+    /// Whether there is a key of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.keys.contains_key(name)
+    }
+
+    /// Wraps `key` with the master key of that name. `context` must be the same when it is
+    /// unwrapped.
+    ///
+    /// # Errors
+    /// [`RingError::NoSuchMaster`].
+    pub fn wrap(&self, name: &str, key: &DataKey, context: &[u8]) -> Result<WrappedKey, RingError> {
+        let cipher = self.cipher(name)?;
+        let nonce: [u8; 12] = crate::id::random();
+        let mut sealed = key.as_bytes().to_vec();
+        let at = Nonce::assume_unique_for_key(nonce);
+        let done = cipher.seal_in_place_append_tag(at, Aad::from(context), &mut sealed);
+        done.map_err(|_length| unwrap_error(name))?;
+        Ok(WrappedKey {
+            master: name.to_owned(),
+            nonce,
+            sealed,
+        })
+    }
+
+    /// The data key that was wrapped.
+    ///
+    /// # Errors
+    /// [`RingError`].
+    pub fn unwrap(&self, wrapped: &WrappedKey, context: &[u8]) -> Result<DataKey, RingError> {
+        let name = wrapped.master.as_str();
+        let cipher = self.cipher(name)?;
+        let mut bytes = Zeroizing::new(wrapped.sealed.clone());
+        let at = Nonce::assume_unique_for_key(wrapped.nonce);
+        let opened = cipher.open_in_place(at, Aad::from(context), bytes.as_mut_slice());
+        let opened = opened.map_err(|_tag| unwrap_error(name))?;
+        let key = <[u8; 32]>::try_from(&*opened).map_err(|_length| unwrap_error(name))?;
+        Ok(DataKey::from_bytes(key))
+    }
+
+    fn cipher(&self, name: &str) -> Result<LessSafeKey, RingError> {
+        let key = self.keys.get(name);
+        let key = key.ok_or_else(|| RingError::NoSuchMaster {
+            name: name.to_owned(),
+        })?;
+        let unbound = UnboundKey::new(&AES_256_GCM, key.0.as_slice());
+        unbound
+            .map(LessSafeKey::new)
+            .map_err(|_length| unwrap_error(name))
+    }
+}
+
+fn unwrap_error(name: &str) -> RingError {
+    RingError::Unwrap {
+        name: name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_data_key_comes_back_from_its_own_master_and_context_only() {
+        let old = MasterKey::from_bytes([1; 32]);
+        let ring = MasterRing::new("a".into(), old.clone());
+        let key = DataKey::random();
+        let wrapped = ring.wrap("a", &key, b"sse-s3").unwrap();
+        assert_eq!(
+            ring.unwrap(&wrapped, b"sse-s3").unwrap().as_bytes(),
+            key.as_bytes()
+        );
+        assert!(ring.unwrap(&wrapped, b"other").is_err());
+        let rotated = MasterRing::new("b".into(), MasterKey::from_bytes([2; 32]));
+        let missing = rotated.unwrap(&wrapped, b"sse-s3");
+        assert!(matches!(missing, Err(RingError::NoSuchMaster { name }) if name == "a"));
+        let both = rotated.clone().with("a".into(), old);
+        assert!(both.unwrap(&wrapped, b"sse-s3").is_ok());
+        let forged = rotated.with("a".into(), MasterKey::from_bytes([3; 32]));
+        assert!(forged.unwrap(&wrapped, b"sse-s3").is_err());
+    }
+}
