@@ -6,13 +6,14 @@ use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{AdminClient, CliError, Common, block_on, print_json};
+use super::{AdminClient, CliError, Common, block_on, print_json, text};
 
 /// Manage access keys while the server runs
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     consign keys add app                              may do everything but manage keys\n  \
     consign keys add app --bucket uploads --prefix user/\n  \
+    consign keys add ann --account tenant             acts for another account\n  \
     consign keys add reports --read-only --json\n  \
     consign keys disable AKIA…                        refused from the next request on\n  \
     consign keys rotate AKIA…                         a new secret; the old one ends now")]
@@ -61,6 +62,10 @@ enum KeysCommand {
 struct AddArgs {
     /// A name for people
     name: String,
+    /// The account that it acts for: a name, number, canonical id or email address; the server's
+    /// own if not given
+    #[arg(long)]
+    account: Option<String>,
     /// The access key id; made up if not given
     #[arg(long, requires = "secret_key")]
     access_key: Option<String>,
@@ -98,6 +103,7 @@ async fn ask(client: &AdminClient, command: &KeysCommand) -> Result<Value, super
         KeysCommand::Add(add) => {
             let body = json!({
                 "name": add.name,
+                "account": add.account,
                 "access_key": add.access_key,
                 "secret_key": add.secret_key,
                 "read_only": add.read_only,
@@ -128,8 +134,8 @@ fn print_secret(answer: &Value) {
 
 fn print_list(answer: &Value) {
     println!(
-        "{:<22} {:<16} {:<9} {:<10} MAY",
-        "ACCESS KEY", "NAME", "STATE", "CREATED"
+        "{:<22} {:<16} {:<12} {:<9} {:<10} MAY",
+        "ACCESS KEY", "NAME", "ACCOUNT", "STATE", "CREATED"
     );
     for key in answer
         .get("keys")
@@ -154,10 +160,7 @@ fn print_list(answer: &Value) {
         };
         let day = text(key, "created").get(..10).unwrap_or_default();
         let (id, name) = (text(key, "access_key"), text(key, "name"));
-        println!("{id:<22} {name:<16} {state:<9} {day:<10} {what}{place}");
+        let account = text(key, "account");
+        println!("{id:<22} {name:<16} {account:<12} {state:<9} {day:<10} {what}{place}");
     }
-}
-
-fn text<'a>(value: &'a Value, field: &str) -> &'a str {
-    value.get(field).and_then(Value::as_str).unwrap_or_default()
 }

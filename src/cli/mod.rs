@@ -6,6 +6,7 @@
     reason = "printing is a command's work, and its doc comments are the help that it prints"
 )]
 
+mod accounts;
 mod admin_client;
 mod completion;
 mod config;
@@ -73,6 +74,7 @@ enum Command {
     Serve(serve::ServeArgs),
     Presign(presign::PresignArgs),
     Keys(keys::KeysArgs),
+    Accounts(accounts::AccountsArgs),
     Config(config::ConfigArgs),
     Completion(completion::CompletionArgs),
 }
@@ -125,6 +127,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Presign(args) => presign::run(&args),
         Command::Keys(args) => keys::run(&args),
+        Command::Accounts(args) => accounts::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completion(args) => completion::run(&args),
     };
@@ -150,6 +153,12 @@ pub fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T,
         .enable_all()
         .build()?
         .block_on(work)
+}
+
+/// A field that is a text; empty where it is absent.
+fn text<'a>(value: &'a serde_json::Value, field: &str) -> &'a str {
+    let found = value.get(field).and_then(serde_json::Value::as_str);
+    found.unwrap_or_default()
 }
 
 /// Prints `value` as JSON for people and machines.

@@ -15,11 +15,12 @@ use super::reply::Reply;
 use crate::auth::{AuthError, AuthSettings, BodyProof, ChunkChain, Denied, KeyRing, Who};
 use crate::clock::Clock;
 use crate::id::RequestId;
+use crate::store::accounts::Accounts;
 use crate::store::blob::BlobError;
 use crate::store::meta::MetaError;
 use crate::store::{EventName, ObjectStore, Origin, Staged, Stager, StoreError};
 
-/// The owner of all buckets.
+/// An account as answers show it.
 #[derive(Debug, Clone)]
 pub struct Owner {
     /// The canonical user id.
@@ -37,8 +38,6 @@ pub struct ServiceSettings {
     pub domains: Vec<String>,
     /// Longest life of a presigned URL.
     pub presign_seconds_max: u64,
-    /// The owner.
-    pub owner: Owner,
     /// A client that sends nothing for so long is given up.
     pub body_idle: Duration,
 }
@@ -59,6 +58,8 @@ pub struct Service {
     pub store: ObjectStore,
     /// The access keys.
     pub keys: Arc<dyn KeyRing>,
+    /// The accounts.
+    pub accounts: Arc<Accounts>,
     /// The settings.
     pub settings: ServiceSettings,
     /// The time.
@@ -113,7 +114,23 @@ pub type FormHandler = fn(FormCall) -> BoxFuture<'static, Result<Reply, S3Error>
 /// Runs one operation.
 pub type Handler = fn(Call) -> BoxFuture<'static, Result<Reply, S3Error>>;
 
+impl Service {
+    /// The account of that canonical id; an id that no account has stands for itself.
+    pub fn owner(&self, id: &str) -> Owner {
+        let account = self.accounts.by_id(id);
+        Owner {
+            id: id.to_owned(),
+            display_name: account.map_or_else(|| id.to_owned(), |account| account.name.clone()),
+        }
+    }
+}
+
 impl Call {
+    /// The caller's account.
+    pub fn owner(&self) -> Owner {
+        self.service.owner(self.who.owner())
+    }
+
     /// What the store notes with a change.
     pub fn origin(&self, event: EventName) -> Origin {
         let principal = self.who.owner().to_owned();

@@ -9,7 +9,6 @@ use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 
-use super::admin;
 use super::body::{Payload, Proof};
 use super::context::{Call, FormCall, Service};
 use super::error::{Code, S3Error};
@@ -18,7 +17,8 @@ use super::render::render;
 use super::reply::{Reply, ReplyBody};
 use super::route::{Route, Serve};
 use super::target::{Level, bucket_of_host};
-use crate::auth::{self, Grant, SignedHead, may};
+use super::{access, admin};
+use crate::auth::{self, Grant, SignedHead};
 use crate::id::RequestId;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -92,12 +92,8 @@ where
             run,
         }) => {
             let grant = authenticate(&service, &head)?;
-            may(
-                grant.who(),
-                action,
-                head.target.bucket.as_ref(),
-                subject(&head),
-            )?;
+            let bucket = head.target.bucket.as_ref();
+            access::judge(&service, grant.who(), action, bucket, subject(&head)).await?;
             route.check_options(&head, honours)?;
             check_expected_owner(&service, &head).await?;
             let (who, proof) = grant.into_parts();
@@ -146,11 +142,7 @@ async fn check_expected_owner(service: &Service, head: &Head) -> Result<(), S3Er
     let (Some(expected), Some(bucket)) = (expected, &head.target.bucket) else {
         return Ok(());
     };
-    if service.store.bucket(bucket).await?.owner == expected {
-        Ok(())
-    } else {
-        Err(S3Error::new(Code::AccessDenied))
-    }
+    access::expect_owner(service, bucket, expected).await
 }
 
 /// The path, where it is one of the server's own: never on a bucket's own host, where it is a key.

@@ -1,5 +1,6 @@
 //! HTTP to operation and back.
 
+pub mod access;
 pub mod admin;
 pub mod body;
 pub mod checksum_header;

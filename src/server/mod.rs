@@ -30,8 +30,8 @@ use crate::callback::{CallbackConfig, Callbacks, EndpointConfig, RuleConfig, Sec
 use crate::clock::{Clock, SystemClock};
 use crate::config::{CallbackSettings, Config, Durability, RootKey};
 use crate::id::RequestId;
-use crate::s3::context::Owner;
 use crate::s3::{self, ReplyBody, Service, ServiceSettings};
+use crate::store::accounts::Accounts;
 use crate::store::blob::{BlobError, BlobStore, durable, files::FileBlobs};
 use crate::store::keys;
 use crate::store::meta::{MetaEngine, MetaError, rocks};
@@ -197,10 +197,13 @@ async fn wire(config: &Config, root: &RootKey) -> Result<(Service, Arc<Callbacks
         access_key: root.access_key.clone(),
         secret: auth::Secret::new(root.secret_key.as_str()),
     };
-    let keys = keys::Keys::open(meta, Arc::clone(&clock), root).await?;
+    let accounts = Accounts::open(Arc::clone(&meta), Arc::clone(&clock)).await?;
+    let of_keys = Arc::clone(&accounts);
+    let keys = keys::Keys::open(meta, Arc::clone(&clock), of_keys, root).await?;
     let admin = Admin {
         store: store.clone(),
         keys: Arc::clone(&keys),
+        accounts: Arc::clone(&accounts),
         callbacks: Arc::clone(&callbacks),
         clock: Arc::clone(&clock),
         started: clock.now(),
@@ -209,16 +212,13 @@ async fn wire(config: &Config, root: &RootKey) -> Result<(Service, Arc<Callbacks
         region: config.region.clone(),
         domains: config.domains.clone(),
         presign_seconds_max: config.presign_seconds_max,
-        owner: Owner {
-            id: keys.owner().to_owned(),
-            display_name: "consign".to_owned(),
-        },
         body_idle: config.limits.body_idle_time,
     };
     Ok((
         Service {
             store,
             keys,
+            accounts,
             settings,
             clock,
             admin: Some(Arc::new(admin)),

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::meta::{self, Batch, KeyRange, MetaError, Space, read_counters};
+use super::meta::{self, Batch, Entry, KeyRange, MetaError, Space, Step, read_counters};
 use super::record::{BucketRecord, decode, encode};
 use super::{ObjectStore, StoreError, TRIES_MAX, keyspace};
 use crate::clock::Timestamp;
@@ -39,6 +39,8 @@ pub struct NewBucket {
 /// Which buckets to list.
 #[derive(Debug, Clone, Default)]
 pub struct BucketQuery {
+    /// Only those of this owner.
+    pub owner: Option<String>,
     /// Only names that begin so.
     pub prefix: String,
     /// Only names behind this one.
@@ -194,8 +196,23 @@ impl ObjectStore {
             let behind = Bytes::from([after.as_bytes(), &[0]].concat());
             range.start = range.start.max(behind);
         }
-        let limit = q.limit.saturating_add(1);
-        let rows = meta::scan(self.meta().as_ref(), Space::Buckets, range, limit).await?;
+        let (limit, owner) = (q.limit.saturating_add(1), q.owner);
+        let visit = move |rows: &mut Vec<Entry>, key: &[u8], value: &[u8]| {
+            let record = decode::<BucketRecord>(value, "a bucket's record");
+            let of_another =
+                |owner: &String| record.as_ref().is_ok_and(|record| record.owner != *owner);
+            if !owner.as_ref().is_some_and(of_another) {
+                let (key, value) = (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value));
+                rows.push(Entry { key, value });
+            }
+            if rows.len() < limit {
+                Step::Next
+            } else {
+                Step::Stop
+            }
+        };
+        let meta = self.meta().as_ref();
+        let rows = meta::walk(meta, Space::Buckets, range, Vec::new(), visit).await?;
         let more = rows.len() > q.limit;
         let mut buckets = Vec::new();
         for row in rows.into_iter().take(q.limit) {

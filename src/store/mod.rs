@@ -1,5 +1,6 @@
 //! The object store: S3's rules, written once over two engines.
 
+pub mod accounts;
 pub mod blob;
 pub mod bucket;
 pub mod error;

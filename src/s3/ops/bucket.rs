@@ -29,7 +29,7 @@ pub const LIST_BUCKETS: &[&str] = &[
     "prefix",
 ];
 
-/// `ListBuckets`: those that the caller's key sees.
+/// `ListBuckets`: those of the caller's account that the caller's key sees.
 ///
 /// # Errors
 /// `InvalidArgument` for an option that makes no sense.
@@ -45,7 +45,7 @@ pub async fn list_buckets(call: Call) -> Result<Reply, S3Error> {
     let (buckets, next) = visible(&call.service.store, &call.who, prefix, after, limit).await?;
     let region = query.get("bucket-region");
     let mut document = XmlWriter::new("ListAllMyBucketsResult");
-    let owner = &call.service.settings.owner;
+    let owner = call.owner();
     document.element("Owner", |document| {
         document.text("ID", &owner.id);
         document.text("DisplayName", &owner.display_name);
@@ -77,6 +77,7 @@ async fn visible(
     let Some(only) = key.and_then(|key| key.scope.bucket.as_deref()) else {
         let prefix = prefix.to_owned();
         let page = store.list_buckets(BucketQuery {
+            owner: Some(who.owner().to_owned()),
             prefix,
             after,
             limit,
@@ -90,7 +91,8 @@ async fn visible(
         return Ok((Vec::new(), None));
     };
     match store.bucket(&name).await {
-        Ok(bucket) => Ok((vec![bucket], None)),
+        Ok(bucket) if bucket.owner == who.owner() => Ok((vec![bucket], None)),
+        Ok(_of_another) => Ok((Vec::new(), None)),
         Err(StoreError::NoSuchBucket) => Ok((Vec::new(), None)),
         Err(error) => Err(error.into()),
     }
@@ -105,6 +107,7 @@ pub async fn create_bucket(call: Call) -> Result<Reply, S3Error> {
     let Call {
         service,
         head,
+        who,
         body,
         ..
     } = call;
@@ -113,14 +116,14 @@ pub async fn create_bucket(call: Call) -> Result<Reply, S3Error> {
     let configuration = body.bytes(CONFIGURATION_BYTES_MAX).await?;
     check_configuration(&configuration, &settings.region)?;
     let new = NewBucket {
-        owner: settings.owner.id.clone(),
+        owner: who.owner().to_owned(),
         region: settings.region.clone(),
     };
     match service.store.create_bucket(name, new).await {
         Ok(_bucket) => {
             Reply::empty(StatusCode::OK).with_header("location", &format!("/{}", name.as_str()))
         }
-        Err(StoreError::BucketExists { owner }) if owner == settings.owner.id => {
+        Err(StoreError::BucketExists { owner }) if owner == who.owner() => {
             Err(S3Error::new(Code::BucketAlreadyOwnedByYou).with("BucketName", name.as_str()))
         }
         Err(error) => Err(about(&head, error)),

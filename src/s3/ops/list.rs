@@ -3,7 +3,7 @@
 use super::bucket;
 use super::paging::{self, Encoding};
 use super::quoted;
-use crate::s3::context::{Call, Owner};
+use crate::s3::context::{Call, Service};
 use crate::s3::error::S3Error;
 use crate::s3::query::Query;
 use crate::s3::reply::Reply;
@@ -57,8 +57,7 @@ pub async fn list_objects(call: Call) -> Result<Reply, S3Error> {
         document.text("NextMarker", &encoding.apply(next));
     }
     common(&mut document, &q, encoding, page.next.is_some());
-    let owner = Some(&call.service.settings.owner);
-    lines(&mut document, &page.items, encoding, owner);
+    lines(&mut document, &page.items, encoding, Some(&call.service));
     Ok(Reply::xml(document))
 }
 
@@ -84,9 +83,8 @@ pub async fn list_objects_v2(call: Call) -> Result<Reply, S3Error> {
     document.optional("NextContinuationToken", next.as_deref());
     document.value("KeyCount", page.items.len());
     common(&mut document, &q, encoding, page.next.is_some());
-    let owner = &call.service.settings.owner;
-    let owner = (query.get("fetch-owner") == Some("true")).then_some(owner);
-    lines(&mut document, &page.items, encoding, owner);
+    let owners = (query.get("fetch-owner") == Some("true")).then_some(&*call.service);
+    lines(&mut document, &page.items, encoding, owners);
     Ok(Reply::xml(document))
 }
 
@@ -100,7 +98,8 @@ fn common(document: &mut XmlWriter, q: &ObjectQuery, encoding: Encoding, more: b
     document.value("IsTruncated", more);
 }
 
-fn lines(document: &mut XmlWriter, items: &[Listed], encoding: Encoding, owner: Option<&Owner>) {
+/// The lines of a listing, with the objects' owners where `owners` knows them.
+fn lines(document: &mut XmlWriter, items: &[Listed], encoding: Encoding, owners: Option<&Service>) {
     for item in items {
         let Listed::Object { key, record } = item else {
             continue;
@@ -114,7 +113,7 @@ fn lines(document: &mut XmlWriter, items: &[Listed], encoding: Encoding, owner: 
                 document.text("ChecksumType", checksum.coverage.name());
             }
             document.value("Size", record.len);
-            if let Some(owner) = owner {
+            if let Some(owner) = owners.map(|owners| owners.owner(&record.owner)) {
                 document.element("Owner", |document| {
                     document.text("ID", &owner.id);
                     document.text("DisplayName", &owner.display_name);

@@ -23,7 +23,7 @@ pub async fn put_object(call: Call) -> Result<Reply, S3Error> {
     let headers = object_headers(&call.head.headers)?;
     let when = write_condition(&call.head.headers)?;
     let origin = call.origin(EventName::ObjectCreatedPut);
-    let owner = call.service.settings.owner.id.clone();
+    let owner = bucket.owner.clone();
     let Call {
         service,
         head,

@@ -8,9 +8,10 @@ use crate::auth::{AccessKey, KeyRing, Scope, Secret, Who};
 use crate::clock::SystemClock;
 use crate::id::RequestId;
 use crate::s3::body::{Payload, Proof};
-use crate::s3::context::{Call, Owner, Service, ServiceSettings};
+use crate::s3::context::{Call, Service, ServiceSettings};
 use crate::s3::route::Serve;
 use crate::s3::{Code, Head, Reply, Route, S3Error};
+use crate::store::accounts::Accounts;
 use crate::store::blob::memory::MemoryBlobs;
 use crate::store::meta::memory::MemoryEngine;
 use crate::store::{NoHook, ObjectStore, StoreSettings};
@@ -29,19 +30,16 @@ async fn service() -> Arc<Service> {
     let settings = StoreSettings {
         inline_bytes_max: 4,
     };
+    let accounts = Accounts::open(meta.clone(), clock.clone()).await.unwrap();
     let store = ObjectStore::open(meta, blobs, clock.clone(), Arc::new(NoHook), settings);
-    let owner = Owner {
-        id: "o".into(),
-        display_name: "o".into(),
-    };
     Arc::new(Service {
         store: store.await.unwrap(),
         keys: Arc::new(NoKeys),
+        accounts,
         settings: ServiceSettings {
             region: "eu-west-1".into(),
             domains: Vec::new(),
             presign_seconds_max: 1,
-            owner,
             body_idle: Duration::from_secs(5),
         },
         clock,
@@ -74,7 +72,7 @@ async fn call(
         disabled: false,
         scope: Scope::default(),
         root: true,
-        owner: "o".into(),
+        owner: service.accounts.root().id.clone(),
     };
     let Some(Serve::Head { run, .. }) = Route::of(&head).unwrap().serve else {
         panic!("{line} is not served");

@@ -13,6 +13,7 @@ use crate::store::keys::{IssuedKey, KeyError, KeyInfo, NewKey};
 #[serde(deny_unknown_fields)]
 struct Add {
     name: String,
+    account: Option<String>,
     access_key: Option<String>,
     secret_key: Option<String>,
     #[serde(default)]
@@ -36,28 +37,60 @@ impl Admin {
             (&Method::GET, "keys") => self.list_keys().await,
             (&Method::POST, "keys") => {
                 let add: Add = asked.json()?;
-                Ok(issued(&keys.add(add.into()).await?))
+                Ok(self.issued(&keys.add(add.into()).await?))
             }
-            (&Method::POST, "keys/disable") => Ok(shown(&keys.disable(&which()?).await?)),
-            (&Method::POST, "keys/enable") => Ok(shown(&keys.enable(&which()?).await?)),
-            (&Method::POST, "keys/rotate") => Ok(issued(&keys.rotate(&which()?).await?)),
-            (&Method::POST, "keys/remove") => Ok(shown(&keys.remove(&which()?).await?)),
+            (&Method::POST, "keys/disable") => Ok(self.shown(&keys.disable(&which()?).await?)),
+            (&Method::POST, "keys/enable") => Ok(self.shown(&keys.enable(&which()?).await?)),
+            (&Method::POST, "keys/rotate") => Ok(self.issued(&keys.rotate(&which()?).await?)),
+            (&Method::POST, "keys/remove") => Ok(self.shown(&keys.remove(&which()?).await?)),
             _ => Err(asked.unknown()),
         }
     }
 
     async fn list_keys(&self) -> Result<Value, AdminError> {
+        let account = self.accounts.root();
         let root = json!({
             "access_key": self.keys.root(),
             "name": "root",
+            "account": account.name,
+            "canonical_id": account.id,
+            "arn": account.arn(),
             "root": true,
             "disabled": false,
         });
         let stored = self.keys.list().await?;
         let keys: Vec<_> = std::iter::once(root)
-            .chain(stored.iter().map(shown))
+            .chain(stored.iter().map(|key| self.shown(key)))
             .collect();
         Ok(json!({ "keys": keys }))
+    }
+
+    /// A key without its secret.
+    fn shown(&self, key: &KeyInfo) -> Value {
+        let account = self.accounts.by_id(&key.owner);
+        json!({
+            "access_key": key.access_key,
+            "name": key.name,
+            "account": account.as_ref().map(|account| &account.name),
+            "canonical_id": key.owner,
+            "arn": account.as_ref().map(|account| account.user_arn(&key.name)),
+            "created": key.created.iso8601_ms(),
+            "root": false,
+            "disabled": key.disabled,
+            "read_only": key.scope.read_only,
+            "bucket": key.scope.bucket,
+            "prefix": key.scope.prefix,
+        })
+    }
+
+    /// A key with its secret, this once.
+    fn issued(&self, issued: &IssuedKey) -> Value {
+        let mut value = self.shown(&issued.key);
+        if let Some(fields) = value.as_object_mut() {
+            let secret = issued.secret.expose().into();
+            fields.insert("secret_key".to_owned(), secret);
+        }
+        value
     }
 }
 
@@ -65,6 +98,7 @@ impl From<Add> for NewKey {
     fn from(add: Add) -> Self {
         Self {
             name: add.name,
+            account: add.account,
             access_key: add.access_key,
             secret_key: add.secret_key.map(Secret::new),
             read_only: add.read_only,
@@ -78,35 +112,13 @@ impl From<KeyError> for AdminError {
     fn from(error: KeyError) -> Self {
         let text = error.to_string();
         match error {
-            KeyError::NoSuchAccessKey { .. } => Self::NotFound(text),
+            KeyError::NoSuchAccessKey { .. } | KeyError::NoSuchAccount { .. } => {
+                Self::NotFound(text)
+            }
             KeyError::KeyExists { .. } | KeyError::InvalidKey { .. } | KeyError::RootKey => {
                 Self::Invalid(text)
             }
             KeyError::Store(_) => Self::Failed(text),
         }
     }
-}
-
-/// A key without its secret.
-fn shown(key: &KeyInfo) -> Value {
-    json!({
-        "access_key": key.access_key,
-        "name": key.name,
-        "created": key.created.iso8601_ms(),
-        "root": false,
-        "disabled": key.disabled,
-        "read_only": key.scope.read_only,
-        "bucket": key.scope.bucket,
-        "prefix": key.scope.prefix,
-    })
-}
-
-/// A key with its secret, this once.
-fn issued(issued: &IssuedKey) -> Value {
-    let mut value = shown(&issued.key);
-    if let Some(fields) = value.as_object_mut() {
-        let secret = issued.secret.expose().into();
-        fields.insert("secret_key".to_owned(), secret);
-    }
-    value
 }

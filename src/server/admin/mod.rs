@@ -2,6 +2,7 @@
 //!
 //! Every request here is the root key's, with a proven body: `s3::admin` lets no other through.
 
+mod accounts;
 mod callbacks;
 mod keys;
 
@@ -18,6 +19,7 @@ use crate::callback::Callbacks;
 use crate::clock::{Clock, Timestamp};
 use crate::s3::{AdminError, AdminHandler, Query};
 use crate::store::ObjectStore;
+use crate::store::accounts::Accounts;
 use crate::store::keys::Keys;
 
 /// What the operator may see and change.
@@ -25,6 +27,7 @@ use crate::store::keys::Keys;
 pub(super) struct Admin {
     pub(super) store: ObjectStore,
     pub(super) keys: Arc<Keys>,
+    pub(super) accounts: Arc<Accounts>,
     pub(super) callbacks: Arc<Callbacks>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) started: Timestamp,
@@ -64,6 +67,7 @@ impl Admin {
         let group = asked.path.split('/').next().unwrap_or_default();
         match (group, asked.method) {
             ("status", &Method::GET) => Ok(self.status().await),
+            ("accounts", _) => self.answer_accounts(asked).await,
             ("keys", _) => self.answer_keys(asked).await,
             ("callbacks", _) => self.answer_callbacks(asked).await,
             _ => Err(asked.unknown()),

@@ -16,7 +16,9 @@ async fn admin() -> Admin {
         access_key: "ROOTKEY".into(),
         secret: Secret::new("hush-hush"),
     };
-    let keys = Keys::open(meta.clone(), clock.clone(), root).await.unwrap();
+    let accounts = Accounts::open(meta.clone(), clock.clone()).await.unwrap();
+    let keys = Keys::open(meta.clone(), clock.clone(), accounts.clone(), root);
+    let keys = keys.await.unwrap();
     let config = CallbackConfig::default();
     let callbacks = Callbacks::new(&config, meta.clone(), clock.clone()).unwrap();
     let (blobs, hook) = (Arc::new(MemoryBlobs::new()), Arc::new(NoHook));
@@ -25,6 +27,7 @@ async fn admin() -> Admin {
     Admin {
         store: store.await.unwrap(),
         keys,
+        accounts,
         callbacks,
         started: clock.now(),
         clock,

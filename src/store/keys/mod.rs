@@ -12,20 +12,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
+use super::accounts::Accounts;
 use super::garbage::to_its_end;
 use super::meta::{self, Batch, KeyRange, MetaEngine, MetaError, Space};
 use super::record::{decode, encode};
 use super::{StoreError, TRIES_MAX};
 use crate::auth::{AccessKey, KeyRing, Scope, Secret};
 use crate::clock::Clock;
-use crate::id::random;
 
 pub use record::{IssuedKey, KeyInfo, NewKey};
 
 use record::{KEY_ROW, KeyRecord, NAME_ROW, new_access_key, new_secret, row, validate};
 use ring::Ring;
 
-const OWNER: &[u8] = b"owner";
 const ROOT_NAME: &str = "root";
 
 /// The key that may do everything; it comes from the configuration and is never stored.
@@ -51,6 +50,12 @@ pub enum KeyError {
     InvalidKey {
         /// What is wrong with it.
         reason: &'static str,
+    },
+    /// No account answers to that word.
+    #[error("there is no account {what}")]
+    NoSuchAccount {
+        /// What was looked for.
+        what: String,
     },
     /// No stored key has that name or public half.
     #[error("there is no key {what}")]
@@ -82,7 +87,7 @@ enum Fate {
 pub struct Keys {
     meta: Arc<dyn MetaEngine>,
     clock: Arc<dyn Clock>,
-    owner: String,
+    accounts: Arc<Accounts>,
     root: String,
     ring: Ring,
     // Keeps the ring's changes in the order of their batches; what may change is judged by the batch.
@@ -92,7 +97,7 @@ pub struct Keys {
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keys")
-            .field("owner", &self.owner)
+            .field("root", &self.root)
             .finish_non_exhaustive()
     }
 }
@@ -111,9 +116,10 @@ impl Keys {
     pub async fn open(
         meta: Arc<dyn MetaEngine>,
         clock: Arc<dyn Clock>,
+        accounts: Arc<Accounts>,
         root: RootKey,
     ) -> Result<Arc<Self>, StoreError> {
-        let owner = owner(meta.as_ref()).await?;
+        let owner = accounts.root().id.clone();
         let mut keys = Vec::new();
         let range = KeyRange::prefix([KEY_ROW].to_vec());
         for row in meta::scan(meta.as_ref(), Space::Keys, range, usize::MAX).await? {
@@ -129,21 +135,21 @@ impl Keys {
             disabled: false,
             scope: Scope::default(),
             root: true,
-            owner: owner.clone(),
+            owner,
         }));
         Ok(Arc::new(Self {
             meta,
             clock,
-            owner,
+            accounts,
             root: access_key,
             ring: Ring::new(keys),
             changing: Mutex::new(()),
         }))
     }
 
-    /// The canonical id of whom everything here belongs to: 64 hexadecimal digits.
-    pub fn owner(&self) -> &str {
-        &self.owner
+    /// Whom keys belong to that name no account.
+    fn owner(&self) -> &str {
+        &self.accounts.root().id
     }
 
     /// The public half of the root key.
@@ -154,7 +160,8 @@ impl Keys {
     /// Makes a key.
     ///
     /// # Errors
-    /// [`KeyError::InvalidKey`], or [`KeyError::KeyExists`] where its name or public half is taken.
+    /// [`KeyError::InvalidKey`], [`KeyError::NoSuchAccount`], or [`KeyError::KeyExists`] where its
+    /// name or public half is taken.
     pub async fn add(self: &Arc<Self>, new: NewKey) -> Result<IssuedKey, KeyError> {
         validate(&new)?;
         let keys = Arc::clone(self);
@@ -163,6 +170,13 @@ impl Keys {
 
     async fn add_now(&self, new: NewKey) -> Result<IssuedKey, KeyError> {
         let secret = new.secret_key.unwrap_or_else(new_secret);
+        let owner = match new.account {
+            None => None,
+            Some(what) => match self.accounts.find(&what) {
+                Some(account) => Some(account.id.clone()),
+                None => return Err(KeyError::NoSuchAccount { what }),
+            },
+        };
         let record = KeyRecord {
             access_key: new.access_key.unwrap_or_else(new_access_key),
             name: new.name,
@@ -172,6 +186,7 @@ impl Keys {
             read_only: new.read_only,
             bucket: new.bucket,
             prefix: new.prefix,
+            owner,
         };
         let _order = self.changing.lock().await;
         for what in [&record.access_key, &record.name] {
@@ -196,7 +211,7 @@ impl Keys {
         }
         self.show(&record);
         Ok(IssuedKey {
-            key: record.info(),
+            key: record.info(self.owner()),
             secret,
         })
     }
@@ -210,7 +225,7 @@ impl Keys {
         let rows = meta::scan(self.meta.as_ref(), Space::Keys, range, usize::MAX).await?;
         let mut keys = Vec::new();
         for row in rows {
-            keys.push(decode::<KeyRecord>(&row.value, "an access key")?.info());
+            keys.push(decode::<KeyRecord>(&row.value, "an access key")?.info(self.owner()));
         }
         keys.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(keys)
@@ -297,7 +312,7 @@ impl Keys {
                     .delete(Space::Keys, row(NAME_ROW, &record.name)),
             };
             match self.meta.commit(batch).await {
-                Ok(()) => return Ok(self.settle(record, fate)),
+                Ok(()) => return Ok(self.settle(&record, fate)),
                 Err(MetaError::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -305,17 +320,17 @@ impl Keys {
         Err(StoreError::Conflict.into())
     }
 
-    fn settle(&self, old: KeyRecord, fate: Fate) -> KeyInfo {
+    fn settle(&self, old: &KeyRecord, fate: Fate) -> KeyInfo {
         match fate {
             Fate::Changed(record) => {
                 self.show(&record);
-                record.info()
+                record.info(self.owner())
             }
             Fate::Removed => {
                 if old.access_key != self.root {
                     self.ring.hide(&old.access_key);
                 }
-                old.info()
+                old.info(self.owner())
             }
         }
     }
@@ -336,26 +351,7 @@ impl Keys {
 
     fn show(&self, record: &KeyRecord) {
         if record.access_key != self.root {
-            self.ring.show(&record.ring_entry(&self.owner));
+            self.ring.show(&record.ring_entry(self.owner()));
         }
     }
-}
-
-/// The store's owner, made up at the first start and the same ever after.
-async fn owner(meta: &dyn MetaEngine) -> Result<String, StoreError> {
-    for _try in 0..TRIES_MAX {
-        if let Some(raw) = meta.get(Space::System, OWNER).await? {
-            return decode(&raw, "the owner's id");
-        }
-        let made = hex::encode(random::<32>());
-        let mut batch = Batch::new();
-        batch.assert_absent(Space::System, OWNER);
-        batch.put(Space::System, OWNER, encode(&made)?);
-        match meta.commit(batch).await {
-            Ok(()) => return Ok(made),
-            Err(MetaError::Conflict) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Err(StoreError::Conflict)
 }

@@ -29,6 +29,8 @@ pub struct NewKey {
     pub access_key: Option<String>,
     /// Its secret half; made up where there is none.
     pub secret_key: Option<Secret>,
+    /// Whom it acts for: an account's id, number, email address or name; none: the server's owner.
+    pub account: Option<String>,
     /// It changes nothing.
     pub read_only: bool,
     /// It sees this bucket only.
@@ -53,6 +55,8 @@ pub struct KeyInfo {
     pub access_key: String,
     /// What its owner calls it.
     pub name: String,
+    /// The canonical id of the account that it acts for.
+    pub owner: String,
     /// When it was made.
     pub created: Timestamp,
     /// It was switched off.
@@ -80,6 +84,9 @@ pub(super) struct KeyRecord {
     pub(super) bucket: Option<String>,
     #[n(7)]
     pub(super) prefix: Option<String>,
+    /// The canonical id of its account; none in keys of the server's owner.
+    #[n(8)]
+    pub(super) owner: Option<String>,
 }
 
 impl KeyRecord {
@@ -91,17 +98,18 @@ impl KeyRecord {
         }
     }
 
-    pub(super) fn info(&self) -> KeyInfo {
+    pub(super) fn info(&self, root: &str) -> KeyInfo {
         KeyInfo {
             access_key: self.access_key.clone(),
             name: self.name.clone(),
+            owner: self.owner.as_deref().unwrap_or(root).to_owned(),
             created: self.created,
             disabled: self.disabled,
             scope: self.scope(),
         }
     }
 
-    pub(super) fn ring_entry(&self, owner: &str) -> Arc<AccessKey> {
+    pub(super) fn ring_entry(&self, root: &str) -> Arc<AccessKey> {
         Arc::new(AccessKey {
             access_key: self.access_key.clone(),
             name: self.name.clone(),
@@ -109,7 +117,7 @@ impl KeyRecord {
             disabled: self.disabled,
             scope: self.scope(),
             root: false,
-            owner: owner.to_owned(),
+            owner: self.owner.as_deref().unwrap_or(root).to_owned(),
         })
     }
 }

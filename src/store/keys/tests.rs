@@ -12,7 +12,9 @@ async fn open(meta: &Arc<MemoryEngine>) -> Arc<Keys> {
         secret: Secret::new("hush-hush"),
     };
     let meta: Arc<dyn MetaEngine> = Arc::<MemoryEngine>::clone(meta);
-    Keys::open(meta, Arc::new(SystemClock), root).await.unwrap()
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let accounts = Accounts::open(meta.clone(), clock.clone()).await.unwrap();
+    Keys::open(meta, clock, accounts, root).await.unwrap()
 }
 
 fn named(name: &str) -> NewKey {
@@ -139,4 +141,27 @@ async fn a_change_whose_caller_goes_away_reaches_the_ring() {
     while !keys.find(&made.key.access_key).unwrap().disabled {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn a_key_acts_for_its_account() {
+    let meta = Arc::new(MemoryEngine::new());
+    let keys = open(&meta).await;
+    let new = crate::store::accounts::NewAccount {
+        name: "Ann".into(),
+        ..Default::default()
+    };
+    let ann = keys.accounts.add(new).await.unwrap();
+    let of = |account: &str, name: &str| NewKey {
+        account: Some(account.into()),
+        ..named(name)
+    };
+    let made = keys.add(of("Ann", "web")).await.unwrap();
+    assert_eq!(made.key.owner, ann.id);
+    let found = open(&meta).await.find(&made.key.access_key).unwrap();
+    assert_eq!(found.owner, ann.id);
+    keys.rotate("web").await.unwrap();
+    assert_eq!(keys.find(&made.key.access_key).unwrap().owner, ann.id);
+    let nobody = keys.add(of("Bob", "other")).await;
+    assert!(matches!(nobody, Err(KeyError::NoSuchAccount { .. })));
 }

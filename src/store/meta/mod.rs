@@ -23,6 +23,8 @@ pub enum Space {
     System,
     /// Access keys.
     Keys,
+    /// Accounts, whom keys and buckets belong to.
+    Accounts,
     /// Bucket records by name.
     Buckets,
     /// Each key's current version.
@@ -51,9 +53,10 @@ pub enum Space {
 
 impl Space {
     /// Every space, in the order of their declaration.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::System,
         Self::Keys,
+        Self::Accounts,
         Self::Buckets,
         Self::Objects,
         Self::Versions,
@@ -73,6 +76,7 @@ impl Space {
         match self {
             Self::System => "system",
             Self::Keys => "keys",
+            Self::Accounts => "accounts",
             Self::Buckets => "buckets",
             Self::Objects => "objects",
             Self::Versions => "versions",
