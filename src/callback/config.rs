@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use crate::config::{ATTEMPTS_DEFAULT, TIMEOUT_SECONDS_DEFAULT};
+
 /// Endpoints and rules.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,11 +37,11 @@ pub struct EndpointConfig {
 }
 
 const fn timeout_seconds() -> u64 {
-    15
+    TIMEOUT_SECONDS_DEFAULT
 }
 
 const fn attempts() -> u32 {
-    super::retry::ATTEMPTS
+    ATTEMPTS_DEFAULT
 }
 
 /// Which events go to an endpoint.

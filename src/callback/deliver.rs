@@ -1,6 +1,6 @@
 //! Delivers what the outbox holds: in order for each key, each endpoint on its own.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +24,10 @@ use crate::store::meta::{Batch, KeyRange, MetaEngine, MetaError, Space, Step, wa
 
 /// Deliveries under way for one endpoint.
 const FLYING_MAX: usize = 16;
+/// Messages that one look takes into memory: several looks' worth, since a look reads the backlog.
+const DUE_MAX: usize = 256;
+/// News of a commit is heeded so rarely that looks take at most a tenth of the time.
+const PAUSE_PER_LOOK: u32 = 9;
 /// Keys that one look at an endpoint's queue keeps in mind: 8 bytes each.
 const KEYS_SEEN_MAX: usize = 100_000;
 /// Of an answer's body no more is read, only so that its connection can be used again.
@@ -85,6 +89,18 @@ impl Callbacks {
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, CallbackError> {
         Self::with_wait(config, meta, clock, retry::wait).map(Arc::new)
+    }
+
+    /// Judges a configuration alone.
+    ///
+    /// # Errors
+    /// As [`Callbacks::new`].
+    pub fn check(config: &CallbackConfig) -> Result<(), CallbackError> {
+        Outbox::new(config)?;
+        config
+            .endpoints
+            .iter()
+            .try_for_each(|endpoint| Signer::parse(endpoint).map(drop))
     }
 
     pub(super) fn with_wait(
@@ -169,46 +185,49 @@ impl Callbacks {
     async fn serve(&self, endpoint: &Endpoint, stop: &CancellationToken) {
         let mut woken = self.woken.subscribe();
         let mut flying = FuturesUnordered::new();
+        // Keys under way or about to be: the next message of each waits.
         let mut busy: HashSet<u64> = HashSet::new();
+        let mut due: VecDeque<Row> = VecDeque::new();
+        let mut heed = tokio::time::Instant::now();
         loop {
             let stopping = stop.is_cancelled();
             if stopping && flying.is_empty() {
                 return;
             }
             let mut next = None;
-            if !stopping && flying.len() < FLYING_MAX {
+            if !stopping && due.is_empty() && flying.len() < FLYING_MAX {
                 woken.mark_unchanged(); // before the look: what is committed during it wakes again
-                match self.look(endpoint, &busy, FLYING_MAX - flying.len()).await {
+                let began = tokio::time::Instant::now();
+                match self.look(endpoint, &busy).await {
                     Ok(look) => {
                         next = look.next;
-                        for row in look.due {
-                            busy.insert(row.lane);
-                            flying.push(self.deliver(endpoint, row));
-                        }
+                        busy.extend(look.due.iter().map(|row| row.lane));
+                        due.extend(look.due);
                     }
                     Err(error) => {
                         tracing::error!(%error, "could not read the outbox");
                         next = Some(self.clock.now().plus(PAUSE));
                     }
                 }
+                heed = tokio::time::Instant::now() + began.elapsed() * PAUSE_PER_LOOK;
             }
+            while !stopping && flying.len() < FLYING_MAX {
+                let Some(row) = due.pop_front() else { break };
+                flying.push(self.deliver(endpoint, row));
+            }
+            let idle = !stopping && flying.len() < FLYING_MAX;
             let pause = next.map_or(PRUNE_EVERY, |due| due.since(self.clock.now()));
             tokio::select! {
                 Some(lane) = flying.next() => { busy.remove(&lane); }
-                Ok(()) = woken.changed(), if !stopping && flying.len() < FLYING_MAX => {}
-                () = tokio::time::sleep(pause), if !stopping && flying.len() < FLYING_MAX => {}
+                Ok(()) = news(&mut woken, heed), if idle => {}
+                () = tokio::time::sleep(pause), if idle => {}
                 () = stop.cancelled(), if !stopping => {}
             }
         }
     }
 
-    /// Finds up to `room` messages that are due, at most one for each key: its oldest.
-    async fn look(
-        &self,
-        endpoint: &Endpoint,
-        busy: &HashSet<u64>,
-        room: usize,
-    ) -> Result<Look, MetaError> {
+    /// Finds up to [`DUE_MAX`] messages that are due, at most one for each key: its oldest.
+    async fn look(&self, endpoint: &Endpoint, busy: &HashSet<u64>) -> Result<Look, MetaError> {
         let prefix = [endpoint.config.name.as_bytes(), &[0]].concat();
         let (now, hasher, busy) = (self.clock.now(), self.hasher.clone(), busy.clone());
         let visit = move |look: &mut Look, key: &[u8], value: &[u8]| {
@@ -237,7 +256,7 @@ impl Callbacks {
                     lane,
                 });
             }
-            let full = look.due.len() >= room || look.seen.len() >= KEYS_SEEN_MAX;
+            let full = look.due.len() >= DUE_MAX || look.seen.len() >= KEYS_SEEN_MAX;
             if full { Step::Stop } else { Step::Next }
         };
         let range = KeyRange::prefix(prefix);
@@ -355,6 +374,15 @@ impl Callbacks {
             retry_after,
         }
     }
+}
+
+/// Waits for a commit, but not before `heed`.
+async fn news(
+    woken: &mut watch::Receiver<u64>,
+    heed: tokio::time::Instant,
+) -> Result<(), watch::error::RecvError> {
+    tokio::time::sleep_until(heed).await;
+    woken.changed().await
 }
 
 /// An error with its causes: reqwest's own text says only that sending failed.

@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-/// The attempts that span about three days.
-pub const ATTEMPTS: u32 = 15;
-
 const HOUR: u64 = 3600;
 const WAITS_S: [u64; 10] = [
     1,
@@ -35,10 +32,13 @@ pub fn wait(attempt: u32, jitter: u8, retry_after: Option<Duration>) -> Duration
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ATTEMPTS_DEFAULT;
 
     #[test]
     fn the_default_attempts_span_about_three_days() {
-        let span: Duration = (1..ATTEMPTS).map(|attempt| wait(attempt, 0, None)).sum();
+        let span: Duration = (1..ATTEMPTS_DEFAULT)
+            .map(|attempt| wait(attempt, 0, None))
+            .sum();
         let hours = span.as_secs() / HOUR;
         assert!((66..=72).contains(&hours), "{span:?}");
     }

@@ -10,8 +10,7 @@ use zeroize::Zeroizing;
 
 use super::config::{CallbackError, EndpointConfig};
 use crate::clock::Timestamp;
-
-const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
+use crate::config::SECRET_BYTES;
 
 /// An endpoint's keys.
 pub struct Signer(Vec<Zeroizing<Vec<u8>>>);
@@ -31,7 +30,9 @@ impl Signer {
         let bad = || CallbackError::BadSecret(endpoint.name.clone());
         let key = |text: &str| {
             let key = STANDARD.decode(text.strip_prefix("whsec_")?).ok()?;
-            KEY_BYTES.contains(&key.len()).then(|| Zeroizing::new(key))
+            SECRET_BYTES
+                .contains(&key.len())
+                .then(|| Zeroizing::new(key))
         };
         let secrets = endpoint.secrets.iter();
         let keys: Vec<_> = secrets

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::{CliError, Common};
 use crate::config::Config;
+use crate::server;
 
 /// Check the configuration
 #[derive(Debug, Args)]
@@ -27,6 +28,7 @@ pub(super) fn run(args: &ConfigArgs) -> Result<ExitCode, CliError> {
     let ConfigCommand::Check { common } = &args.command;
     let sources = common.sources();
     let config = Config::load(&sources)?;
+    server::check(&config)?;
     match sources.file() {
         Some(path) => println!("{} is valid.", path.display()),
         None => println!("No configuration file; the environment is valid."),

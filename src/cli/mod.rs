@@ -8,6 +8,7 @@
 
 mod accounts;
 mod admin_client;
+mod callbacks;
 mod completion;
 mod config;
 mod keys;
@@ -75,6 +76,7 @@ enum Command {
     Presign(presign::PresignArgs),
     Keys(keys::KeysArgs),
     Accounts(accounts::AccountsArgs),
+    Callbacks(callbacks::CallbacksArgs),
     Config(config::ConfigArgs),
     Completion(completion::CompletionArgs),
 }
@@ -128,6 +130,7 @@ pub fn main() -> ExitCode {
         Command::Presign(args) => presign::run(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Accounts(args) => accounts::run(&args),
+        Command::Callbacks(args) => callbacks::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completion(args) => completion::run(&args),
     };

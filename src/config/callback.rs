@@ -1,5 +1,6 @@
 //! Reads `[[callback.endpoint]]` and `[[callback.rule]]`.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::error::{ConfigError, Place, nearest};
@@ -12,6 +13,17 @@ const ENDPOINT: &str = "callback.endpoint";
 const RULE: &str = "callback.rule";
 const ENDPOINT_FIELDS: [&str; 5] = ["name", "url", "secrets", "timeout_seconds", "attempts"];
 const RULE_FIELDS: [&str; 5] = ["endpoint", "bucket", "events", "prefix", "suffix"];
+
+/// Bytes of a secret: what Standard Webhooks ask for.
+pub const SECRET_BYTES: RangeInclusive<usize> = 24..=64;
+/// How often a delivery may be tried before it is a dead letter.
+pub const ATTEMPTS: RangeInclusive<u32> = 1..=100;
+/// How often it is where nothing is said: about three days.
+pub const ATTEMPTS_DEFAULT: u32 = 15;
+/// How long one delivery may take, in seconds.
+pub const TIMEOUT_SECONDS: RangeInclusive<u64> = 1..=300;
+/// How long it may where nothing is said, in seconds.
+pub const TIMEOUT_SECONDS_DEFAULT: u64 = 15;
 
 /// A receiver of callbacks.
 #[derive(Clone)]
@@ -122,16 +134,18 @@ fn endpoint(row: Row) -> Result<EndpointSettings, ConfigError> {
         name: String::new(),
         url: String::new(),
         secrets: Vec::new(),
-        timeout: Duration::from_secs(15),
-        attempts: 30,
+        timeout: Duration::from_secs(TIMEOUT_SECONDS_DEFAULT),
+        attempts: ATTEMPTS_DEFAULT,
     };
     for entry in row.entries {
         match entry.name.as_str() {
             "name" => endpoint.name = text(entry)?,
             "url" => endpoint.url = url(entry)?,
             "secrets" => endpoint.secrets = secrets(entry)?,
-            "timeout_seconds" => endpoint.timeout = Duration::from_secs(number(entry)?),
-            "attempts" => endpoint.attempts = number(entry)?,
+            "timeout_seconds" => {
+                endpoint.timeout = Duration::from_secs(number(entry, &TIMEOUT_SECONDS)?);
+            }
+            "attempts" => endpoint.attempts = number(entry, &ATTEMPTS)?,
             _ => return Err(unknown(ENDPOINT, entry, &ENDPOINT_FIELDS)),
         }
     }
@@ -188,7 +202,7 @@ fn secrets(entry: Entry) -> Result<Vec<String>, ConfigError> {
         let decoded = secret
             .strip_prefix("whsec_")
             .map(|text| engine.decode(text));
-        matches!(decoded, Some(Ok(key)) if (16..=128).contains(&key.len()))
+        matches!(decoded, Some(Ok(key)) if SECRET_BYTES.contains(&key.len()))
     };
     if entry.values.iter().all(valid) {
         Ok(entry.values)
@@ -220,11 +234,19 @@ fn text(entry: Entry) -> Result<String, ConfigError> {
     }
 }
 
-fn number<T: std::str::FromStr>(entry: Entry) -> Result<T, ConfigError> {
+fn number<T>(entry: Entry, within: &RangeInclusive<T>) -> Result<T, ConfigError>
+where
+    T: std::str::FromStr + PartialOrd + std::fmt::Display,
+{
     let (place, name) = (entry.place.clone(), entry.name.clone());
-    text(entry)?
-        .parse()
-        .map_err(|_ignored| value(place, &name, "must be a whole number"))
+    let parsed = text(entry)?.parse().ok();
+    parsed
+        .filter(|number| within.contains(number))
+        .ok_or_else(|| {
+            let (least, most) = (within.start(), within.end());
+            let what = format!("must be a whole number from {least} to {most}");
+            value(place, &name, &what)
+        })
 }
 
 fn filled(place: &Place, name: &str, text: &str) -> Result<(), ConfigError> {

@@ -18,7 +18,10 @@ use std::time::Duration;
 pub use error::{ConfigError, Place};
 pub use merge::Sources;
 
-pub use callback::{CallbackSettings, EndpointSettings, RuleSettings};
+pub use callback::{
+    ATTEMPTS, ATTEMPTS_DEFAULT, CallbackSettings, EndpointSettings, RuleSettings, SECRET_BYTES,
+    TIMEOUT_SECONDS, TIMEOUT_SECONDS_DEFAULT,
+};
 
 /// The configuration file that is read where none is named, if it exists.
 pub const DEFAULT_FILE: &str = "consign.toml";

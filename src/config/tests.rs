@@ -69,6 +69,15 @@ fn wrong_values_say_what_they_must_be() {
             "http://",
         ),
         (
+            "[[callback.endpoint]]\nname = \"a\"\nurl = \"http://x\"\nattempts = 0\n",
+            "from 1 to 100",
+        ),
+        (
+            // 16 bytes: fewer than the signer takes.
+            "[[callback.endpoint]]\nsecrets = [\"whsec_AAAAAAAAAAAAAAAAAAAAAA==\"]\n",
+            "24 to 64",
+        ),
+        (
             "[[callback.rule]]\nendpoint = \"a\"\n",
             "no [[callback.endpoint]]",
         ),

@@ -227,6 +227,14 @@ async fn wire(config: &Config, root: &RootKey) -> Result<(Service, Arc<Callbacks
     ))
 }
 
+/// Judges what a configuration says of callbacks, as a start would.
+///
+/// # Errors
+/// [`StartError::Callback`].
+pub fn check(config: &Config) -> Result<(), StartError> {
+    Ok(Callbacks::check(&callbacks_of(&config.callback))?)
+}
+
 fn callbacks_of(settings: &CallbackSettings) -> CallbackConfig {
     let endpoint = |from: &crate::config::EndpointSettings| EndpointConfig {
         name: from.name.clone(),
