@@ -150,7 +150,7 @@ async fn answer<R: Respond>(
     let id = RequestId::random();
     let span = tracing::info_span!("request", %id);
     let idle = shared.limits.body_idle_time;
-    let request = request.map(|body| ImpatientBody::new(body, idle));
+    let request = request.map(|body| ImpatientBody::new(body, idle, in_flight.activity()));
     let responder = Arc::clone(&shared.responder);
     let response = responder.respond(request, peer, id).instrument(span).await;
     Ok(response.map(|body| Answer {

@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +12,9 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
+
+/// How long a refused body is read away, for the client to read its answer meanwhile.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// What every HTTP/2 connection begins with.
 const HTTP2_PREFACE_START: &[u8] = b"PRI * HTTP/2";
@@ -25,6 +28,8 @@ pub(super) struct Activity {
     requests: AtomicU64,
     http2: AtomicBool,
     seen: AtomicBool,
+    /// The last request was answered before its body was read.
+    unread: AtomicBool,
 }
 
 impl Activity {
@@ -35,12 +40,14 @@ impl Activity {
             requests: AtomicU64::new(0),
             http2: AtomicBool::new(false),
             seen: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
         })
     }
 
     /// A request's head is complete. Its end is when the answer is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> InFlight {
         self.head_since_ms.store(0, Ordering::Relaxed);
+        self.unread.store(false, Ordering::Relaxed);
         self.requests.fetch_add(1, Ordering::Relaxed);
         InFlight(Arc::clone(self))
     }
@@ -51,6 +58,12 @@ impl Activity {
             0 => false,
             since => self.now_ms().saturating_sub(since) > to_ms(limit),
         }
+    }
+
+    /// Whether the client may still be sending what nobody will read.
+    fn is_still_sending(&self) -> bool {
+        // HTTP/2 tells its client of each stream that it needs no more of.
+        self.unread.load(Ordering::Relaxed) && !self.http2.load(Ordering::Relaxed)
     }
 
     fn now_ms(&self) -> u64 {
@@ -82,6 +95,13 @@ fn to_ms(time: Duration) -> u64 {
 /// A request from its complete head to the end of its answer.
 #[derive(Debug)]
 pub(super) struct InFlight(Arc<Activity>);
+
+impl InFlight {
+    /// What its connection is doing.
+    pub(super) fn activity(&self) -> Arc<Activity> {
+        Arc::clone(&self.0)
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
@@ -128,6 +148,9 @@ pub(super) struct Guarded {
     stream: TcpStream,
     activity: Arc<Activity>,
     writes: Patience,
+    lingers: Patience,
+    /// When our half was closed: nothing more will be written.
+    shut: Option<Instant>,
 }
 
 impl Guarded {
@@ -140,6 +163,32 @@ impl Guarded {
             stream,
             activity,
             writes: Patience::new(write_idle),
+            lingers: Patience::new(LINGER),
+            shut: None,
+        }
+    }
+
+    /// Reads what the client still sends, to its end or to ours. Closed with unread bytes, a socket
+    /// is reset, which would take the answer from a client that has not read it yet.
+    fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // The clock first: a client that never pauses would keep us from looking at it.
+        let late = self.shut.is_some_and(|shut| shut.elapsed() > LINGER);
+        let step = if late {
+            Poll::Ready(())
+        } else {
+            self.read_away(cx)
+        };
+        self.lingers.watch(cx, step).map(|_either| ())
+    }
+
+    fn read_away(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut away = [0; 16 * 1024];
+        loop {
+            let mut buf = ReadBuf::new(&mut away);
+            let step = Pin::new(&mut self.stream).poll_read(cx, &mut buf);
+            if !matches!(step, Poll::Ready(Ok(()))) || buf.filled().is_empty() {
+                return step.map(|_end| ());
+            }
         }
     }
 
@@ -193,22 +242,41 @@ impl AsyncWrite for Guarded {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        if self.shut.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            self.shut = Some(Instant::now());
+        }
+        if self.activity.is_still_sending() {
+            ready!(self.linger(cx));
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
-/// A request's body that may not pause for ever while it is waited for.
+/// A request's body that may not pause for ever while it is waited for, and whose neglect is noted.
 #[derive(Debug)]
-pub(super) struct ImpatientBody<B> {
+pub(super) struct ImpatientBody<B: Body> {
     inner: B,
     pauses: Patience,
+    activity: Arc<Activity>,
+    ended: bool,
 }
 
-impl<B> ImpatientBody<B> {
-    pub(super) const fn new(inner: B, idle: Duration) -> Self {
+impl<B: Body> ImpatientBody<B> {
+    pub(super) const fn new(inner: B, idle: Duration, activity: Arc<Activity>) -> Self {
         Self {
             inner,
             pauses: Patience::new(idle),
+            activity,
+            ended: false,
+        }
+    }
+}
+
+impl<B: Body> Drop for ImpatientBody<B> {
+    fn drop(&mut self) {
+        if !self.ended && !self.inner.is_end_stream() {
+            self.activity.unread.store(true, Ordering::Relaxed);
         }
     }
 }
@@ -226,7 +294,9 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let step = Pin::new(&mut self.inner).poll_frame(cx);
-        self.pauses.watch(cx, step).map(|done| match done {
+        let done = ready!(self.pauses.watch(cx, step));
+        self.ended = matches!(done, Ok(None));
+        Poll::Ready(match done {
             Ok(frame) => frame.map(|frame| frame.map_err(io::Error::other)),
             Err(()) => Some(Err(stalled("sent nothing"))),
         })

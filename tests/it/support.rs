@@ -52,6 +52,25 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Asks the process to end, as a service manager does.
+    pub(crate) fn ask_to_stop(&self) {
+        let id = i32::try_from(self.child.id()).unwrap();
+        let process = rustix::process::Pid::from_raw(id).unwrap();
+        rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// Waits for the end that was asked for.
+    pub(crate) async fn ended(&mut self) -> std::process::ExitStatus {
+        let tries = START_TIME_MAX.as_millis() / POLL.as_millis();
+        for _ in 0..tries {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        panic!("the server did not end:\n{}", self.log());
+    }
+
     /// Starts again on the same folder; the endpoint is a new one.
     pub(crate) async fn restart(&mut self) {
         self.child = launch(self.folder.path(), &self.configuration);
@@ -121,8 +140,13 @@ impl Drop for Server {
 
 /// An SDK client for the server at `endpoint`.
 pub(crate) fn client(endpoint: &str) -> aws_sdk_s3::Client {
+    aws_sdk_s3::Client::from_conf(client_config(endpoint).build())
+}
+
+/// What such a client is made of.
+pub(crate) fn client_config(endpoint: &str) -> aws_sdk_s3::config::Builder {
     let credentials = Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "test");
-    let config = aws_sdk_s3::Config::builder()
+    aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(endpoint)
         .region(Region::new(REGION))
@@ -130,17 +154,19 @@ pub(crate) fn client(endpoint: &str) -> aws_sdk_s3::Client {
         .force_path_style(true)
         .retry_config(aws_sdk_s3::config::retry::RetryConfig::disabled())
         .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .build();
-    aws_sdk_s3::Client::from_conf(config)
 }
 
 /// A client without TLS of its own: every URL here is `http:`.
 pub(crate) fn plain_http() -> reqwest::Client {
+    plain_http_builder().build().unwrap()
+}
+
+pub(crate) fn plain_http_builder() -> reqwest::ClientBuilder {
     // Another test of this process may have been first.
     rustls::crypto::ring::default_provider()
         .install_default()
         .ok();
-    reqwest::Client::builder().no_proxy().build().unwrap()
+    reqwest::Client::builder().no_proxy()
 }
 
 /// Bytes that look random and are the same for the same seed.

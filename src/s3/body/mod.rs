@@ -313,7 +313,7 @@ async fn next(
         let frame = frame.map_err(|_elapsed| S3Error::new(Code::RequestTimeout))?;
         match frame {
             None => return Ok(None),
-            Some(Err(error)) => return Err(S3Error::new(Code::IncompleteBody).caused_by(error)),
+            Some(Err(error)) => return Err(S3Error::new(broken(&*error)).caused_by(error)),
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(bytes) if bytes.is_empty() => {}
                 Ok(bytes) => return Ok(Some(bytes)),
@@ -321,6 +321,18 @@ async fn next(
                 Err(_trailers) => {}
             },
         }
+    }
+}
+
+/// What S3 calls a body that does not come: the socket's own clock may be the first to run out.
+fn broken(error: &(dyn std::error::Error + 'static)) -> Code {
+    let timed_out = error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::TimedOut);
+    if timed_out {
+        Code::RequestTimeout
+    } else {
+        Code::IncompleteBody
     }
 }
 

@@ -156,7 +156,7 @@ impl Ask {
     }
 
     /// The bytes on the wire, with a length unless the test gave one.
-    fn bytes(&self) -> Vec<u8> {
+    pub(super) fn bytes(&self, keep_alive: bool) -> Vec<u8> {
         let query: Vec<_> = self
             .query
             .iter()
@@ -179,7 +179,10 @@ impl Ask {
         {
             head.push_str(&format!("content-length: {}\r\n", self.body.len()));
         }
-        head.push_str("connection: close\r\n\r\n");
+        if !keep_alive {
+            head.push_str("connection: close\r\n");
+        }
+        head.push_str("\r\n");
         [head.as_bytes(), &self.body].concat()
     }
 
@@ -187,7 +190,7 @@ impl Ask {
     pub(super) async fn send(&self, server: &Server) -> Answer {
         let mut stream = TcpStream::connect(server.authority()).await.unwrap();
         // A server may refuse, and close, before it has taken all.
-        stream.write_all(&self.bytes()).await.ok();
+        stream.write_all(&self.bytes(false)).await.ok();
         // Only then: to a server, a closed half is a client that went away.
         if self
             .headers
