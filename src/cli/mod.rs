@@ -9,6 +9,7 @@
 mod accounts;
 mod admin_client;
 mod callbacks;
+mod bench;
 mod completion;
 mod config;
 mod keys;
@@ -77,6 +78,7 @@ enum Command {
     Keys(keys::KeysArgs),
     Accounts(accounts::AccountsArgs),
     Callbacks(callbacks::CallbacksArgs),
+    Bench(bench::BenchArgs),
     Config(config::ConfigArgs),
     Completion(completion::CompletionArgs),
 }
@@ -131,6 +133,7 @@ pub fn main() -> ExitCode {
         Command::Keys(args) => keys::run(&args),
         Command::Accounts(args) => accounts::run(&args),
         Command::Callbacks(args) => callbacks::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completion(args) => completion::run(&args),
     };
