@@ -8,8 +8,8 @@
 
 mod accounts;
 mod admin_client;
-mod callbacks;
 mod bench;
+mod callbacks;
 mod completion;
 mod config;
 mod keys;
