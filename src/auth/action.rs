@@ -21,6 +21,14 @@ pub enum Action {
     GetBucketLocation,
     /// Change a bucket's settings.
     PutBucketSettings,
+    /// Read a bucket's tags.
+    GetBucketTagging,
+    /// Change a bucket's tags.
+    PutBucketTagging,
+    /// Ask whether a bucket keeps versions.
+    GetBucketVersioning,
+    /// Change whether a bucket keeps versions.
+    PutBucketVersioning,
     /// List a bucket's objects.
     ListBucket,
     /// List a bucket's unfinished uploads.
@@ -63,6 +71,10 @@ impl Action {
             Self::HeadBucket => ("s3:ListBucket", false, Subject::Bucket),
             Self::GetBucketLocation => ("s3:GetBucketLocation", false, Subject::Bucket),
             Self::PutBucketSettings => ("s3:PutBucketSettings", true, Subject::BucketItself),
+            Self::GetBucketTagging => ("s3:GetBucketTagging", false, Subject::Bucket),
+            Self::PutBucketTagging => ("s3:PutBucketTagging", true, Subject::BucketItself),
+            Self::GetBucketVersioning => ("s3:GetBucketVersioning", false, Subject::Bucket),
+            Self::PutBucketVersioning => ("s3:PutBucketVersioning", true, Subject::BucketItself),
             Self::ListBucket => ("s3:ListBucket", false, Subject::Listing),
             Self::ListBucketMultipartUploads => {
                 ("s3:ListBucketMultipartUploads", false, Subject::Listing)

@@ -16,6 +16,7 @@ pub mod range;
 pub mod render;
 pub mod reply;
 pub mod route;
+pub mod tags;
 pub mod target;
 pub mod xml;
 

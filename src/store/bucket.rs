@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::meta::{self, Batch, Entry, KeyRange, MetaError, Space, Step, read_counters};
 use super::record::{BucketRecord, decode, encode};
+use super::settings::Settings;
 use super::{ObjectStore, StoreError, TRIES_MAX, keyspace};
 use crate::clock::Timestamp;
 use crate::id::BucketId;
@@ -24,6 +25,8 @@ pub struct Bucket {
     pub owner: String,
     /// Its region.
     pub region: String,
+    /// What it is set to.
+    pub settings: Settings,
     raw: Bytes,
 }
 
@@ -68,12 +71,13 @@ pub struct Usage {
 }
 
 impl Bucket {
-    fn read(name: BucketName, raw: Bytes) -> Result<Self, StoreError> {
+    pub(super) fn read(name: BucketName, raw: Bytes) -> Result<Self, StoreError> {
         let BucketRecord {
             id,
             created,
             owner,
             region,
+            settings,
         } = decode(&raw, "a bucket's record")?;
         Ok(Self {
             id,
@@ -81,8 +85,20 @@ impl Bucket {
             created,
             owner,
             region,
+            settings: settings.unwrap_or_default(),
             raw,
         })
+    }
+
+    /// What is stored of this bucket once it is set to `settings`.
+    pub(super) fn record_with(&self, settings: Settings) -> BucketRecord {
+        BucketRecord {
+            id: self.id,
+            created: self.created,
+            owner: self.owner.clone(),
+            region: self.region.clone(),
+            settings: Some(settings),
+        }
     }
 
     /// Makes `batch` fail once this bucket is deleted or changed.
@@ -118,6 +134,7 @@ impl ObjectStore {
                 created: self.clock().now(),
                 owner: new.owner.clone(),
                 region: new.region.clone(),
+                settings: None,
             };
             let raw = encode(&record)?;
             let key = Bytes::copy_from_slice(name.as_str().as_bytes());
@@ -149,6 +166,19 @@ impl ObjectStore {
             .get(Space::Buckets, name.as_str().as_bytes())
             .await?;
         Bucket::read(name.clone(), raw.ok_or(StoreError::NoSuchBucket)?)
+    }
+
+    /// `bucket` as it is now: its settings may have changed since it was read.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchBucket`] where it was deleted, even if its name was taken again.
+    pub(super) async fn present(&self, bucket: &Bucket) -> Result<Bucket, StoreError> {
+        let present = self.bucket(&bucket.name).await?;
+        if present.id == bucket.id {
+            Ok(present)
+        } else {
+            Err(StoreError::NoSuchBucket)
+        }
     }
 
     /// Deletes an empty bucket.
@@ -250,6 +280,7 @@ mod tests {
             created: Timestamp::from_unix_s(1),
             owner: "me".into(),
             region: "eu-central-1".into(),
+            settings: None,
         };
         let name = BucketName::parse("abc").unwrap();
         let bucket = Bucket::read(name.clone(), encode(&record).unwrap()).unwrap();

@@ -14,6 +14,7 @@ pub mod object;
 mod read;
 pub mod record;
 pub mod seal;
+pub mod settings;
 pub mod stage;
 pub mod sweep;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use hook::{Change, CommitHook, EventName, NoHook, Origin};
 pub use listing::{Listed, ObjectPage, ObjectQuery};
 pub use object::{Deleted, NewObject, Object, WriteCondition, Written};
 pub use record::{ETag, ObjectHeaders, ObjectPart, ObjectRecord, PartRecord, UploadRecord};
+pub use settings::{Settings, Versioning};
 pub use stage::{Staged, Stager};
 pub use sweep::SweepReport;
 pub use upload::{

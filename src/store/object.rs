@@ -1,5 +1,7 @@
 //! Objects: put, found, deleted, each by one batch that asserts what it saw.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::meta::{Batch, MetaError, Space};
@@ -60,6 +62,15 @@ pub struct Written {
 pub struct Deleted {
     /// Whether there was an object.
     pub existed: bool,
+}
+
+/// What came of a batch.
+#[derive(Debug)]
+pub(super) enum Settled {
+    /// It is durable.
+    Done,
+    /// The race was lost: the change must be decided anew, in the bucket as it is now.
+    Lost(Bucket),
 }
 
 impl WriteCondition {
@@ -141,8 +152,9 @@ impl ObjectStore {
         }
         let inline = InlineId::new(self.clock().now());
         let segment = staged.segment(inline);
+        let mut bucket = Cow::Borrowed(bucket);
         for _try in 0..TRIES_MAX {
-            let (raw, current) = self.current(bucket, key).await?;
+            let (raw, current) = self.current(&bucket, key).await?;
             when.check(current.as_ref())?;
             let now = self.clock().now();
             let record = ObjectRecord {
@@ -168,7 +180,7 @@ impl ObjectStore {
                 }
             };
             self.replace(
-                bucket,
+                &bucket,
                 key,
                 raw,
                 current.as_ref(),
@@ -177,9 +189,12 @@ impl ObjectStore {
                 &mut batch,
             )?;
             staged.hold();
-            match self.settle(bucket, batch, current.as_ref()).await {
-                Ok(true) => return Ok(Written { record }),
-                Ok(false) => staged.release(),
+            match self.settle(&bucket, batch, current.as_ref()).await {
+                Ok(Settled::Done) => return Ok(Written { record }),
+                Ok(Settled::Lost(now)) => {
+                    staged.release();
+                    bucket = Cow::Owned(now);
+                }
                 Err(StoreError::NoSuchBucket) => {
                     staged.release();
                     return Err(StoreError::NoSuchBucket);
@@ -214,16 +229,18 @@ impl ObjectStore {
         when: &WriteCondition,
         by: &Origin,
     ) -> Result<Deleted, StoreError> {
+        let mut bucket = Cow::Borrowed(bucket);
         for _try in 0..TRIES_MAX {
-            let (raw, current) = self.current(bucket, key).await?;
+            let (raw, current) = self.current(&bucket, key).await?;
             when.check(current.as_ref())?;
             if current.is_none() {
                 return Ok(Deleted { existed: false });
             }
             let mut batch = Batch::new();
-            self.replace(bucket, key, raw, current.as_ref(), None, by, &mut batch)?;
-            if self.settle(bucket, batch, current.as_ref()).await? {
-                return Ok(Deleted { existed: true });
+            self.replace(&bucket, key, raw, current.as_ref(), None, by, &mut batch)?;
+            match self.settle(&bucket, batch, current.as_ref()).await? {
+                Settled::Done => return Ok(Deleted { existed: true }),
+                Settled::Lost(now) => bucket = Cow::Owned(now),
             }
         }
         Err(StoreError::Conflict)
@@ -312,23 +329,18 @@ impl ObjectStore {
         Ok(())
     }
 
-    /// Commits; `false` where the race was lost and the change must be decided anew.
+    /// Commits.
     pub(super) async fn settle(
         &self,
         bucket: &Bucket,
         batch: Batch,
         old: Option<&ObjectRecord>,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Settled, StoreError> {
         match self.meta().commit(batch).await {
             Ok(()) => {}
             Err(MetaError::Conflict) => {
-                let present = self.bucket(&bucket.name).await?;
-                let same = present.id == bucket.id;
-                return if same {
-                    Ok(false)
-                } else {
-                    Err(StoreError::NoSuchBucket)
-                };
+                let present = self.present(bucket).await?;
+                return Ok(Settled::Lost(present));
             }
             Err(error) => return Err(error.into()),
         }
@@ -339,6 +351,6 @@ impl ObjectStore {
             Segment::Inline(..) => None,
         });
         self.discard(blobs.collect::<Vec<_>>()).await;
-        Ok(true)
+        Ok(Settled::Done)
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::blob::BlobRef;
 use super::error::StoreError;
+use super::settings::Settings;
 use crate::checksum::{Algorithm, Checksum, Coverage};
 use crate::clock::Timestamp;
 use crate::id::{BucketId, InlineId, UploadId};
@@ -226,6 +227,8 @@ pub(crate) struct BucketRecord {
     pub(crate) owner: String,
     #[n(3)]
     pub(crate) region: String,
+    #[n(4)]
+    pub(crate) settings: Option<Settings>,
 }
 
 /// The bytes that are stored for `record`.

@@ -10,7 +10,7 @@ use crate::s3::error::{Code, S3Error};
 use crate::s3::head::Head;
 use crate::s3::reply::Reply;
 use crate::s3::xml::{self, XmlWriter};
-use crate::store::{Bucket, BucketQuery, NewBucket, ObjectStore, StoreError};
+use crate::store::{Bucket, BucketQuery, NewBucket, ObjectStore, Settings, StoreError};
 
 /// Buckets in one answer, at most.
 const BUCKETS_MAX: usize = 10_000;
@@ -201,6 +201,20 @@ pub async fn delete_bucket(call: Call) -> Result<Reply, S3Error> {
 pub(super) async fn found(store: &ObjectStore, head: &Head) -> Result<Bucket, S3Error> {
     let bucket = store.bucket(head.bucket()?).await;
     bucket.map_err(|error| about(head, error))
+}
+
+/// Changes the settings of the bucket that the request is about.
+pub(super) async fn change(
+    store: &ObjectStore,
+    head: &Head,
+    change: impl FnMut(&Bucket, &mut Settings) -> Result<(), S3Error> + Send,
+) -> Result<Bucket, S3Error> {
+    let name = head.bucket()?;
+    let changed = store.update_bucket(name, change).await;
+    changed.map_err(|error| match error.code() {
+        Code::NoSuchBucket => error.with("BucketName", name.as_str()),
+        _ => error,
+    })
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! Objects are deleted, one by one or by a list.
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
-use super::{about, bucket};
+use super::{about, bucket, check_guarded};
 use crate::auth::{Action, may};
 use crate::name::{InvalidName, ObjectKey};
-use crate::s3::checksum_header::Claim;
 use crate::s3::context::Call;
 use crate::s3::error::{Code, S3Error};
 use crate::s3::head::header;
@@ -120,18 +119,10 @@ fn condition(tag: Option<&str>) -> WriteCondition {
     }
 }
 
-/// A list that lost a byte on its way would delete something else: S3 demands a digest of it.
-fn check_guarded(headers: &HeaderMap) -> Result<(), S3Error> {
-    let claimed = matches!(Claim::of(headers)?, Claim::Header(_) | Claim::Trailer(_));
-    if claimed || headers.contains_key("content-md5") {
-        return Ok(());
-    }
-    let message = "Missing required header for this request: Content-MD5 OR x-amz-checksum-*";
-    Err(S3Error::because(Code::InvalidRequest, message))
-}
-
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
 
     #[test]

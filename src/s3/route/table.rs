@@ -103,7 +103,10 @@ pub const ROUTES: &[Route] = &[
         Method::DELETE,
         Level::Bucket,
         &[Mark::Query("tagging")],
-    ),
+    )
+    .serve(Action::PutBucketTagging, &[], |call| {
+        Box::pin(ops::bucket_tagging::delete_bucket_tagging(call))
+    }),
     row(
         Operation::DeleteBucketWebsite,
         Method::DELETE,
@@ -255,13 +258,19 @@ pub const ROUTES: &[Route] = &[
         Method::GET,
         Level::Bucket,
         &[Mark::Query("tagging")],
-    ),
+    )
+    .serve(Action::GetBucketTagging, &[], |call| {
+        Box::pin(ops::bucket_tagging::get_bucket_tagging(call))
+    }),
     row(
         Operation::GetBucketVersioning,
         Method::GET,
         Level::Bucket,
         &[Mark::Query("versioning")],
-    ),
+    )
+    .serve(Action::GetBucketVersioning, &[], |call| {
+        Box::pin(ops::versioning::get_bucket_versioning(call))
+    }),
     row(
         Operation::GetBucketWebsite,
         Method::GET,
@@ -458,13 +467,19 @@ pub const ROUTES: &[Route] = &[
         Method::PUT,
         Level::Bucket,
         &[Mark::Query("tagging")],
-    ),
+    )
+    .serve(Action::PutBucketTagging, &[ops::CHECKSUMS], |call| {
+        Box::pin(ops::bucket_tagging::put_bucket_tagging(call))
+    }),
     row(
         Operation::PutBucketVersioning,
         Method::PUT,
         Level::Bucket,
         &[Mark::Query("versioning")],
-    ),
+    )
+    .serve(Action::PutBucketVersioning, &[ops::CHECKSUMS], |call| {
+        Box::pin(ops::versioning::put_bucket_versioning(call))
+    }),
     row(
         Operation::PutBucketWebsite,
         Method::PUT,

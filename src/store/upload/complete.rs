@@ -1,11 +1,13 @@
 //! An upload's parts become an object.
 
+use std::borrow::Cow;
+
 use super::parts::Parts;
 use super::{PART_BYTES_MIN, blobs};
 use crate::checksum::{self, Algorithm, Checksum, Coverage};
 use crate::id::{InlineId, UploadId};
 use crate::name::ObjectKey;
-use crate::store::object::{OBJECT_BYTES_MAX, SEGMENTS_IN_ROW, next_sequence, orphan};
+use crate::store::object::{OBJECT_BYTES_MAX, SEGMENTS_IN_ROW, Settled, next_sequence, orphan};
 use crate::store::record::{Segment, decode};
 use crate::store::{
     Bucket, ETag, ObjectPart, ObjectRecord, ObjectStore, Origin, PartRecord, StoreError, TRIES_MAX,
@@ -153,10 +155,11 @@ impl ObjectStore {
         when: &WriteCondition,
         by: &Origin,
     ) -> Result<Written, StoreError> {
+        let mut bucket = Cow::Borrowed(bucket);
         for _try in 0..TRIES_MAX {
             // Before the object: where the upload is gone, the object that it made is seen.
-            let upload_raw = self.upload_row(bucket, key, id).await?;
-            let (raw, current) = self.current(bucket, key).await?;
+            let upload_raw = self.upload_row(&bucket, key, id).await?;
+            let (raw, current) = self.current(&bucket, key).await?;
             let Some(upload_raw) = upload_raw else {
                 let made = current.filter(|current| current.upload == Some(*id));
                 let record = made.ok_or(StoreError::NoSuchUpload)?;
@@ -166,7 +169,7 @@ impl ObjectStore {
             let parts = self.parts(id).await?;
             let chosen = match parts.choose(claimed) {
                 // The parts go with the upload: what looks like a missing part may be its end.
-                Err(_) if self.upload_row(bucket, key, id).await?.is_none() => continue,
+                Err(_) if self.upload_row(&bucket, key, id).await?.is_none() => continue,
                 chosen => chosen?,
             };
             let whole = Whole::new(&chosen, upload.checksum, want)?;
@@ -187,10 +190,10 @@ impl ObjectStore {
                 layout: many.then(|| InlineId::new(now)),
             };
             let others = parts.others(claimed);
-            let mut batch = self.end_upload(bucket, key, id, upload_raw, &parts);
+            let mut batch = self.end_upload(&bucket, key, id, upload_raw, &parts);
             orphan(&others, &mut batch);
             self.replace(
-                bucket,
+                &bucket,
                 key,
                 raw,
                 current.as_ref(),
@@ -198,9 +201,12 @@ impl ObjectStore {
                 by,
                 &mut batch,
             )?;
-            if self.settle(bucket, batch, current.as_ref()).await? {
-                self.discard(blobs(&others)).await;
-                return Ok(Written { record });
+            match self.settle(&bucket, batch, current.as_ref()).await? {
+                Settled::Done => {
+                    self.discard(blobs(&others)).await;
+                    return Ok(Written { record });
+                }
+                Settled::Lost(now) => bucket = Cow::Owned(now),
             }
         }
         Err(StoreError::Conflict)

@@ -6,6 +6,8 @@ mod parts;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::meta::{Batch, MetaError, Space};
@@ -68,15 +70,20 @@ impl ObjectStore {
             initiator: new.initiator,
             owner: new.owner,
         };
-        let at = keyspace::upload(bucket.id, key.as_str(), &id);
-        let mut batch = Batch::new();
-        bucket.assert_unchanged(&mut batch);
-        batch.put(Space::Uploads, at, encode(&record)?);
-        match self.meta().commit(batch).await {
-            Ok(()) => Ok(id),
-            Err(MetaError::Conflict) => Err(StoreError::NoSuchBucket),
-            Err(error) => Err(error.into()),
+        let at = Bytes::from(keyspace::upload(bucket.id, key.as_str(), &id));
+        let record = encode(&record)?;
+        let mut bucket = Cow::Borrowed(bucket);
+        for _try in 0..TRIES_MAX {
+            let mut batch = Batch::new();
+            bucket.assert_unchanged(&mut batch);
+            batch.put(Space::Uploads, at.clone(), record.clone());
+            match self.meta().commit(batch).await {
+                Ok(()) => return Ok(id),
+                Err(MetaError::Conflict) => bucket = Cow::Owned(self.present(&bucket).await?),
+                Err(error) => return Err(error.into()),
+            }
         }
+        Err(StoreError::Conflict)
     }
 
     /// The upload of that id.

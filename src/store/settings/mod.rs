@@ -1,0 +1,79 @@
+//! What a bucket is set to. Each setting has a file of its own here and a numbered field in
+//! [`Settings`]; the bucket's record holds them all.
+
+mod versioning;
+
+pub use versioning::Versioning;
+
+use super::bucket::Bucket;
+use super::meta::{Batch, MetaError, Space};
+use super::record::encode;
+use super::{ObjectStore, StoreError, TRIES_MAX};
+use crate::name::BucketName;
+
+/// A bucket's settings. A new field is an `Option`, or has a default, so that older records stay
+/// readable.
+#[derive(Debug, Clone, Default, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Settings {
+    /// Whether the bucket keeps the versions of its objects.
+    #[cbor(n(0), default)]
+    pub versioning: Versioning,
+    /// The bucket's tags; none is the same as an empty set.
+    #[cbor(n(1), default)]
+    pub tags: Vec<(String, String)>,
+}
+
+impl ObjectStore {
+    /// Changes the settings of the bucket `name`. Where somebody else changed the bucket
+    /// meanwhile, `change` sees it anew.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchBucket`], what `change` refuses with, what the engine fails with.
+    pub async fn update_bucket<E: From<StoreError>>(
+        &self,
+        name: &BucketName,
+        mut change: impl FnMut(&Bucket, &mut Settings) -> Result<(), E> + Send,
+    ) -> Result<Bucket, E> {
+        for _try in 0..TRIES_MAX {
+            let bucket = self.bucket(name).await?;
+            let mut settings = bucket.settings.clone();
+            change(&bucket, &mut settings)?;
+            if settings == bucket.settings {
+                return Ok(bucket);
+            }
+            let raw = encode(&bucket.record_with(settings))?;
+            let mut batch = Batch::new();
+            bucket.assert_unchanged(&mut batch);
+            batch.put(
+                Space::Buckets,
+                name.as_str().as_bytes().to_vec(),
+                raw.clone(),
+            );
+            match self.meta().commit(batch).await {
+                Ok(()) => return Ok(Bucket::read(name.clone(), raw)?),
+                Err(MetaError::Conflict) => {}
+                Err(error) => return Err(StoreError::from(error).into()),
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::record::decode;
+
+    #[test]
+    fn settings_are_read_back_and_older_ones_too() {
+        let set = Settings {
+            versioning: Versioning::Suspended,
+            tags: vec![("a".into(), String::new())],
+        };
+        let read: Settings = decode(&encode(&set).unwrap(), "settings").unwrap();
+        assert_eq!(read, set);
+        // An empty array: the record of a version that knew no setting.
+        let read: Settings = decode(&[0x80], "settings").unwrap();
+        assert_eq!(read, Settings::default());
+    }
+}
