@@ -148,6 +148,16 @@ pub fn invalid(algorithm: Algorithm) -> S3Error {
     S3Error::because(Code::InvalidRequest, message)
 }
 
+/// `InvalidRequest` for a part whose checksum is not of its upload's algorithm.
+pub fn another_type(expected: &str, actual: &str) -> S3Error {
+    let message = format!(
+        "Checksum Type mismatch occurred, expected checksum Type: {}, actual checksum Type: {}",
+        expected.to_ascii_lowercase(),
+        actual.to_ascii_lowercase()
+    );
+    S3Error::because(Code::InvalidRequest, message)
+}
+
 /// `BadDigest` for a value that isn't the bytes'.
 pub fn mismatch(algorithm: Algorithm) -> S3Error {
     let name = algorithm.name();

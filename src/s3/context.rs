@@ -239,6 +239,16 @@ impl From<StoreError> for S3Error {
                 .with("PartNumber", number.to_string())
                 .with("ProposedSize", len.to_string())
                 .with("MinSizeAllowed", min.to_string()),
+            StoreError::ChangedDuringUpload { condition } => {
+                Self::new(Code::ConditionalRequestConflict).with("Condition", condition)
+            }
+            StoreError::LengthMismatch { len, expected } => Self::because(
+                Code::InvalidRequest,
+                format!(
+                    "The provided 'x-amz-mp-object-size' header value {expected} \
+                     does not match what was computed: {len}"
+                ),
+            ),
             StoreError::ChecksumMismatch => Self::new(Code::BadDigest),
             StoreError::PreconditionFailed { condition } => {
                 Self::new(Code::PreconditionFailed).with("Condition", condition)

@@ -5,6 +5,7 @@ use http::{HeaderMap, Method, request::Parts};
 use super::error::{Code, S3Error};
 use super::query::Query;
 use super::target::Target;
+use crate::auth::canonical::encode;
 use crate::name::{BucketName, ObjectKey};
 
 /// A request without its body: what was sent, and what it means.
@@ -70,6 +71,19 @@ impl Head {
     /// `InvalidArgument` where its bytes are no UTF-8.
     pub fn header(&self, name: &str) -> Result<Option<&str>, S3Error> {
         header(&self.headers, name)
+    }
+
+    /// The address of `key`, as far as the client's own request tells it. S3 encodes its slashes.
+    pub fn object_url(&self, bucket: &str, key: &ObjectKey) -> String {
+        let proto = self.headers.get("x-forwarded-proto");
+        let secure = proto.is_some_and(|proto| proto == "https");
+        let scheme = if secure { "https" } else { "http" };
+        let (host, key) = (&self.authority, encode(key.as_str().as_bytes(), false));
+        if self.target.virtual_host {
+            format!("{scheme}://{host}/{key}")
+        } else {
+            format!("{scheme}://{host}/{bucket}/{key}")
+        }
     }
 
     /// The bucket.

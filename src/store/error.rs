@@ -52,6 +52,20 @@ pub enum StoreError {
         /// The header that carried it.
         condition: &'static str,
     },
+    /// A condition is about an object that was written or deleted while the upload was under way.
+    #[error("the object that {condition} is about changed during the upload")]
+    ChangedDuringUpload {
+        /// The header that carried it.
+        condition: &'static str,
+    },
+    /// The whole's length is not the one that the client expects.
+    #[error("the whole has {len} bytes, not {expected}")]
+    LengthMismatch {
+        /// Its length in bytes.
+        len: u64,
+        /// What the client expects.
+        expected: u64,
+    },
     /// Other writers won a hundred times in a row.
     #[error("the key changes too often")]
     Conflict,

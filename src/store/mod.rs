@@ -33,7 +33,8 @@ pub use settings::{Settings, Versioning};
 pub use stage::{Staged, Stager};
 pub use sweep::SweepReport;
 pub use upload::{
-    ClaimedPart, ListedUpload, NewPart, NewUpload, PartPage, UploadMarker, UploadPage, UploadQuery,
+    ClaimedPart, Completion, ListedUpload, NewPart, NewUpload, PartPage, UploadMarker, UploadPage,
+    UploadQuery,
 };
 
 use crate::clock::{Clock, Timestamp};

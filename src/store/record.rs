@@ -177,6 +177,9 @@ pub struct UploadRecord {
     /// Who will own the object.
     #[n(4)]
     pub owner: String,
+    /// Whether the key had an object when it began.
+    #[n(5)]
+    pub replaces: Option<bool>,
 }
 
 /// A part that was uploaded.

@@ -25,6 +25,7 @@ pub trait ChunkVerifier: std::fmt::Debug + Send {
 pub(super) struct Digests {
     pub(super) md5: Hasher,
     pub(super) checksum: Hasher,
+    pub(super) also: Option<Hasher>,
     pub(super) sha256: Option<Hasher>,
     pub(super) trailers: Vec<(String, String)>,
     chunk: Sha256,
@@ -34,12 +35,14 @@ pub(super) struct Digests {
 impl Digests {
     pub(super) fn new(
         checksum: Algorithm,
+        also: Option<Algorithm>,
         sha256: bool,
         verifier: Option<Box<dyn ChunkVerifier>>,
     ) -> Self {
         Self {
             md5: Hasher::new(Algorithm::Md5),
             checksum: Hasher::new(checksum),
+            also: also.map(Hasher::new),
             sha256: sha256.then(|| Hasher::new(Algorithm::Sha256)),
             trailers: Vec::new(),
             chunk: Sha256::new(),
@@ -52,6 +55,9 @@ impl Digests {
             Piece::Data(bytes) => {
                 self.md5.update(&bytes);
                 self.checksum.update(&bytes);
+                if let Some(also) = &mut self.also {
+                    also.update(&bytes);
+                }
                 if let Some(sha256) = &mut self.sha256 {
                     sha256.update(&bytes);
                 }

@@ -71,6 +71,8 @@ pub struct ReceiveOptions {
     /// The algorithm that the client must have used, and that is computed where it sent none;
     /// nothing leaves the choice to the client, and CRC64NVME to us, as S3 has it.
     pub algorithm: Option<Algorithm>,
+    /// Computed too, where the client chose another.
+    pub also: Option<Algorithm>,
 }
 
 impl Default for ReceiveOptions {
@@ -78,6 +80,7 @@ impl Default for ReceiveOptions {
         Self {
             max_len: OBJECT_BYTES_MAX,
             algorithm: None,
+            also: None,
         }
     }
 }
@@ -91,6 +94,17 @@ pub struct Digest {
     pub md5: [u8; 16],
     /// Their checksum.
     pub checksum: Checksum,
+    /// The other one that the handler wanted.
+    pub also: Option<Checksum>,
+}
+
+impl Digest {
+    /// The checksum by that algorithm, where it was computed.
+    pub fn by(&self, algorithm: Algorithm) -> Option<&Checksum> {
+        let all = [Some(&self.checksum), self.also.as_ref()];
+        let mut all = all.into_iter().flatten();
+        all.find(|checksum| checksum.algorithm == algorithm)
+    }
 }
 
 /// A body that has not been read.
@@ -124,6 +138,17 @@ impl Payload {
             proof,
             idle,
         }
+    }
+
+    /// The same body, about which the head's checksum says nothing: with `CompleteMultipartUpload`
+    /// it is the object's.
+    #[must_use]
+    pub fn without_claim(mut self) -> Self {
+        for algorithm in Algorithm::ALL {
+            self.headers.remove(algorithm.header());
+        }
+        self.headers.remove("x-amz-sdk-checksum-algorithm");
+        self
     }
 
     /// Bytes of the object that the client announced.
@@ -183,7 +208,7 @@ impl Payload {
         let mut sink = Vec::new();
         let want = ReceiveOptions {
             max_len: max,
-            algorithm: None,
+            ..ReceiveOptions::default()
         };
         self.read(&mut sink, want, len)
             .await
@@ -247,7 +272,8 @@ impl Payload {
         if matches!(expected.claim, Claim::Trailer(_)) && !has_trailer {
             return Err(Code::MalformedTrailerError.into());
         }
-        let digests = Digests::new(expected.algorithm, sha256.is_some(), verifier);
+        let also = want.also.filter(|also| *also != expected.algorithm);
+        let digests = Digests::new(expected.algorithm, also, sha256.is_some(), verifier);
         let mut intake = Intake {
             pipeline: Pipeline::new(digests),
             len: 0,
@@ -287,7 +313,8 @@ pub async fn receive_stream<S: Sink>(
     want: ReceiveOptions,
 ) -> Result<Digest, S3Error> {
     let expected = Expected::of(fields, want.algorithm)?;
-    let digests = Digests::new(expected.algorithm, false, None);
+    let also = want.also.filter(|also| *also != expected.algorithm);
+    let digests = Digests::new(expected.algorithm, also, false, None);
     let mut intake = Intake {
         pipeline: Pipeline::new(digests),
         len: 0,
@@ -384,14 +411,7 @@ impl Expected {
         let claim = Claim::of(headers)?;
         match (wanted, claim.algorithm()) {
             (Some(wanted), Some(sent)) if wanted != sent => {
-                let (wanted, sent) = (wanted.name(), sent.name());
-                let message = format!(
-                    "Checksum Type mismatch occurred, expected checksum Type: {}, \
-                     actual checksum Type: {}",
-                    wanted.to_ascii_lowercase(),
-                    sent.to_ascii_lowercase()
-                );
-                Err(S3Error::because(Code::InvalidRequest, message))
+                Err(checksum_header::another_type(wanted.name(), sent.name()))
             }
             (wanted, sent) => {
                 let algorithm = sent.or(wanted).unwrap_or(Algorithm::Crc64Nvme);
@@ -438,7 +458,15 @@ impl Expected {
         let md5 = md5
             .try_into()
             .map_err(|_length| S3Error::internal("an MD5 of another length"))?;
-        Ok(Digest { len, md5, checksum })
+        let also = digests
+            .also
+            .map(|hasher| Checksum::full(hasher.algorithm(), hasher.finish()));
+        Ok(Digest {
+            len,
+            md5,
+            checksum,
+            also,
+        })
     }
 }
 

@@ -35,7 +35,7 @@ async fn receive(
     let mut sink = Vec::new();
     let want = ReceiveOptions {
         max_len: 8 << 20,
-        algorithm: None,
+        ..ReceiveOptions::default()
     };
     let digest = payload.receive_into(&mut sink, want).await?;
     Ok((sink, digest))

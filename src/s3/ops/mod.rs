@@ -5,6 +5,7 @@ pub mod bucket_tagging;
 pub mod delete;
 pub mod get;
 pub mod list;
+pub mod multipart;
 pub mod paging;
 pub mod put;
 pub mod versioning;

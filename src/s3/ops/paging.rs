@@ -24,7 +24,7 @@ impl Encoding {
     /// `InvalidArgument` where it is anything but `url`.
     pub fn parse(query: &Query) -> Result<Self, S3Error> {
         match query.get("encoding-type") {
-            None | Some("") => Ok(Self::Plain),
+            None => Ok(Self::Plain),
             Some("url") => Ok(Self::Url),
             Some(other) => {
                 let message = "Invalid Encoding Method specified in Request";

@@ -318,6 +318,11 @@ pub const ROUTES: &[Route] = &[
         Method::GET,
         Level::Bucket,
         &[Mark::Query("uploads")],
+    )
+    .serve(
+        Action::ListBucketMultipartUploads,
+        &[ops::multipart::LIST_UPLOADS],
+        |call| Box::pin(ops::multipart::list_multipart_uploads(call)),
     ),
     row(
         Operation::ListObjectVersions,
@@ -520,7 +525,10 @@ pub const ROUTES: &[Route] = &[
         Method::DELETE,
         Level::Object,
         &[Mark::Query("uploadId")],
-    ),
+    )
+    .serve(Action::AbortMultipartUpload, &[], |call| {
+        Box::pin(ops::multipart::abort_multipart_upload(call))
+    }),
     row(
         Operation::DeleteObjectTagging,
         Method::DELETE,
@@ -573,6 +581,11 @@ pub const ROUTES: &[Route] = &[
         Method::GET,
         Level::Object,
         &[Mark::Query("uploadId")],
+    )
+    .serve(
+        Action::ListMultipartUploadParts,
+        &[ops::multipart::LIST_PARTS],
+        |call| Box::pin(ops::multipart::list_parts(call)),
     ),
     row(Operation::GetObject, Method::GET, Level::Object, &[]).serve(
         Action::GetObject,
@@ -595,12 +608,22 @@ pub const ROUTES: &[Route] = &[
         Method::POST,
         Level::Object,
         &[Mark::Query("uploadId")],
+    )
+    .serve(
+        Action::PutObject,
+        &[ops::CHECKSUMS, ops::multipart::COMPLETE],
+        |call| Box::pin(ops::multipart::complete_multipart_upload(call)),
     ),
     row(
         Operation::CreateMultipartUpload,
         Method::POST,
         Level::Object,
         &[Mark::Query("uploads")],
+    )
+    .serve(
+        Action::PutObject,
+        &[ops::put::PUT_OBJECT, ops::multipart::CREATE],
+        |call| Box::pin(ops::multipart::create_multipart_upload(call)),
     ),
     row(
         Operation::RestoreObject,
@@ -623,7 +646,10 @@ pub const ROUTES: &[Route] = &[
         Method::PUT,
         Level::Object,
         &[Mark::Query("partNumber"), Mark::Query("uploadId")],
-    ),
+    )
+    .serve(Action::PutObject, &[ops::CHECKSUMS], |call| {
+        Box::pin(ops::multipart::upload_part(call))
+    }),
     row(
         Operation::CopyObject,
         Method::PUT,

@@ -25,6 +25,17 @@ pub struct ClaimedPart {
     pub checksum: Option<Vec<u8>>,
 }
 
+/// What the client says of the whole when it completes an upload.
+#[derive(Debug, Clone, Default)]
+pub struct Completion {
+    /// The parts, in order.
+    pub parts: Vec<ClaimedPart>,
+    /// The checksum that the whole must have.
+    pub checksum: Option<Checksum>,
+    /// The length in bytes that it must have.
+    pub len: Option<u64>,
+}
+
 /// What an upload's parts make.
 struct Whole {
     len: u64,
@@ -69,7 +80,7 @@ impl Whole {
     fn new(
         parts: &[&PartRecord],
         asked: Option<(Algorithm, Coverage)>,
-        want: Option<&Checksum>,
+        said: &Completion,
     ) -> Result<Self, StoreError> {
         let len = parts
             .iter()
@@ -78,19 +89,25 @@ impl Whole {
             let max = OBJECT_BYTES_MAX;
             return Err(StoreError::TooLarge { len, max });
         }
+        if let Some(expected) = said.len.filter(|expected| *expected != len) {
+            return Err(StoreError::LengthMismatch { len, expected });
+        }
         let md5s: Vec<u8> = parts.iter().flat_map(|part| part.etag_md5).collect();
         let md5 = Algorithm::Md5.digest(&md5s).try_into();
         let md5 = md5.map_err(|_ignored| StoreError::corrupt("the MD5 of an upload's parts"))?;
         let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
-        let made = asked.map(|(algorithm, coverage)| sum_up(parts, algorithm, coverage));
-        let checksum = made.transpose()?;
-        if let Some(want) = want {
-            // Of an upload without a checksum, the parts may have some all the same.
-            let full = || sum_up(parts, want.algorithm, Coverage::FullObject).ok();
-            let found = checksum.clone().or_else(full);
-            let same =
-                |found: Checksum| found.algorithm == want.algorithm && found.digest == want.digest;
-            if !found.is_some_and(same) {
+        let checksum = match asked {
+            Some((algorithm, coverage)) => Some(sum_up(parts, algorithm, coverage)?),
+            // S3's own choice where the client made none; its parts have it too.
+            None => sum_up(parts, Algorithm::Crc64Nvme, Coverage::FullObject).ok(),
+        };
+        if let Some(want) = &said.checksum {
+            let is_it = |found: &Checksum| {
+                found.algorithm == want.algorithm
+                    && found.digest == want.digest
+                    && (want.parts.is_none() || found.parts == want.parts)
+            };
+            if !checksum.as_ref().is_some_and(is_it) {
                 return Err(StoreError::ChecksumMismatch);
             }
         }
@@ -136,22 +153,40 @@ fn sum_up(
     }
 }
 
+/// A condition that holds now, but is about an object that came or went while the upload was under
+/// way, is no base for a decision: S3 wants the upload begun anew.
+fn check_undisturbed(
+    when: &WriteCondition,
+    upload: &UploadRecord,
+    current: Option<&ObjectRecord>,
+) -> Result<(), StoreError> {
+    let condition = if when.if_match.is_some()
+        && current.is_some_and(|current| current.modified > upload.initiated)
+    {
+        "If-Match"
+    } else if when.if_none_match.is_some() && upload.replaces == Some(true) {
+        "If-None-Match"
+    } else {
+        return Ok(());
+    };
+    Err(StoreError::ChangedDuringUpload { condition })
+}
+
 impl ObjectStore {
-    /// Makes the object of the parts that `claimed` names; the others go. Done again while the
+    /// Makes the object of the parts that `said` names; the others go. Done again while the
     /// object is still the key's, it answers the same.
     ///
     /// # Errors
     /// [`StoreError::NoSuchUpload`]; [`StoreError::InvalidPart`], [`StoreError::InvalidPartOrder`],
-    /// [`StoreError::PartTooSmall`] or [`StoreError::ChecksumMismatch`] where the parts don't fit,
-    /// and what [`ObjectStore::put_object`] refuses.
-    #[expect(clippy::too_many_arguments, reason = "what S3's request carries")]
+    /// [`StoreError::PartTooSmall`], [`StoreError::LengthMismatch`] or
+    /// [`StoreError::ChecksumMismatch`] where the parts don't fit,
+    /// [`StoreError::ChangedDuringUpload`], and what [`ObjectStore::put_object`] refuses.
     pub async fn complete_upload(
         &self,
         bucket: &Bucket,
         key: &ObjectKey,
         id: &UploadId,
-        claimed: &[ClaimedPart],
-        want: Option<&Checksum>,
+        said: &Completion,
         when: &WriteCondition,
         by: &Origin,
     ) -> Result<Written, StoreError> {
@@ -167,13 +202,14 @@ impl ObjectStore {
             };
             let upload: UploadRecord = decode(&upload_raw, "an upload's record")?;
             let parts = self.parts(id).await?;
-            let chosen = match parts.choose(claimed) {
+            let chosen = match parts.choose(&said.parts) {
                 // The parts go with the upload: what looks like a missing part may be its end.
                 Err(_) if self.upload_row(&bucket, key, id).await?.is_none() => continue,
                 chosen => chosen?,
             };
-            let whole = Whole::new(&chosen, upload.checksum, want)?;
+            let whole = Whole::new(&chosen, upload.checksum, said)?;
             when.check(current.as_ref())?;
+            check_undisturbed(when, &upload, current.as_ref())?;
             let now = self.clock().now();
             let many = whole.segments.len() > SEGMENTS_IN_ROW;
             let record = ObjectRecord {
@@ -189,7 +225,7 @@ impl ObjectStore {
                 upload: Some(*id),
                 layout: many.then(|| InlineId::new(now)),
             };
-            let others = parts.others(claimed);
+            let others = parts.others(&said.parts);
             let mut batch = self.end_upload(&bucket, key, id, upload_raw, &parts);
             orphan(&others, &mut batch);
             self.replace(

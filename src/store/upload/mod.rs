@@ -17,7 +17,7 @@ use super::{Bucket, ObjectHeaders, ObjectStore, StoreError, TRIES_MAX, UploadRec
 use crate::checksum::{Algorithm, Coverage};
 use crate::id::{BlobId, UploadId};
 use crate::name::ObjectKey;
-pub use complete::ClaimedPart;
+pub use complete::{ClaimedPart, Completion};
 pub use listing::{ListedUpload, UploadMarker, UploadPage, UploadQuery};
 use parts::Parts;
 pub use parts::{NewPart, PartPage};
@@ -61,6 +61,7 @@ impl ObjectStore {
         key: &ObjectKey,
         new: NewUpload,
     ) -> Result<UploadId, StoreError> {
+        let (_raw, current) = self.current(bucket, key).await?;
         let now = self.clock().now();
         let id = UploadId::new(now);
         let record = UploadRecord {
@@ -69,6 +70,7 @@ impl ObjectStore {
             checksum: new.checksum,
             initiator: new.initiator,
             owner: new.owner,
+            replaces: Some(current.is_some()),
         };
         let at = Bytes::from(keyspace::upload(bucket.id, key.as_str(), &id));
         let record = encode(&record)?;

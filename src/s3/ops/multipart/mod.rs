@@ -1,0 +1,62 @@
+//! Uploads in parts: begun, given parts, listed, made an object, given up.
+
+mod complete;
+mod create;
+mod list;
+mod part;
+
+pub use complete::{COMPLETE, complete_multipart_upload};
+pub use create::{CREATE, abort_multipart_upload, create_multipart_upload};
+pub use list::{LIST_PARTS, LIST_UPLOADS, list_multipart_uploads, list_parts};
+pub use part::upload_part;
+
+use super::about;
+use crate::id::UploadId;
+use crate::s3::context::Owner;
+use crate::s3::error::{Code, S3Error};
+use crate::s3::head::Head;
+use crate::s3::xml::XmlWriter;
+use crate::store::StoreError;
+use crate::store::upload::PART_NUMBER_MAX;
+
+/// The upload that the query names. An id that we can't have given is one of no upload.
+fn upload_id(head: &Head) -> Result<UploadId, S3Error> {
+    UploadId::parse(upload_text(head)).ok_or_else(|| no_such_upload(head))
+}
+
+fn upload_text(head: &Head) -> &str {
+    head.query.get("uploadId").unwrap_or_default()
+}
+
+fn no_such_upload(head: &Head) -> S3Error {
+    S3Error::new(Code::NoSuchUpload).with("UploadId", upload_text(head))
+}
+
+/// The store's error as S3's, which names the upload.
+fn of_upload(head: &Head, error: StoreError) -> S3Error {
+    match error {
+        StoreError::NoSuchUpload => no_such_upload(head),
+        error => about(head, error),
+    }
+}
+
+/// `partNumber`.
+///
+/// # Errors
+/// `InvalidArgument` where no part can have that number.
+pub(super) fn part_number(text: &str) -> Result<u16, S3Error> {
+    let number = text.parse().ok();
+    let number = number.filter(|number| (1..=PART_NUMBER_MAX).contains(number));
+    number.ok_or_else(|| {
+        let message = "Part number must be an integer between 1 and 10000, inclusive";
+        S3Error::argument("partNumber", text, message)
+    })
+}
+
+/// The element of an owner or initiator.
+fn principal(document: &mut XmlWriter, element: &str, who: &Owner) {
+    document.element(element, |document| {
+        document.text("ID", &who.id);
+        document.text("DisplayName", &who.display_name);
+    });
+}

@@ -1,0 +1,67 @@
+//! Parts are uploaded.
+
+use http::{HeaderMap, StatusCode};
+
+use super::{of_upload, part_number, upload_id};
+use crate::checksum::{Algorithm, Coverage};
+use crate::s3::body::ReceiveOptions;
+use crate::s3::checksum_header::{self, Claim};
+use crate::s3::context::Call;
+use crate::s3::error::S3Error;
+use crate::s3::ops::{bucket, quoted};
+use crate::s3::reply::Reply;
+use crate::store::upload::PART_BYTES_MAX;
+use crate::store::{NewPart, UploadRecord};
+
+/// `UploadPart`: everything in the head is judged before a byte of the body is read.
+///
+/// # Errors
+/// `NoSuchBucket`, `NoSuchUpload`, `InvalidArgument` for the part's number, `InvalidRequest` where
+/// its checksum is not of the upload's algorithm, and what the body breaks.
+pub async fn upload_part(call: Call) -> Result<Reply, S3Error> {
+    let Call {
+        service,
+        head,
+        body,
+        ..
+    } = call;
+    let number = part_number(head.query.get("partNumber").unwrap_or_default())?;
+    let store = &service.store;
+    let bucket = bucket::found(store, &head).await?;
+    let (key, id) = (head.key()?, upload_id(&head)?);
+    let upload = store.upload(&bucket, key, &id).await;
+    let upload = upload.map_err(|error| of_upload(&head, error))?;
+    let received = body.receive(store, wanted(&upload, &head.headers)?).await?;
+    let digest = received.digest;
+    let kept = upload
+        .checksum
+        .map_or(Algorithm::Crc64Nvme, |(algorithm, _)| algorithm);
+    let part = NewPart {
+        etag_md5: digest.md5,
+        checksum: digest.by(kept).cloned(),
+    };
+    let put = store.put_part(&bucket, key, &id, number, part, received.staged);
+    let record = put.await.map_err(|error| of_upload(&head, error))?;
+    let shown = &digest.checksum;
+    Reply::empty(StatusCode::OK)
+        .with_header("etag", &quoted(&record.etag()))?
+        .with_header(shown.algorithm.header(), &shown.text())
+}
+
+/// What is to be computed over a part of the upload.
+fn wanted(upload: &UploadRecord, headers: &HeaderMap) -> Result<ReceiveOptions, S3Error> {
+    let claim = Claim::of(headers)?;
+    if let Some((algorithm, Coverage::Composite)) = upload.checksum
+        && claim == Claim::None
+    {
+        // A checksum of checksums that the client never saw would prove nothing to it.
+        return Err(checksum_header::another_type(algorithm.name(), "null"));
+    }
+    let algorithm = upload.checksum.map(|(algorithm, _)| algorithm);
+    Ok(ReceiveOptions {
+        max_len: PART_BYTES_MAX,
+        algorithm,
+        // The whole gets this one where the client chose none, whatever its parts came with.
+        also: algorithm.is_none().then_some(Algorithm::Crc64Nvme),
+    })
+}
