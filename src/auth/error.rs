@@ -148,7 +148,7 @@ pub enum AuthError {
         /// What is wrong.
         message: String,
     },
-    /// A form that nobody signed.
+    /// A form with a policy that nobody signed.
     #[error("Access Denied")]
     FormUnsigned,
     /// A form's policy is over.

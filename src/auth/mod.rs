@@ -1,6 +1,6 @@
 //! Who may: pure functions over a request's head, a ring of keys and a time.
 //!
-//! [`authenticate`] and [`post_policy::authenticate_form`] are the only makers of a [`Grant`], so an
+//! [`authenticate`] and [`post_form::authenticate_form`] are the only makers of a [`Grant`], so an
 //! operation that holds one runs for a verified caller. [`may`] then judges what the caller asks.
 
 mod action;
@@ -8,11 +8,13 @@ pub mod canonical;
 mod chunk;
 mod error;
 mod header;
+pub mod post_form;
 pub mod post_policy;
 pub mod presign;
 mod presigned;
 mod request;
 mod secret;
+mod sigv2;
 pub mod sigv4;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,5 @@
 //! Browser uploads: a form is let in by a policy that its signer wrote and that it must fulfil.
+//! Who signed it is [`super::post_form`]'s question.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTConstructPolicy.html>
 
@@ -10,164 +11,22 @@ use serde_json::Value;
 
 use crate::clock::Timestamp;
 
-use super::sigv4::{self, ALGORITHM, Credential, SERVICE};
-use super::{AuthError, AuthSettings, BodyProof, Grant, KeyRing, Mismatch, Secret, Who};
+use super::AuthError;
+
+/// Fields that carry the form's proof or its file, of which no policy can speak.
+const EXEMPT: &[&str] = &[
+    "awsaccesskeyid",
+    "file",
+    "policy",
+    "signature",
+    "x-amz-signature",
+];
 
 /// What the policy asks of the file that is still to come.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PostDuties {
     /// How many bytes it may have.
     pub length_range: Option<RangeInclusive<u64>>,
-}
-
-/// Puts the file's name in the place of `${filename}`. Only the last part of a path counts, as
-/// some browsers send the whole of it.
-pub fn expand_filename(value: &str, filename: &str) -> String {
-    let name = filename.rsplit(['/', '\\']).next().unwrap_or(filename);
-    value.replace("${filename}", name)
-}
-
-/// Verifies a form's signature and judges its fields by its policy. `fields` are those before the
-/// file, in order, with `${filename}` already expanded; `bucket` is that of the URL.
-///
-/// # Errors
-/// An [`AuthError`] where the form is not signed by a known key or breaks its policy.
-pub fn authenticate_form(
-    fields: &[(String, String)],
-    bucket: &str,
-    keys: &dyn KeyRing,
-    settings: &AuthSettings,
-    now: Timestamp,
-) -> Result<(Grant, PostDuties), AuthError> {
-    let form = Form::read(fields)?;
-    let grant = form.verify(keys, settings)?;
-    let duties = Policy::parse(form.policy)?.judge(fields, bucket, now)?;
-    Ok((grant, duties))
-}
-
-struct Form<'a> {
-    policy: &'a str,
-    credential: &'a str,
-    date: &'a str,
-    signature: &'a str,
-}
-
-impl<'a> Form<'a> {
-    fn read(fields: &'a [(String, String)]) -> Result<Self, AuthError> {
-        let find = |name: &str| {
-            fields
-                .iter()
-                .find(|(n, _)| n.eq_ignore_ascii_case(name))
-                .map(|(_, v)| v.as_str())
-        };
-        let v4 = [
-            "x-amz-algorithm",
-            "x-amz-credential",
-            "x-amz-date",
-            "x-amz-signature",
-        ];
-        if find("awsaccesskeyid").is_some() || find("signature").is_some() {
-            return Err(AuthError::SignatureV2);
-        }
-        if find("policy").is_none() && v4.iter().all(|name| find(name).is_none()) {
-            return Err(AuthError::FormUnsigned);
-        }
-        if find("x-amz-security-token").is_some() {
-            return Err(AuthError::InvalidToken);
-        }
-        let need = |field| find(field).ok_or(AuthError::FormFieldMissing { field });
-        let policy = need("policy")?;
-        let algorithm = need("X-Amz-Algorithm")?;
-        let credential = need("X-Amz-Credential")?;
-        let date = need("X-Amz-Date")?;
-        let signature = need("X-Amz-Signature")?;
-        // A field given twice could be judged by one value and used by the other.
-        for (at, (name, _)) in fields.iter().enumerate() {
-            let twice = fields
-                .iter()
-                .skip(at + 1)
-                .any(|(n, _)| n.eq_ignore_ascii_case(name));
-            if twice {
-                return Err(AuthError::PolicyExtraFields {
-                    fields: name.clone(),
-                });
-            }
-        }
-        match algorithm {
-            ALGORITHM => Ok(Self {
-                policy,
-                credential,
-                date,
-                signature,
-            }),
-            "AWS4-ECDSA-P256-SHA256" => Err(AuthError::Ecdsa {
-                header: "X-Amz-Algorithm",
-            }),
-            other => Err(invalid_field(
-                "X-Amz-Algorithm",
-                other,
-                "X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\"",
-            )),
-        }
-    }
-
-    fn verify(&self, keys: &dyn KeyRing, settings: &AuthSettings) -> Result<Grant, AuthError> {
-        let bad = |why: &str| invalid_field("X-Amz-Credential", self.credential, why);
-        let credential = Credential::parse(self.credential).ok_or_else(|| {
-            bad("the Credential is mal-formed; expecting \
-                 \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".")
-        })?;
-        let scope = &credential.scope;
-        let signed_at = Timestamp::parse_amz_date(self.date).map_err(|_invalid| {
-            let why = "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"";
-            invalid_field("X-Amz-Date", self.date, why)
-        })?;
-        if scope.service != SERVICE {
-            return Err(bad("incorrect service. This endpoint belongs to \"s3\"."));
-        }
-        if scope.region != settings.region {
-            let (given, ours) = (&scope.region, &settings.region);
-            return Err(bad(&format!(
-                "the region '{given}' is wrong; expecting '{ours}'"
-            )));
-        }
-        if scope.day != signed_at.scope_day() {
-            return Err(bad("the date is not the same as X-Amz-Date."));
-        }
-        let key = keys
-            .find(&credential.access_key)
-            .filter(|key| !key.disabled);
-        // An unknown key costs as much time as a known one.
-        let nobody = Secret::new("nobody");
-        let secret = key.as_ref().map_or(&nobody, |key| &key.secret);
-        let ours = sigv4::sign(&secret.signing_key(scope), self.policy);
-        let matched = sigv4::same(&ours, self.signature);
-        let access_key = credential.access_key;
-        let Some(key) = key else {
-            return Err(AuthError::UnknownKey { access_key });
-        };
-        if !matched {
-            return Err(AuthError::Mismatch(Box::new(Mismatch {
-                access_key,
-                string_to_sign: self.policy.to_owned(),
-                signature: self.signature.to_owned(),
-                canonical_request: None,
-            })));
-        }
-        Ok(Grant {
-            who: Who::Key(key),
-            body: BodyProof::Unsigned,
-            signature_age: None,
-        })
-    }
-}
-
-fn invalid_field(field: &'static str, value: &str, message: &str) -> AuthError {
-    AuthError::FormFieldInvalid {
-        field,
-        value: value.into(),
-        message: message.into(),
-    }
 }
 
 fn invalid(reason: &str) -> AuthError {
@@ -176,7 +35,8 @@ fn invalid(reason: &str) -> AuthError {
     }
 }
 
-struct Policy {
+/// A policy, read but not yet judged.
+pub(super) struct Policy {
     expiration: Timestamp,
     conditions: Vec<Condition>,
 }
@@ -188,7 +48,8 @@ enum Condition {
 }
 
 impl Policy {
-    fn parse(base64: &str) -> Result<Self, AuthError> {
+    /// Reads the policy as it stands in the form.
+    pub(super) fn parse(base64: &str) -> Result<Self, AuthError> {
         let packed: String = base64.split_ascii_whitespace().collect();
         let bytes = STANDARD
             .decode(packed)
@@ -208,6 +69,7 @@ impl Policy {
             .get("expiration")
             .ok_or_else(|| invalid("Policy missing expiration."))?
             .as_str()
+            .filter(|text| text.contains('T'))
             .and_then(|text| Timestamp::parse_iso8601(text).ok())
             .ok_or_else(|| invalid("Invalid 'expiration' value."))?;
         let conditions = object
@@ -225,7 +87,8 @@ impl Policy {
         })
     }
 
-    fn judge(
+    /// Judges the form's fields; `bucket` is that of the URL.
+    pub(super) fn judge(
         &self,
         fields: &[(String, String)],
         bucket: &str,
@@ -279,12 +142,14 @@ impl Policy {
                 Condition::Length { .. } => false,
             })
         };
-        let extra: Vec<String> = fields
-            .iter()
-            .map(|(name, _)| name.to_ascii_lowercase())
-            .filter(|name| !matches!(name.as_str(), "x-amz-signature" | "file" | "policy"))
+        let given = fields.iter().map(|(name, _)| name.to_ascii_lowercase());
+        // The URL's bucket counts as a field of every form.
+        let implied = given.chain(["bucket".to_owned()]);
+        let mut extra: Vec<String> = implied
+            .filter(|name| !EXEMPT.contains(&name.as_str()))
             .filter(|name| !name.starts_with("x-ignore-") && !covered(name))
             .collect();
+        extra.dedup();
         if extra.is_empty() {
             return Ok(());
         }
@@ -389,7 +254,9 @@ fn name_of(field: &Value) -> Option<String> {
     Some(field.as_str()?.strip_prefix('$')?.to_ascii_lowercase())
 }
 
-/// A bound of a range: a number, or a text that is one.
+/// A bound of a range: a number, or a text that is one. A negative one bounds nothing.
 fn bound(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+    let signed = value.as_i64().or_else(|| value.as_str()?.parse().ok());
+    let clamped = signed.map(|number| u64::try_from(number).unwrap_or(0));
+    value.as_u64().or(clamped)
 }

@@ -75,19 +75,24 @@ impl Credential {
 
 /// HMAC-SHA256.
 pub fn hmac(key: &[u8], data: &[u8]) -> [u8; 32] {
-    // HMAC's own rule for keys, done here because a key of a whole block cannot be refused.
-    let mut block = Zeroizing::new([0u8; 64]);
-    if key.len() > block.len() {
-        block
-            .iter_mut()
-            .zip(Sha256::digest(key))
-            .for_each(|(to, from)| *to = from);
-    } else {
-        block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-    }
+    let block = key_block(key, |long| Sha256::digest(long).to_vec());
     let mut mac = <Hmac<Sha256> as KeyInit>::new(&(*block).into());
     mac.update(data);
     mac.finalize().into_bytes().into()
+}
+
+/// HMAC's own rule for keys, done here because a key of a whole block cannot be refused.
+pub(super) fn key_block(key: &[u8], digest: impl Fn(&[u8]) -> Vec<u8>) -> Zeroizing<[u8; 64]> {
+    let mut block = Zeroizing::new([0u8; 64]);
+    let short = if key.len() > block.len() {
+        Zeroizing::new(digest(key))
+    } else {
+        Zeroizing::new(key.to_vec())
+    };
+    for (to, from) in block.iter_mut().zip(short.iter()) {
+        *to = *from;
+    }
+    block
 }
 
 /// SHA-256 in hexadecimal.

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::post_policy::{authenticate_form, expand_filename};
+use super::post_form::{authenticate_form, expand_filename};
 use super::presign::{Signer, Target, presign_url, sign_header, sign_post};
 use super::*;
 
@@ -370,7 +370,8 @@ fn form(conditions: &str, extra: &[(&str, &str)]) -> Result<post_policy::PostDut
     };
     let policy = format!(
         r#"{{"expiration":"2013-05-24T01:00:00Z","conditions":[{{"x-amz-algorithm":"AWS4-HMAC-SHA256"}},
-        ["starts-with","$x-amz-credential",""],["starts-with","$X-Amz-Date",""]{conditions}]}}"#
+        ["starts-with","$x-amz-credential",""],["starts-with","$X-Amz-Date",""],
+        {{"bucket":"photos"}}{conditions}]}}"#
     );
     let mut fields = sign_post(&signer, &policy, t0());
     fields.extend(
@@ -407,6 +408,61 @@ fn each_condition_of_a_policy_is_kept() {
         .unwrap()
         .length_range;
     assert_eq!(range, Some(1..=10));
+    let range = form(r#",["content-length-range",-1,0]"#, &[]).unwrap();
+    assert_eq!(range.length_range, Some(0..=0));
+}
+
+/// The fields of a form that is signed as Version 2 has it.
+fn form_v2(policy: &str) -> Vec<(String, String)> {
+    let policy = base64::engine::general_purpose::STANDARD.encode(policy);
+    let signature = sigv2::sign(SK, &policy);
+    let fields = [
+        ("AWSAccessKeyId", AK.to_owned()),
+        ("Signature", signature),
+        ("policy", policy),
+    ];
+    fields.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+#[test]
+fn a_form_may_be_signed_by_version_2_where_s3_still_takes_it() {
+    let judge = |fields: &[(String, String)], region: &str| {
+        let settings = AuthSettings {
+            region: region.into(),
+            ..settings()
+        };
+        let grant = authenticate_form(fields, "photos", &Ring, &settings, t0());
+        grant.map_or_else(|error| error.to_string(), |_| "ok".to_owned())
+    };
+    let fine = r#"{"expiration":"2013-05-24T00:00:00Z","conditions":[{"bucket":"photos"}]}"#;
+    let fields = form_v2(fine);
+    assert_eq!(judge(&fields, "us-east-1"), "ok");
+    let refused = AuthError::SignatureV2.to_string();
+    assert_eq!(judge(&fields, "eu-central-1"), refused);
+    for name in ["AWSAccessKeyId", "Signature"] {
+        let without: Vec<_> = fields.iter().filter(|(n, _)| n != name).cloned().collect();
+        let missing = AuthError::FormFieldMissing { field: name };
+        assert_eq!(judge(&without, "us-east-1"), missing.to_string());
+    }
+    let mut forged = fields.clone();
+    forged[1].1 = sigv2::sign("x", &forged[2].1);
+    assert!(judge(&forged, "us-east-1").contains("does not match"));
+    for (policy, error) in [
+        (
+            r#"{"conditions":[]}"#,
+            "Invalid Policy: Policy missing expiration.",
+        ),
+        (
+            r#"{"expiration":"2013-05-24T00:00:00Z","conditions":[]}"#,
+            "Invalid according to Policy: Extra input fields: bucket",
+        ),
+        (
+            r#"{"expiration":"2013-05-24 00:00:00+00:00","conditions":[]}"#,
+            "Invalid Policy: Invalid 'expiration' value.",
+        ),
+    ] {
+        assert_eq!(judge(&form_v2(policy), "us-east-1"), error);
+    }
 }
 
 #[test]
@@ -418,12 +474,18 @@ fn a_forms_signature_is_proven_before_its_policy_is_read() {
         region: "us-east-1",
     };
     let judge = |fields: &[(String, String)], now| {
-        authenticate_form(fields, "photos", &Ring, &settings(), now)
-            .map_or_else(|e| e.code(), |_| "ok")
+        authenticate_form(fields, "photos", &Ring, &settings(), now).map_or_else(
+            |e| e.code(),
+            |(grant, _)| match grant.who() {
+                Who::Key(_) => "key",
+                Who::Anonymous => "anonymous",
+            },
+        )
     };
     let fields = sign_post(&signer, "{}", t0());
     assert_eq!(judge(&fields, t0()), "InvalidPolicyDocument");
-    assert_eq!(judge(&[], t0()), "AccessDenied");
+    assert_eq!(judge(&[], t0()), "anonymous");
+    assert_eq!(judge(fields.get(..1).unwrap(), t0()), "AccessDenied");
     for at in 0..fields.len() {
         let mut without = fields.clone();
         without.remove(at);

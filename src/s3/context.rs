@@ -1,7 +1,7 @@
 //! What an operation may touch.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -133,17 +133,22 @@ impl Call {
 
     /// What the store notes with a change.
     pub fn origin(&self, event: EventName) -> Origin {
-        let principal = self.who.owner().to_owned();
-        Origin {
-            request_id: self.id,
-            principal,
-            source_ip: self.source_ip(),
-            event,
-        }
+        origin(self.id, &self.who, self.peer, event)
     }
+}
 
-    fn source_ip(&self) -> Option<IpAddr> {
-        self.peer.map(|peer| peer.ip())
+/// What the store notes with a change.
+pub(super) fn origin(
+    id: RequestId,
+    who: &Who,
+    peer: Option<SocketAddr>,
+    event: EventName,
+) -> Origin {
+    Origin {
+        request_id: id,
+        principal: who.owner().to_owned(),
+        source_ip: peer.map(|peer| peer.ip()),
+        event,
     }
 }
 

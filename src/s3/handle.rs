@@ -137,7 +137,7 @@ fn subject(head: &Head) -> Option<&str> {
 }
 
 /// `x-amz-expected-bucket-owner`: a bucket of somebody else is refused.
-async fn check_expected_owner(service: &Service, head: &Head) -> Result<(), S3Error> {
+pub(super) async fn check_expected_owner(service: &Service, head: &Head) -> Result<(), S3Error> {
     let expected = head.header("x-amz-expected-bucket-owner")?;
     let (Some(expected), Some(bucket)) = (expected, &head.target.bucket) else {
         return Ok(());

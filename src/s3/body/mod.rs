@@ -3,6 +3,7 @@
 
 pub mod aws_chunked;
 mod digest;
+pub mod form;
 #[cfg(test)]
 mod tests;
 

@@ -7,6 +7,7 @@ pub mod get;
 pub mod list;
 pub mod multipart;
 pub mod paging;
+pub mod post_form;
 pub mod put;
 pub mod versioning;
 

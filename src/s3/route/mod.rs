@@ -78,6 +78,12 @@ impl Route {
         });
         self
     }
+
+    /// This operation is a form, which `run` proves and answers.
+    const fn serve_form(mut self, run: FormHandler) -> Self {
+        self.serve = Some(Serve::Form { run });
+        self
+    }
 }
 
 const fn row(operation: Operation, method: Method, level: Level, marks: &'static [Mark]) -> Route {

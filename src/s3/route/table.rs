@@ -370,7 +370,8 @@ pub const ROUTES: &[Route] = &[
     .serve(Action::DeleteObjects, &[ops::CHECKSUMS], |call| {
         Box::pin(ops::delete::delete_objects(call))
     }),
-    row(Operation::PostObject, Method::POST, Level::Bucket, &[]),
+    row(Operation::PostObject, Method::POST, Level::Bucket, &[])
+        .serve_form(|call| Box::pin(ops::post_form::post_object(call))),
     row(
         Operation::PutBucketAnalyticsConfiguration,
         Method::PUT,

@@ -1,0 +1,216 @@
+//! Browser forms: who signed one. What its policy demands is judged by [`super::post_policy`].
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-authentication-HTTPPOST.html>
+
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+
+use super::post_policy::{Policy, PostDuties};
+use super::sigv4::{self, ALGORITHM, Credential, SERVICE};
+use super::{
+    AccessKey, AuthError, AuthSettings, BodyProof, Grant, KeyRing, Mismatch, Secret, Who,
+    anonymous, sigv2,
+};
+
+/// Puts the file's name in the place of `${filename}`. Only the last part of a path counts, as
+/// some browsers send the whole of it.
+pub fn expand_filename(value: &str, filename: &str) -> String {
+    let name = filename.rsplit(['/', '\\']).next().unwrap_or(filename);
+    value.replace("${filename}", name)
+}
+
+/// Verifies a form's signature and judges its fields by its policy. `fields` are those before the
+/// file, in order, with `${filename}` already expanded; `bucket` is that of the URL. A form that
+/// claims nothing is anybody's.
+///
+/// # Errors
+/// An [`AuthError`] where the form is not signed by a known key or breaks its policy.
+pub fn authenticate_form(
+    fields: &[(String, String)],
+    bucket: &str,
+    keys: &dyn KeyRing,
+    settings: &AuthSettings,
+    now: Timestamp,
+) -> Result<(Grant, PostDuties), AuthError> {
+    let Some(form) = Form::read(fields, settings)? else {
+        return Ok((anonymous(), PostDuties::default()));
+    };
+    let key = form.verify(keys, settings)?;
+    let duties = Policy::parse(form.policy)?.judge(fields, bucket, now)?;
+    let grant = Grant {
+        who: Who::Key(key),
+        body: BodyProof::Unsigned,
+        signature_age: None,
+    };
+    Ok((grant, duties))
+}
+
+struct Form<'a> {
+    policy: &'a str,
+    signature: &'a str,
+    signer: Signer<'a>,
+}
+
+enum Signer<'a> {
+    V2 { access_key: &'a str },
+    V4 { credential: &'a str, date: &'a str },
+}
+
+const V2_FIELDS: [&str; 2] = ["awsaccesskeyid", "signature"];
+const V4_FIELDS: [&str; 5] = [
+    "x-amz-algorithm",
+    "x-amz-credential",
+    "x-amz-date",
+    "x-amz-security-token",
+    "x-amz-signature",
+];
+
+impl<'a> Form<'a> {
+    /// What the form claims; nothing where it claims nothing.
+    fn read(
+        fields: &'a [(String, String)],
+        settings: &AuthSettings,
+    ) -> Result<Option<Self>, AuthError> {
+        let find = |name: &str| {
+            let mut named = fields.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
+            named.next().map(|(_, v)| v.as_str())
+        };
+        let any = |names: &[&str]| names.iter().any(|name| find(name).is_some());
+        let (v2, v4) = (any(&V2_FIELDS), any(&V4_FIELDS));
+        if !v2 && !v4 {
+            let unsigned = find("policy").map(|_policy| AuthError::FormUnsigned);
+            return unsigned.map_or(Ok(None), Err);
+        }
+        let need = |field| find(field).ok_or(AuthError::FormFieldMissing { field });
+        let form = if v4 {
+            if find("x-amz-security-token").is_some() {
+                return Err(AuthError::InvalidToken);
+            }
+            let policy = need("policy")?;
+            check_algorithm(need("X-Amz-Algorithm")?)?;
+            let (credential, date) = (need("X-Amz-Credential")?, need("X-Amz-Date")?);
+            Self {
+                policy,
+                signature: need("X-Amz-Signature")?,
+                signer: Signer::V4 { credential, date },
+            }
+        } else {
+            if !sigv2::is_served_in(&settings.region) {
+                return Err(AuthError::SignatureV2);
+            }
+            let policy = need("policy")?;
+            let access_key = need("AWSAccessKeyId")?;
+            Self {
+                policy,
+                signature: need("Signature")?,
+                signer: Signer::V2 { access_key },
+            }
+        };
+        check_unique(fields)?;
+        Ok(Some(form))
+    }
+
+    fn verify(
+        &self,
+        keys: &dyn KeyRing,
+        settings: &AuthSettings,
+    ) -> Result<Arc<AccessKey>, AuthError> {
+        let credential = match self.signer {
+            Signer::V2 { .. } => None,
+            Signer::V4 { credential, date } => Some(check_credential(credential, date, settings)?),
+        };
+        let access_key = match (&self.signer, &credential) {
+            (Signer::V2 { access_key }, _) => (*access_key).to_owned(),
+            (Signer::V4 { .. }, credential) => credential
+                .as_ref()
+                .map(|credential| credential.access_key.clone())
+                .unwrap_or_default(),
+        };
+        let key = keys.find(&access_key).filter(|key| !key.disabled);
+        // An unknown key costs as much time as a known one.
+        let nobody = Secret::new("nobody");
+        let secret = key.as_ref().map_or(&nobody, |key| &key.secret);
+        let ours = match &credential {
+            None => sigv2::sign(secret.expose(), self.policy),
+            Some(credential) => sigv4::sign(&secret.signing_key(&credential.scope), self.policy),
+        };
+        let matched = sigv4::same(&ours, self.signature);
+        let Some(key) = key else {
+            return Err(AuthError::UnknownKey { access_key });
+        };
+        if matched {
+            return Ok(key);
+        }
+        Err(AuthError::Mismatch(Box::new(Mismatch {
+            access_key,
+            string_to_sign: self.policy.to_owned(),
+            signature: self.signature.to_owned(),
+            canonical_request: None,
+        })))
+    }
+}
+
+/// A field given twice could be judged by one value and used by the other.
+fn check_unique(fields: &[(String, String)]) -> Result<(), AuthError> {
+    let mut seen = std::collections::HashSet::new();
+    let twice = |(name, _): &&(String, String)| !seen.insert(name.to_ascii_lowercase());
+    match fields.iter().find(twice) {
+        None => Ok(()),
+        Some((name, _)) => Err(AuthError::PolicyExtraFields {
+            fields: name.clone(),
+        }),
+    }
+}
+
+fn check_algorithm(algorithm: &str) -> Result<(), AuthError> {
+    match algorithm {
+        ALGORITHM => Ok(()),
+        "AWS4-ECDSA-P256-SHA256" => Err(AuthError::Ecdsa {
+            header: "X-Amz-Algorithm",
+        }),
+        other => Err(invalid_field(
+            "X-Amz-Algorithm",
+            other,
+            "X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\"",
+        )),
+    }
+}
+
+fn check_credential(
+    text: &str,
+    date: &str,
+    settings: &AuthSettings,
+) -> Result<Credential, AuthError> {
+    let bad = |why: &str| invalid_field("X-Amz-Credential", text, why);
+    let credential = Credential::parse(text).ok_or_else(|| {
+        bad("the Credential is mal-formed; expecting \
+             \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".")
+    })?;
+    let scope = &credential.scope;
+    let signed_at = Timestamp::parse_amz_date(date).map_err(|_invalid| {
+        let why = "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"";
+        invalid_field("X-Amz-Date", date, why)
+    })?;
+    if scope.service != SERVICE {
+        return Err(bad("incorrect service. This endpoint belongs to \"s3\"."));
+    }
+    if scope.region != settings.region {
+        let (given, ours) = (&scope.region, &settings.region);
+        return Err(bad(&format!(
+            "the region '{given}' is wrong; expecting '{ours}'"
+        )));
+    }
+    if scope.day != signed_at.scope_day() {
+        return Err(bad("the date is not the same as X-Amz-Date."));
+    }
+    Ok(credential)
+}
+
+fn invalid_field(field: &'static str, value: &str, message: &str) -> AuthError {
+    AuthError::FormFieldInvalid {
+        field,
+        value: value.into(),
+        message: message.into(),
+    }
+}

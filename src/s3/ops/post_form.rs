@@ -1,0 +1,358 @@
+//! `PostObject`: a browser uploads a file by a form that somebody signed for it.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectPOST.html>
+
+use std::net::SocketAddr;
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use super::put::{PUT_OBJECT, object_headers};
+use super::{CHECKSUMS, about, bucket, quoted};
+use crate::auth::post_form::{authenticate_form, expand_filename};
+use crate::auth::{Action, canonical};
+use crate::id::RequestId;
+use crate::name::ObjectKey;
+use crate::s3::access;
+use crate::s3::body::form::Form;
+use crate::s3::body::{OBJECT_BYTES_MAX, ReceiveOptions, receive_stream};
+use crate::s3::context::{FormCall, Service, origin};
+use crate::s3::error::{Code, S3Error};
+use crate::s3::handle::check_expected_owner;
+use crate::s3::head::Head;
+use crate::s3::query::Query;
+use crate::s3::reply::Reply;
+use crate::s3::route::Route;
+use crate::s3::target::key_from_text;
+use crate::s3::xml::XmlWriter;
+use crate::store::{Bucket, EventName, NewObject, ObjectHeaders, Origin, WriteCondition};
+
+/// Fields that S3 keeps with the object like the headers of that name.
+const CONTENT_FIELDS: &[&str] = &[
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-md5",
+    "content-type",
+    "expires",
+];
+
+/// A form that may be stored once its file is there and has the right size.
+struct Proven {
+    key: ObjectKey,
+    bucket: Bucket,
+    /// The fields, as the headers of a `PutObject` would say the same.
+    asked: Head,
+    headers: ObjectHeaders,
+    least: u64,
+    most: u64,
+    origin: Origin,
+}
+
+/// `PostObject`: everything before the file is judged before a byte of the file is kept.
+///
+/// # Errors
+/// What the form or its policy break, `NoSuchBucket`, `EntityTooLarge`, `EntityTooSmall`.
+pub async fn post_object(call: FormCall) -> Result<Reply, S3Error> {
+    let FormCall {
+        service,
+        head,
+        body,
+        id,
+        peer,
+    } = call;
+    Route::of(&head)?.check_options(&head, &[])?;
+    let mut form = Form::read(body, head.header("content-type")?).await?;
+    if let Some(filename) = &form.filename {
+        for (_name, value) in &mut form.fields {
+            *value = expand_filename(value, filename);
+        }
+    }
+    let proven = prove(&service, &head, &form.fields, (id, peer)).await?;
+    let after = After::of(&form.fields);
+    let (file, rest) = form.into_file();
+    let mut stager = service.store.stage(None);
+    let want = ReceiveOptions {
+        max_len: proven.most,
+        ..ReceiveOptions::default()
+    };
+    let digest = receive_stream(file, &proven.asked.headers, &mut stager, want).await?;
+    if digest.len < proven.least {
+        return Err(S3Error::new(Code::EntityTooSmall)
+            .with("ProposedSize", digest.len.to_string())
+            .with("MinSizeAllowed", proven.least.to_string()));
+    }
+    rest.ignore().await?;
+    let new = NewObject {
+        headers: proven.headers,
+        etag_md5: digest.md5,
+        checksum: Some(digest.checksum.clone()),
+        owner: proven.bucket.owner.clone(),
+    };
+    let staged = stager.finish().await?;
+    let always = WriteCondition::default();
+    let (bucket, key) = (&proven.bucket, &proven.key);
+    let written = service
+        .store
+        .put_object(bucket, key, new, staged, &always, &proven.origin)
+        .await
+        .map_err(|error| about(&head, error))?;
+    let done = Done {
+        location: location(&head, bucket.name.as_str(), key),
+        bucket: bucket.name.as_str(),
+        key,
+        etag: quoted(&written.record.etag),
+    };
+    after
+        .reply(&done)?
+        .with_header(digest.checksum.algorithm.header(), &digest.checksum.text())?
+        .with_header("x-amz-checksum-type", digest.checksum.coverage.name())
+}
+
+/// Who sent the form, whether they may, and what they ask for.
+async fn prove(
+    service: &Service,
+    head: &Head,
+    fields: &[(String, String)],
+    (id, peer): (RequestId, Option<SocketAddr>),
+) -> Result<Proven, S3Error> {
+    let key = key(fields)?;
+    let name = head.bucket()?;
+    let settings = service.settings.auth();
+    let now = service.clock.now();
+    let (grant, duties) = authenticate_form(fields, name.as_str(), &*service.keys, &settings, now)?;
+    let who = grant.who();
+    access::judge(
+        service,
+        who,
+        Action::PutObject,
+        Some(name),
+        Some(key.as_str()),
+    )
+    .await?;
+    let asked = as_head(head, fields)?;
+    Route::of(head)?.check_options(&asked, &[CHECKSUMS, PUT_OBJECT])?;
+    let headers = object_headers(&asked.headers)?;
+    let bucket = bucket::found(&service.store, head).await?;
+    check_expected_owner(service, &asked).await?;
+    let range = duties.length_range.unwrap_or(0..=OBJECT_BYTES_MAX);
+    Ok(Proven {
+        key,
+        bucket,
+        asked,
+        headers,
+        least: *range.start(),
+        most: OBJECT_BYTES_MAX.min(*range.end()),
+        origin: origin(id, who, peer, EventName::ObjectCreatedPost),
+    })
+}
+
+fn find<'a>(fields: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    let mut named = fields.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
+    named.next().map(|(_, value)| value.as_str())
+}
+
+/// The key, which a form must name.
+fn key(fields: &[(String, String)]) -> Result<ObjectKey, S3Error> {
+    match find(fields, "key") {
+        None => {
+            let message = "Bucket POST must contain a field named 'key'.  If it is specified, \
+                           please check the order of the fields.";
+            Err(S3Error::argument("key", "", message))
+        }
+        Some("") => {
+            let message = "User key must have a length greater than 0.";
+            Err(S3Error::argument("key", "", message))
+        }
+        Some(text) => key_from_text(text),
+    }
+}
+
+/// The fields as the head of a `PutObject` that asks for the same. What S3 does not know, it
+/// ignores: the policy has spoken of it.
+fn as_head(head: &Head, fields: &[(String, String)]) -> Result<Head, S3Error> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        let lower = name.to_ascii_lowercase();
+        let header = match lower.as_str() {
+            "acl" => "x-amz-acl",
+            "tagging" if value.is_empty() => continue,
+            "tagging" => return Err(S3Error::unsupported_option("tagging")),
+            // The client names the algorithm by which the file is to be digested.
+            "x-amz-checksum-algorithm" => "x-amz-sdk-checksum-algorithm",
+            content if CONTENT_FIELDS.contains(&content) => content,
+            option if option.starts_with("x-amz-") => option,
+            _ => continue,
+        };
+        let parsed = (
+            HeaderName::from_bytes(header.as_bytes()),
+            HeaderValue::from_bytes(value.as_bytes()),
+        );
+        let (Ok(header), Ok(text)) = parsed else {
+            let message = format!("The value of {name} can't be kept as a header.");
+            return Err(S3Error::argument(name, value, message));
+        };
+        headers.append(header, text);
+    }
+    Ok(Head {
+        headers,
+        query: Query::default(),
+        ..head.clone()
+    })
+}
+
+/// What the form wants to happen once its file is stored.
+#[derive(Debug, PartialEq, Eq)]
+enum After {
+    Redirect(String),
+    Status(StatusCode),
+}
+
+/// What was stored.
+struct Done<'a> {
+    location: String,
+    bucket: &'a str,
+    key: &'a ObjectKey,
+    /// With its quotes.
+    etag: String,
+}
+
+impl After {
+    fn of(fields: &[(String, String)]) -> Self {
+        let redirect = find(fields, "success_action_redirect").or_else(|| find(fields, "redirect"));
+        // S3 takes an address that is none for no address.
+        let valid = redirect.filter(|to| {
+            let uri = to.parse::<http::Uri>().ok();
+            uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")))
+        });
+        match (valid, find(fields, "success_action_status")) {
+            (Some(to), _) => Self::Redirect(to.to_owned()),
+            (None, Some("200")) => Self::Status(StatusCode::OK),
+            (None, Some("201")) => Self::Status(StatusCode::CREATED),
+            (None, _) => Self::Status(StatusCode::NO_CONTENT),
+        }
+    }
+
+    fn reply(self, done: &Done<'_>) -> Result<Reply, S3Error> {
+        let reply = match &self {
+            Self::Redirect(_) => Reply::empty(StatusCode::SEE_OTHER),
+            Self::Status(StatusCode::CREATED) => {
+                let mut document = XmlWriter::plain("PostResponse");
+                document.text("Location", &done.location);
+                document.text("Bucket", done.bucket);
+                document.text("Key", done.key.as_str());
+                document.text("ETag", &done.etag);
+                Reply::xml(document).with_status(StatusCode::CREATED)
+            }
+            Self::Status(status) => Reply::empty(*status),
+        };
+        let to = match self {
+            Self::Redirect(to) => redirected(&to, done),
+            Self::Status(_) => done.location.clone(),
+        };
+        reply
+            .with_header("location", &to)?
+            .with_header("etag", &done.etag)
+    }
+}
+
+/// Where the object is found, as the client addressed its bucket.
+fn location(head: &Head, bucket: &str, key: &ObjectKey) -> String {
+    let key = canonical::encode(key.as_str().as_bytes(), true);
+    let host = &head.authority;
+    if head.target.virtual_host {
+        format!("http://{host}/{key}")
+    } else {
+        format!("http://{host}/{bucket}/{key}")
+    }
+}
+
+/// The form's address with what was stored in its query.
+fn redirected(to: &str, done: &Done<'_>) -> String {
+    let (address, fragment) = match to.split_once('#') {
+        Some((address, fragment)) => (address, format!("#{fragment}")),
+        None => (to, String::new()),
+    };
+    let mark = if address.contains('?') { '&' } else { '?' };
+    let encode = |text: &str| canonical::encode(text.as_bytes(), false);
+    let (bucket, key, etag) = (done.bucket, encode(done.key.as_str()), encode(&done.etag));
+    format!("{address}{mark}bucket={bucket}&key={key}&etag={etag}{fragment}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(given: &[(&str, &str)]) -> Vec<(String, String)> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        given.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn the_key_is_needed_and_not_empty() {
+        assert_eq!(key(&fields(&[("KEY", "a")])).unwrap().as_str(), "a");
+        for without in [&[][..], &[("key", "")]] {
+            let error = key(&fields(without)).unwrap_err();
+            assert_eq!(error.code(), Code::InvalidArgument);
+        }
+        let long = "a".repeat(1025);
+        let error = key(&fields(&[("key", &long)])).unwrap_err();
+        assert_eq!(error.code(), Code::KeyTooLongError);
+    }
+
+    #[test]
+    fn only_three_statuses_and_real_addresses_count() {
+        let after = |given: &[(&str, &str)]| After::of(&fields(given));
+        let (status, to) = ("success_action_status", "success_action_redirect");
+        let none = After::Status(StatusCode::NO_CONTENT);
+        assert_eq!(after(&[]), none);
+        assert_eq!(after(&[(status, "404")]), none);
+        assert_eq!(after(&[(status, "200")]), After::Status(StatusCode::OK));
+        assert_eq!(after(&[(to, "nowhere")]), none);
+        assert_eq!(after(&[(to, "http://a\r\nb")]), none);
+        let there = After::Redirect("https://a/b".into());
+        assert_eq!(after(&[(status, "201"), (to, "https://a/b")]), there);
+        assert_eq!(after(&[("Redirect", "https://a/b")]), there);
+    }
+
+    #[test]
+    fn a_redirect_tells_what_was_stored() {
+        let key = ObjectKey::parse("a/b c").unwrap();
+        let done = Done {
+            location: String::new(),
+            bucket: "abc",
+            key: &key,
+            etag: "\"e\"".into(),
+        };
+        let told = "bucket=abc&key=a%2Fb%20c&etag=%22e%22";
+        for (to, mark) in [("http://h/p", '?'), ("http://h/p?q=1", '&')] {
+            assert_eq!(redirected(to, &done), format!("{to}{mark}{told}"));
+        }
+        assert_eq!(
+            redirected("http://h#f", &done),
+            format!("http://h?{told}#f")
+        );
+    }
+
+    #[test]
+    fn fields_ask_for_what_the_headers_of_a_put_would() {
+        let request = http::Request::post("/abc").header("host", "h");
+        let head = Head::parse(&request.body(()).unwrap().into_parts().0, &[]).unwrap();
+        let given = fields(&[
+            ("Acl", "private"),
+            ("x-amz-meta-a", "é"),
+            ("x-other", "1"),
+            ("X-Amz-Checksum-Algorithm", "SHA1"),
+        ]);
+        let headers = as_head(&head, &given).unwrap().headers;
+        let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            ["x-amz-acl", "x-amz-meta-a", "x-amz-sdk-checksum-algorithm"]
+        );
+        for refused in [("tagging", "<Tagging/>"), ("x-amz-meta-a", "a\nb")] {
+            assert!(as_head(&head, &fields(&[refused])).is_err(), "{refused:?}");
+        }
+    }
+}
