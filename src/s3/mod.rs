@@ -11,6 +11,7 @@ mod handle;
 pub mod head;
 pub mod metadata_header;
 pub mod ops;
+pub mod part_number;
 pub mod query;
 pub mod range;
 pub mod render;

@@ -5,17 +5,20 @@ use std::ops::Range;
 use http::StatusCode;
 
 use super::{about, bucket, quoted};
+use crate::checksum::Checksum;
 use crate::clock::Timestamp;
 use crate::s3::condition::{Conditions, Verdict};
 use crate::s3::context::Call;
 use crate::s3::error::{Code, S3Error};
 use crate::s3::head::Head;
+use crate::s3::part_number::{self, NumberedPart};
 use crate::s3::range;
 use crate::s3::reply::{Reply, ReplyBody};
 use crate::store::ObjectRecord;
 
 /// Options that [`get_object`] and [`head_object`] honour.
 pub const READ_OBJECT: &[&str] = &[
+    "partNumber",
     "response-cache-control",
     "response-content-disposition",
     "response-content-encoding",
@@ -34,17 +37,26 @@ enum Plan {
     NotModified,
     Whole,
     Part(Range<u64>),
+    Numbered(NumberedPart),
 }
 
 impl Plan {
     /// Judges conditions and range against what is there.
     fn of(head: &Head, record: &ObjectRecord) -> Result<Self, S3Error> {
         let etag = record.etag.to_string();
+        let (asked, number) = (head.header("range")?, head.query.get("partNumber"));
+        if asked.is_some() && number.is_some() {
+            let message = "Cannot specify both Range header and partNumber query parameter";
+            return Err(S3Error::because(Code::InvalidRequest, message));
+        }
+        let number = number.map(part_number::parse).transpose()?;
         let verdict = Conditions::of(&head.headers)?.judge(&etag, record.modified)?;
         if verdict == Verdict::NotModified {
             return Ok(Self::NotModified);
         }
-        let asked = head.header("range")?;
+        if let Some(number) = number {
+            return NumberedPart::of(number, record).map(Self::Numbered);
+        }
         let current = head
             .header("if-range")?
             .is_none_or(|validator| is_current(validator, &etag, record.modified));
@@ -60,6 +72,7 @@ impl Plan {
             Self::NotModified => 0..0,
             Self::Whole => 0..len,
             Self::Part(range) => range.clone(),
+            Self::Numbered(part) => part.range.clone(),
         }
     }
 }
@@ -125,7 +138,9 @@ fn described(head: &Head, record: &ObjectRecord, plan: &Plan) -> Result<Reply, S
     let status = match plan {
         Plan::NotModified => StatusCode::NOT_MODIFIED,
         Plan::Whole => StatusCode::OK,
-        Plan::Part(_) => StatusCode::PARTIAL_CONTENT,
+        // No range of bytes can name those of an empty object.
+        Plan::Numbered(part) if part.range.is_empty() => StatusCode::OK,
+        Plan::Part(_) | Plan::Numbered(_) => StatusCode::PARTIAL_CONTENT,
     };
     let kept = &record.headers;
     let override_of = |name: &str| head.query.get(name).filter(|value| !value.is_empty());
@@ -175,19 +190,30 @@ fn described(head: &Head, record: &ObjectRecord, plan: &Plan) -> Result<Reply, S
     for (name, value) in &kept.user {
         reply = reply.with_header(&format!("x-amz-meta-{name}"), value)?;
     }
-    if let Plan::Part(range) = plan {
-        let value = range::content_range(range, record.len);
-        return reply.with_header("content-range", &value);
+    match plan {
+        Plan::Part(range) => {
+            let value = range::content_range(range, record.len);
+            reply.with_header("content-range", &value)
+        }
+        Plan::Numbered(part) => {
+            let count = part.count.map(|count| count.to_string());
+            reply = reply.with_optional("x-amz-mp-parts-count", count.as_deref())?;
+            if !part.range.is_empty() {
+                let value = range::content_range(&part.range, record.len);
+                reply = reply.with_header("content-range", &value)?;
+            }
+            with_checksum(reply, head, part.checksum.as_ref())
+        }
+        Plan::Whole | Plan::NotModified => with_checksum(reply, head, record.checksum.as_ref()),
     }
-    with_checksum(reply, head, record)
 }
 
-/// The checksum, which is of the whole object only, where the client asks for it.
-fn with_checksum(reply: Reply, head: &Head, record: &ObjectRecord) -> Result<Reply, S3Error> {
+/// The checksum of what is sent, where the client asks for it.
+fn with_checksum(reply: Reply, head: &Head, checksum: Option<&Checksum>) -> Result<Reply, S3Error> {
     let asked = head
         .header("x-amz-checksum-mode")?
         .is_some_and(|mode| mode.eq_ignore_ascii_case("enabled"));
-    match &record.checksum {
+    match checksum {
         Some(checksum) if asked => reply
             .with_header(checksum.algorithm.header(), &checksum.text())?
             .with_header("x-amz-checksum-type", checksum.coverage.name()),
@@ -198,7 +224,7 @@ fn with_checksum(reply: Reply, head: &Head, record: &ObjectRecord) -> Result<Rep
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checksum::{Algorithm, Checksum};
+    use crate::checksum::Algorithm;
     use crate::store::{ETag, ObjectHeaders};
 
     fn record() -> ObjectRecord {
@@ -245,6 +271,11 @@ mod tests {
         assert!(!part.headers.contains_key("x-amz-checksum-crc32"));
         let stale = reply("/abc/d", &[("range", "bytes=2-5"), ("if-range", "\"x\"")]);
         assert_eq!(stale.status, 200);
+        let numbered = reply("/abc/d?partNumber=1", &[mode]);
+        assert_eq!(numbered.status, 206);
+        assert_eq!(numbered.headers["content-range"], "bytes 0-9/10");
+        assert!(numbered.headers.contains_key("x-amz-checksum-crc32"));
+        assert!(!numbered.headers.contains_key("x-amz-mp-parts-count"));
         let same = reply("/abc/d", &[("if-none-match", "*")]);
         assert_eq!(same.status, 304);
         assert!(same.headers.contains_key("etag"));

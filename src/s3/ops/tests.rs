@@ -142,3 +142,123 @@ async fn an_objects_life() {
     assert!(text(deleted).await.contains("<Key>e/g</Key>"));
     assert_eq!(call(&s, "DELETE /abc", &[], "").await.unwrap().status, 204);
 }
+
+fn inner<'a>(document: &'a str, element: &str) -> &'a str {
+    let (start, end) = (format!("<{element}>"), format!("</{element}>"));
+    let (_, rest) = document.split_once(&start).unwrap();
+    rest.split_once(&end).unwrap().0
+}
+
+#[tokio::test]
+async fn an_uploads_life() {
+    let s = service().await;
+    call(&s, "PUT /abc", &[], "").await.unwrap();
+    let begun = call(&s, "POST /abc/d%2Fe?uploads", &[], "").await.unwrap();
+    let begun = text(begun).await;
+    let id = inner(&begun, "UploadId");
+    let about = |method: &str, more: &str| format!("{method} /abc/d%2Fe?uploadId={id}{more}");
+    let put = about("PUT", "&partNumber=2");
+    let crc = [("x-amz-sdk-checksum-algorithm", "CRC32")];
+    let part = call(&s, &put, &crc, "bytes").await.unwrap();
+    assert!(part.headers.contains_key("x-amz-checksum-crc32"));
+    let etag = part.headers["etag"].to_str().unwrap();
+    for number in ["0", "10001"] {
+        let line = about("PUT", &format!("&partNumber={number}"));
+        let refused = call(&s, &line, &[], "x").await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+    }
+    let other = "PUT /abc/d?partNumber=1&uploadId=x";
+    let other = call(&s, other, &[], "x").await.unwrap_err();
+    assert!(other.code() == Code::NoSuchUpload && other.names("UploadId"));
+
+    let parts = text(call(&s, &about("GET", ""), &[], "").await.unwrap()).await;
+    assert_eq!(inner(&parts, "NextPartNumberMarker"), "2");
+    assert!(!parts.contains("Checksum"), "{parts}");
+    let uploads = call(&s, "GET /abc?uploads&delimiter=/", &[], "").await;
+    let uploads = text(uploads.unwrap()).await;
+    assert!(
+        uploads.contains("<CommonPrefixes><Prefix>d/</Prefix>"),
+        "{uploads}"
+    );
+    let uploads = text(call(&s, "GET /abc?uploads", &[], "").await.unwrap()).await;
+    assert_eq!(inner(&uploads, "NextUploadIdMarker"), id);
+
+    let list = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>2</PartNumber><ETag>{etag}</ETag></Part>\
+         </CompleteMultipartUpload>"
+    );
+    let list: &'static str = list.leak();
+    let complete = about("POST", "");
+    let size = [("x-amz-mp-object-size", "4")];
+    let refused = call(&s, &complete, &size, list).await.unwrap_err();
+    assert!(
+        refused.message().contains("what was computed: 5"),
+        "{refused}"
+    );
+    let refused = call(
+        &s,
+        &complete,
+        &[("x-amz-checksum-crc64nvme", "AAAAAAAAAAA=")],
+        list,
+    )
+    .await;
+    assert_eq!(refused.unwrap_err().code(), Code::BadDigest);
+    let mut answers = Vec::new();
+    for _again in 0..2 {
+        answers.push(text(call(&s, &complete, &[], list).await.unwrap()).await);
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(inner(&answers[0], "Location"), "http://h/abc/d%2Fe");
+    assert_eq!(inner(&answers[0], "ChecksumType"), "FULL_OBJECT");
+    assert!(answers[0].contains("<ChecksumCRC64NVME>"), "{}", answers[0]);
+
+    let part = call(&s, "GET /abc/d%2Fe?partNumber=2", &[], "")
+        .await
+        .unwrap();
+    assert_eq!(part.status, 206);
+    assert_eq!(part.headers["x-amz-mp-parts-count"], "1");
+    assert_eq!(text(part).await, "bytes");
+    let both = [("range", "bytes=0-1")];
+    let both = call(&s, "GET /abc/d%2Fe?partNumber=2", &both, "").await;
+    assert_eq!(both.unwrap_err().code(), Code::InvalidRequest);
+    let gone = call(&s, &about("DELETE", ""), &[], "").await.unwrap_err();
+    assert_eq!(gone.code(), Code::NoSuchUpload);
+}
+
+#[tokio::test]
+async fn a_condition_about_what_changed_during_the_upload_is_a_conflict() {
+    let s = service().await;
+    call(&s, "PUT /abc", &[], "").await.unwrap();
+    let begin = async || {
+        let begun = call(&s, "POST /abc/d?uploads", &[], "").await.unwrap();
+        let begun = text(begun).await;
+        let id = inner(&begun, "UploadId").to_owned();
+        let part = format!("PUT /abc/d?partNumber=1&uploadId={id}");
+        let part = call(&s, &part, &[], "x").await.unwrap();
+        let etag = part.headers["etag"].to_str().unwrap().to_owned();
+        let list = format!(
+            "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part>\
+             </CompleteMultipartUpload>"
+        );
+        let list: &'static str = list.leak();
+        (format!("POST /abc/d?uploadId={id}"), list, etag)
+    };
+    let (complete, list, etag) = begin().await;
+    let is_it = [("if-match", etag.as_str())];
+    let absent = call(&s, &complete, &is_it, list).await.unwrap_err();
+    assert_eq!(absent.code(), Code::NoSuchKey);
+    call(&s, "PUT /abc/d", &[], "x").await.unwrap();
+    let changed = call(&s, &complete, &is_it, list).await.unwrap_err();
+    assert_eq!(changed.code(), Code::ConditionalRequestConflict);
+    assert!(changed.names("Condition") && changed.names("Key"));
+
+    let (complete, list, _etag) = begin().await;
+    let none = [("if-none-match", "*")];
+    let there = call(&s, &complete, &none, list).await.unwrap_err();
+    assert_eq!(there.code(), Code::PreconditionFailed);
+    call(&s, "DELETE /abc/d", &[], "").await.unwrap();
+    let deleted = call(&s, &complete, &none, list).await.unwrap_err();
+    assert_eq!(deleted.code(), Code::ConditionalRequestConflict);
+    let (complete, list, _etag) = begin().await;
+    assert!(call(&s, &complete, &none, list).await.is_ok());
+}

@@ -17,7 +17,6 @@ use crate::s3::error::{Code, S3Error};
 use crate::s3::head::Head;
 use crate::s3::xml::XmlWriter;
 use crate::store::StoreError;
-use crate::store::upload::PART_NUMBER_MAX;
 
 /// The upload that the query names. An id that we can't have given is one of no upload.
 fn upload_id(head: &Head) -> Result<UploadId, S3Error> {
@@ -38,19 +37,6 @@ fn of_upload(head: &Head, error: StoreError) -> S3Error {
         StoreError::NoSuchUpload => no_such_upload(head),
         error => about(head, error),
     }
-}
-
-/// `partNumber`.
-///
-/// # Errors
-/// `InvalidArgument` where no part can have that number.
-pub(super) fn part_number(text: &str) -> Result<u16, S3Error> {
-    let number = text.parse().ok();
-    let number = number.filter(|number| (1..=PART_NUMBER_MAX).contains(number));
-    number.ok_or_else(|| {
-        let message = "Part number must be an integer between 1 and 10000, inclusive";
-        S3Error::argument("partNumber", text, message)
-    })
 }
 
 /// The element of an owner or initiator.

@@ -2,13 +2,14 @@
 
 use http::{HeaderMap, StatusCode};
 
-use super::{of_upload, part_number, upload_id};
+use super::{of_upload, upload_id};
 use crate::checksum::{Algorithm, Coverage};
 use crate::s3::body::ReceiveOptions;
 use crate::s3::checksum_header::{self, Claim};
 use crate::s3::context::Call;
 use crate::s3::error::S3Error;
 use crate::s3::ops::{bucket, quoted};
+use crate::s3::part_number;
 use crate::s3::reply::Reply;
 use crate::store::upload::PART_BYTES_MAX;
 use crate::store::{NewPart, UploadRecord};
@@ -25,7 +26,7 @@ pub async fn upload_part(call: Call) -> Result<Reply, S3Error> {
         body,
         ..
     } = call;
-    let number = part_number(head.query.get("partNumber").unwrap_or_default())?;
+    let number = part_number::parse(head.query.get("partNumber").unwrap_or_default())?;
     let store = &service.store;
     let bucket = bucket::found(store, &head).await?;
     let (key, id) = (head.key()?, upload_id(&head)?);
