@@ -29,6 +29,10 @@ pub enum Action {
     GetBucketVersioning,
     /// Change whether a bucket keeps versions.
     PutBucketVersioning,
+    /// Ask for a bucket's rules for browsers.
+    GetBucketCors,
+    /// Change or remove a bucket's rules for browsers.
+    PutBucketCors,
     /// List a bucket's objects.
     ListBucket,
     /// List a bucket's unfinished uploads.
@@ -75,6 +79,8 @@ impl Action {
             Self::PutBucketTagging => ("s3:PutBucketTagging", true, Subject::BucketItself),
             Self::GetBucketVersioning => ("s3:GetBucketVersioning", false, Subject::Bucket),
             Self::PutBucketVersioning => ("s3:PutBucketVersioning", true, Subject::BucketItself),
+            Self::GetBucketCors => ("s3:GetBucketCORS", false, Subject::Bucket),
+            Self::PutBucketCors => ("s3:PutBucketCORS", true, Subject::BucketItself),
             Self::ListBucket => ("s3:ListBucket", false, Subject::Listing),
             Self::ListBucketMultipartUploads => {
                 ("s3:ListBucketMultipartUploads", false, Subject::Listing)

@@ -111,6 +111,9 @@ pub struct FormCall {
 /// Proves and stores a form upload.
 pub type FormHandler = fn(FormCall) -> BoxFuture<'static, Result<Reply, S3Error>>;
 
+/// Answers a request whoever sends it.
+pub type OpenHandler = fn(Arc<Service>, Head) -> BoxFuture<'static, Result<Reply, S3Error>>;
+
 /// Runs one operation.
 pub type Handler = fn(Call) -> BoxFuture<'static, Result<Reply, S3Error>>;
 

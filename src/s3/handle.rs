@@ -11,6 +11,7 @@ use http_body::Body;
 
 use super::body::{Payload, Proof};
 use super::context::{Call, FormCall, Service};
+use super::cors::Page;
 use super::error::{Code, S3Error};
 use super::head::Head;
 use super::render::render;
@@ -43,12 +44,25 @@ where
     let (parts, body) = request.into_parts();
     let method = parts.method.clone();
     let path = parts.uri.path().to_owned();
-    let outcome = answer(service, parts, body, peer, id).await;
+    let page = page(&service, &parts);
+    let outcome = answer(Arc::clone(&service), parts, body, peer, id).await;
     let code = outcome.as_ref().err().map(|error| error.code().wire().0);
-    let response = render(id, &method, outcome);
+    let mut response = render(id, &method, outcome);
+    if let Some(page) = page {
+        page.admit(&service, response.headers_mut()).await;
+    }
     let ms = clock.now().since(began).as_millis();
     tracing::info!(%method, path, status = response.status().as_u16(), code, ms, "request");
     response
+}
+
+/// The page of another origin that the answer is for; a preflight speaks for itself.
+fn page(service: &Service, parts: &Parts) -> Option<Page> {
+    if parts.method == Method::OPTIONS || !parts.headers.contains_key(http::header::ORIGIN) {
+        return None;
+    }
+    let head = Head::parse(parts, &service.settings.domains).ok()?;
+    Page::of(&head)
 }
 
 async fn answer<B>(
@@ -75,6 +89,7 @@ where
             authenticate(&service, &head)?;
             Err(route.unsupported())
         }
+        Some(Serve::Open { run }) => run(service, head).await,
         Some(Serve::Form { run }) => {
             let body = payload(Proof::Unsigned);
             run(FormCall {

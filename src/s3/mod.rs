@@ -6,6 +6,7 @@ pub mod body;
 pub mod checksum_header;
 pub mod condition;
 pub mod context;
+pub mod cors;
 pub mod error;
 mod handle;
 pub mod head;

@@ -1,6 +1,7 @@
 //! One file for each group of operations.
 
 pub mod bucket;
+pub mod bucket_cors;
 pub mod bucket_tagging;
 pub mod delete;
 pub mod get;

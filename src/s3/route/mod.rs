@@ -6,7 +6,7 @@ mod operation;
 mod options;
 mod table;
 
-use super::context::{FormHandler, Handler};
+use super::context::{FormHandler, Handler, OpenHandler};
 use super::error::{Code, S3Error};
 use super::head::Head;
 use super::target::Level;
@@ -56,6 +56,11 @@ pub enum Serve {
         /// The handler.
         run: Handler,
     },
+    /// No proof is asked for: what it tells is no secret.
+    Open {
+        /// The handler.
+        run: OpenHandler,
+    },
     /// The proof is among the fields of the form that is the body.
     Form {
         /// The handler, which proves the form before it keeps a byte of its file.
@@ -86,6 +91,14 @@ impl Route {
     }
 }
 
+impl Route {
+    /// This operation is answered by `run`, whoever asks.
+    const fn open(mut self, run: OpenHandler) -> Self {
+        self.serve = Some(Serve::Open { run });
+        self
+    }
+}
+
 const fn row(operation: Operation, method: Method, level: Level, marks: &'static [Mark]) -> Route {
     Route {
         operation,
@@ -108,8 +121,8 @@ impl Route {
             route.method == head.method && route.marks.iter().all(|mark| mark.is_in(head))
         });
         // A sub-resource that this method doesn't know must not fall through to the plain
-        // operation: DELETE ?acl must never delete the bucket.
-        let lost = ROUTES
+        // operation: DELETE ?acl must never delete the bucket. A preflight is about any of them.
+        let lost = head.method != Method::OPTIONS && ROUTES
             .iter()
             .filter(here)
             .flat_map(|route| route.marks)

@@ -4,8 +4,8 @@ use http::Method;
 
 use super::{Mark, Operation, Route, row};
 use crate::auth::Action;
-use crate::s3::ops;
 use crate::s3::target::Level;
+use crate::s3::{cors, ops};
 
 /// All operations. Those with more marks stand before those with fewer.
 pub const ROUTES: &[Route] = &[
@@ -55,7 +55,10 @@ pub const ROUTES: &[Route] = &[
         Method::DELETE,
         Level::Bucket,
         &[Mark::Query("cors")],
-    ),
+    )
+    .serve(Action::PutBucketCors, &[], |call| {
+        Box::pin(ops::bucket_cors::delete_bucket_cors(call))
+    }),
     row(
         Operation::DeleteBucketEncryption,
         Method::DELETE,
@@ -177,7 +180,10 @@ pub const ROUTES: &[Route] = &[
         Method::GET,
         Level::Bucket,
         &[Mark::Query("cors")],
-    ),
+    )
+    .serve(Action::GetBucketCors, &[], |call| {
+        Box::pin(ops::bucket_cors::get_bucket_cors(call))
+    }),
     row(
         Operation::GetBucketEncryption,
         Method::GET,
@@ -419,7 +425,10 @@ pub const ROUTES: &[Route] = &[
         Method::PUT,
         Level::Bucket,
         &[Mark::Query("cors")],
-    ),
+    )
+    .serve(Action::PutBucketCors, &[ops::CHECKSUMS], |call| {
+        Box::pin(ops::bucket_cors::put_bucket_cors(call))
+    }),
     row(
         Operation::PutBucketEncryption,
         Method::PUT,
@@ -703,17 +712,20 @@ pub const ROUTES: &[Route] = &[
         Method::OPTIONS,
         Level::Service,
         &[],
-    ),
+    )
+    .open(|service, head| Box::pin(cors::preflight(service, head))),
     row(
         Operation::OptionsObject,
         Method::OPTIONS,
         Level::Bucket,
         &[],
-    ),
+    )
+    .open(|service, head| Box::pin(cors::preflight(service, head))),
     row(
         Operation::OptionsObject,
         Method::OPTIONS,
         Level::Object,
         &[],
-    ),
+    )
+    .open(|service, head| Box::pin(cors::preflight(service, head))),
 ];

@@ -1,8 +1,10 @@
 //! What a bucket is set to. Each setting has a file of its own here and a numbered field in
 //! [`Settings`]; the bucket's record holds them all.
 
+mod cors;
 mod versioning;
 
+pub use cors::CorsRule;
 pub use versioning::Versioning;
 
 use super::bucket::Bucket;
@@ -21,6 +23,9 @@ pub struct Settings {
     /// The bucket's tags; none is the same as an empty set.
     #[cbor(n(1), default)]
     pub tags: Vec<(String, String)>,
+    /// Which pages may use it from a browser.
+    #[cbor(n(2), default)]
+    pub cors: Vec<CorsRule>,
 }
 
 impl ObjectStore {
@@ -69,6 +74,7 @@ mod tests {
         let set = Settings {
             versioning: Versioning::Suspended,
             tags: vec![("a".into(), String::new())],
+            cors: vec![CorsRule::default()],
         };
         let read: Settings = decode(&encode(&set).unwrap(), "settings").unwrap();
         assert_eq!(read, set);

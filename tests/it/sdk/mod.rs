@@ -1,5 +1,6 @@
 //! Through aws-sdk-s3, as an app server's code calls it.
 
+mod cors;
 mod connection;
 mod listing;
 mod object;
