@@ -122,15 +122,16 @@ impl Route {
         });
         // A sub-resource that this method doesn't know must not fall through to the plain
         // operation: DELETE ?acl must never delete the bucket. A preflight is about any of them.
-        let lost = head.method != Method::OPTIONS && ROUTES
-            .iter()
-            .filter(here)
-            .flat_map(|route| route.marks)
-            .any(|mark| {
-                mark.is_sub_resource()
-                    && mark.is_in(head)
-                    && found.is_none_or(|route| !route.marks.contains(mark))
-            });
+        let lost = head.method != Method::OPTIONS
+            && ROUTES
+                .iter()
+                .filter(here)
+                .flat_map(|route| route.marks)
+                .any(|mark| {
+                    mark.is_sub_resource()
+                        && mark.is_in(head)
+                        && found.is_none_or(|route| !route.marks.contains(mark))
+                });
         match found {
             Some(route) if !lost || !route.marks.is_empty() => Ok(route),
             _ => Err(S3Error::new(Code::MethodNotAllowed)

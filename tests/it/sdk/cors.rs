@@ -3,10 +3,10 @@
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::types::{CorsConfiguration, CorsRule};
 
-use crate::support::Server;
+use crate::support::{Server, plain_http};
 
 async fn ask(method: &str, url: &str, headers: &[(&str, &str)]) -> reqwest::Response {
-    let mut request = reqwest::Client::new().request(method.parse().unwrap(), url);
+    let mut request = plain_http().request(method.parse().unwrap(), url);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
@@ -23,7 +23,13 @@ async fn a_page_of_an_allowed_origin_uploads_and_reads() {
     let wants = ("access-control-request-method", "PUT");
     let refused = ask("OPTIONS", &url, &[origin, wants]).await;
     assert_eq!(refused.status(), 403);
-    assert!(refused.text().await.unwrap().contains("CORS is not enabled for this bucket"));
+    assert!(
+        refused
+            .text()
+            .await
+            .unwrap()
+            .contains("CORS is not enabled for this bucket")
+    );
     assert_eq!(ask("OPTIONS", &url, &[]).await.status(), 400);
 
     let rule = CorsRule::builder()
@@ -35,7 +41,9 @@ async fn a_page_of_an_allowed_origin_uploads_and_reads() {
         .max_age_seconds(600)
         .build()
         .unwrap();
-    let rules = CorsConfiguration::builder().cors_rules(rule.clone()).build();
+    let rules = CorsConfiguration::builder()
+        .cors_rules(rule.clone())
+        .build();
     let put = client.put_bucket_cors().bucket("web");
     put.cors_configuration(rules.unwrap()).send().await.unwrap();
     let kept = client.get_bucket_cors().bucket("web").send().await.unwrap();
@@ -45,27 +53,58 @@ async fn a_page_of_an_allowed_origin_uploads_and_reads() {
     let allowed = ask("OPTIONS", &url, &[origin, wants, names]).await;
     assert_eq!(allowed.status(), 200);
     let headers = allowed.headers();
-    assert_eq!(headers["access-control-allow-origin"], "https://app.example.com");
+    assert_eq!(
+        headers["access-control-allow-origin"],
+        "https://app.example.com"
+    );
     assert_eq!(headers["access-control-allow-methods"], "PUT, GET");
-    assert_eq!(headers["access-control-allow-headers"], "content-type, content-md5");
+    assert_eq!(
+        headers["access-control-allow-headers"],
+        "content-type, content-md5"
+    );
     assert_eq!(headers["access-control-max-age"], "600");
     let other = ("access-control-request-headers", "x-other");
-    assert_eq!(ask("OPTIONS", &url, &[origin, wants, other]).await.status(), 403);
+    assert_eq!(
+        ask("OPTIONS", &url, &[origin, wants, other]).await.status(),
+        403
+    );
 
     // Errors too carry the headers: otherwise a page could not read them.
     let denied = ask("GET", &format!("{}/web/a", server.endpoint), &[origin]).await;
     assert_eq!(denied.status(), 403);
     assert_eq!(denied.headers()["access-control-expose-headers"], "ETag");
     let soon = PresigningConfig::expires_in(std::time::Duration::from_secs(60)).unwrap();
-    let signed = client.put_object().bucket("web").key("a").presigned(soon).await;
+    let signed = client
+        .put_object()
+        .bucket("web")
+        .key("a")
+        .presigned(soon)
+        .await;
     let put = ask("PUT", signed.unwrap().uri(), &[origin]).await;
     assert_eq!(put.status(), 200);
-    assert_eq!(put.headers()["access-control-allow-origin"], "https://app.example.com");
+    assert_eq!(
+        put.headers()["access-control-allow-origin"],
+        "https://app.example.com"
+    );
     let foreign = ask("PUT", &url, &[("origin", "https://example.org")]).await;
-    assert!(!foreign.headers().contains_key("access-control-allow-origin"));
+    assert!(
+        !foreign
+            .headers()
+            .contains_key("access-control-allow-origin")
+    );
 
-    client.delete_bucket_cors().bucket("web").send().await.unwrap();
-    let gone = client.get_bucket_cors().bucket("web").send().await.unwrap_err();
+    client
+        .delete_bucket_cors()
+        .bucket("web")
+        .send()
+        .await
+        .unwrap();
+    let gone = client
+        .get_bucket_cors()
+        .bucket("web")
+        .send()
+        .await
+        .unwrap_err();
     let code = gone.into_service_error().meta().code().map(str::to_owned);
     assert_eq!(code.as_deref(), Some("NoSuchCORSConfiguration"));
 }

@@ -1,7 +1,7 @@
 //! Through aws-sdk-s3, as an app server's code calls it.
 
-mod cors;
 mod connection;
+mod cors;
 mod listing;
 mod object;
 
