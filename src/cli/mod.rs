@@ -12,11 +12,13 @@ mod bench;
 mod callbacks;
 mod completion;
 mod config;
+mod fsck;
 mod keys;
 mod logging;
 mod presign;
 mod serve;
 mod sign;
+mod status;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,6 +47,9 @@ pub enum CliError {
     /// The server can't start.
     #[error(transparent)]
     Start(#[from] crate::server::StartError),
+    /// The data folder can't be worked on.
+    #[error(transparent)]
+    Offline(#[from] crate::server::OfflineError),
     /// The system refused.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -79,6 +84,8 @@ enum Command {
     Accounts(accounts::AccountsArgs),
     Callbacks(callbacks::CallbacksArgs),
     Bench(bench::BenchArgs),
+    Fsck(fsck::FsckArgs),
+    Status(status::StatusArgs),
     Config(config::ConfigArgs),
     Completion(completion::CompletionArgs),
 }
@@ -134,6 +141,8 @@ pub fn main() -> ExitCode {
         Command::Accounts(args) => accounts::run(&args),
         Command::Callbacks(args) => callbacks::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Fsck(args) => fsck::run(&args),
+        Command::Status(args) => status::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completion(args) => completion::run(&args),
     };

@@ -8,6 +8,7 @@ mod connection;
 mod guard;
 mod listen;
 mod lock;
+mod offline;
 mod root_key;
 mod run;
 
@@ -19,9 +20,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use lock::{FolderLock, Holder, LockError, announced};
+pub use offline::{OfflineError, fsck};
 pub use root_key::{RootKeyError, load as load_root_key};
 
-use admin::Admin;
+use admin::{Admin, Fsck};
 use connection::{RequestBody, Respond, Shared};
 use listen::Listener;
 
@@ -80,6 +82,15 @@ pub struct Server {
     _lock: FolderLock,
 }
 
+/// Where work goes that no request waits for.
+#[derive(Debug, Clone, Default)]
+struct Background {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+type Engines = (Arc<dyn MetaEngine>, Arc<dyn BlobStore>);
+
 impl Respond for Service {
     type Body = ReplyBody;
 
@@ -110,15 +121,16 @@ impl Server {
         };
         let listener = Listener::bind(config.listen, config.limits.connections).map_err(listen)?;
         let endpoint = endpoint_of(listener.address().map_err(listen)?);
-        let (service, callbacks) = wire(&config, &root_key).await?;
+        let background = Background::default();
+        let (service, callbacks) = wire(&config, &root_key, &background).await?;
+        let Background { tasks, stop } = background;
         let shared = Arc::new(Shared {
             responder: Arc::new(service),
             limits: config.limits,
-            tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
+            tasks: tasks.clone(),
+            stop,
             cut: CancellationToken::new(),
         });
-        let tasks = shared.tasks.clone();
         tasks.spawn(run::accept(listener, Arc::clone(&shared)));
         let stop = shared.stop.clone();
         tasks.spawn(async move { callbacks.run(stop).await });
@@ -164,14 +176,13 @@ impl Drop for Server {
     }
 }
 
-/// Opens the engines and puts the layers on top of each other.
-async fn wire(config: &Config, root: &RootKey) -> Result<(Service, Arc<Callbacks>), StartError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+/// Opens the engines in the data folder.
+async fn engines(config: &Config, clock: &Arc<dyn Clock>) -> Result<Engines, StartError> {
     let (of_meta, of_blobs) = match config.durability {
         Durability::Fsync => (rocks::Durability::Fsync, durable::Durability::Fsync),
         Durability::None => (rocks::Durability::None, durable::Durability::None),
     };
-    let (dir, at) = (config.data_dir.clone(), Arc::clone(&clock));
+    let (dir, at) = (config.data_dir.clone(), Arc::clone(clock));
     let opened = tokio::task::spawn_blocking(move || {
         let meta = rocks::RocksEngine::open(&dir.join("meta"), of_meta)?;
         let blobs = FileBlobs::open(&dir.join("blobs"), of_blobs, at)?;
@@ -180,8 +191,17 @@ async fn wire(config: &Config, root: &RootKey) -> Result<(Service, Arc<Callbacks
     let (meta, blobs) = opened.await.map_err(|error| MetaError::Engine {
         source: error.into(),
     })??;
-    let (meta, blobs): (Arc<dyn MetaEngine>, Arc<dyn BlobStore>) =
-        (Arc::new(meta), Arc::new(blobs));
+    Ok((Arc::new(meta), Arc::new(blobs)))
+}
+
+/// Opens the engines and puts the layers on top of each other.
+async fn wire(
+    config: &Config,
+    root: &RootKey,
+    background: &Background,
+) -> Result<(Service, Arc<Callbacks>), StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let (meta, blobs) = engines(config, &clock).await?;
     let callbacks = Callbacks::new(
         &callbacks_of(&config.callback),
         Arc::clone(&meta),
@@ -207,6 +227,8 @@ async fn wire(config: &Config, root: &RootKey) -> Result<(Service, Arc<Callbacks
         callbacks: Arc::clone(&callbacks),
         clock: Arc::clone(&clock),
         started: clock.now(),
+        background: background.clone(),
+        fsck: Fsck::default(),
     };
     let settings = ServiceSettings {
         region: config.region.clone(),

@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod blob;
 pub mod bucket;
 pub mod error;
+pub mod fsck;
 mod garbage;
 pub mod hook;
 pub mod keys;
@@ -89,9 +90,25 @@ impl ObjectStore {
         hook: Arc<dyn CommitHook>,
         settings: StoreSettings,
     ) -> Result<Self, StoreError> {
+        let store = Self::attach(meta, blobs, clock, hook, settings).await?;
+        store.discard_left_over().await?;
+        Ok(store)
+    }
+
+    /// [`Self::open`] that deletes nothing: for who only looks.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn attach(
+        meta: Arc<dyn MetaEngine>,
+        blobs: Arc<dyn BlobStore>,
+        clock: Arc<dyn Clock>,
+        hook: Arc<dyn CommitHook>,
+        settings: StoreSettings,
+    ) -> Result<Self, StoreError> {
         check_format(&*meta).await?;
         let started = clock.now();
-        let store = Self(Arc::new(Inner {
+        Ok(Self(Arc::new(Inner {
             started,
             meta,
             blobs,
@@ -99,9 +116,7 @@ impl ObjectStore {
             hook,
             settings,
             pins: read::Pins::default(),
-        }));
-        store.discard_left_over().await?;
-        Ok(store)
+        })))
     }
 
     /// Whether the store can be read: what a probe of readiness asks.

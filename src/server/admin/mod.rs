@@ -4,6 +4,7 @@
 
 mod accounts;
 mod callbacks;
+mod fsck;
 mod keys;
 
 use std::sync::Arc;
@@ -15,12 +16,15 @@ use http::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::Background;
 use crate::callback::Callbacks;
 use crate::clock::{Clock, Timestamp};
 use crate::s3::{AdminError, AdminHandler, Query};
 use crate::store::ObjectStore;
 use crate::store::accounts::Accounts;
 use crate::store::keys::Keys;
+
+pub(super) use fsck::Fsck;
 
 /// What the operator may see and change.
 #[derive(Debug)]
@@ -31,6 +35,8 @@ pub(super) struct Admin {
     pub(super) callbacks: Arc<Callbacks>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) started: Timestamp,
+    pub(super) background: Background,
+    pub(super) fsck: Fsck,
 }
 
 /// A request as its path names it.
@@ -70,6 +76,7 @@ impl Admin {
             ("accounts", _) => self.answer_accounts(asked).await,
             ("keys", _) => self.answer_keys(asked).await,
             ("callbacks", _) => self.answer_callbacks(asked).await,
+            ("fsck", _) => self.answer_fsck(asked),
             _ => Err(asked.unknown()),
         }
     }

@@ -30,6 +30,8 @@ async fn admin() -> Admin {
         accounts,
         callbacks,
         started: clock.now(),
+        background: Background::default(),
+        fsck: Fsck::default(),
         clock,
     }
 }
@@ -119,4 +121,24 @@ async fn what_makes_no_sense_is_refused_in_words() {
     assert_eq!(none, json!({"callbacks": []}));
     let status = ask(&admin, "GET status", &Value::Null).await.unwrap();
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[tokio::test]
+async fn a_check_of_the_store_is_begun_once_and_asked_for() {
+    let admin = admin().await;
+    let none = ask(&admin, "GET fsck", &Value::Null).await;
+    assert!(matches!(none, Err(AdminError::NotFound(_))), "{none:?}");
+    let begun = ask(&admin, "POST fsck", &json!({"read_blobs": true}))
+        .await
+        .unwrap();
+    assert_eq!(begun["running"], true);
+    let twice = ask(&admin, "POST fsck", &json!({})).await;
+    assert!(matches!(twice, Err(AdminError::Invalid(_))), "{twice:?}");
+    admin.background.tasks.close();
+    admin.background.tasks.wait().await;
+    let done = ask(&admin, "GET fsck", &Value::Null).await.unwrap();
+    assert_eq!(
+        (&done["running"], &done["report"]["records"]),
+        (&false.into(), &0.into())
+    );
 }
