@@ -177,9 +177,9 @@ pub struct UploadRecord {
     /// Who will own the object.
     #[n(4)]
     pub owner: String,
-    /// Whether the key had an object when it began.
+    /// The sequence of the object that the key had when it began.
     #[n(5)]
-    pub replaces: Option<bool>,
+    pub replaces: Option<u64>,
 }
 
 /// A part that was uploaded.

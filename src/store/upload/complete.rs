@@ -160,11 +160,10 @@ fn check_undisturbed(
     upload: &UploadRecord,
     current: Option<&ObjectRecord>,
 ) -> Result<(), StoreError> {
-    let condition = if when.if_match.is_some()
-        && current.is_some_and(|current| current.modified > upload.initiated)
-    {
+    let now = current.map(|current| current.sequence);
+    let condition = if when.if_match.is_some() && now != upload.replaces {
         "If-Match"
-    } else if when.if_none_match.is_some() && upload.replaces == Some(true) {
+    } else if when.if_none_match.is_some() && upload.replaces.is_some() {
         "If-None-Match"
     } else {
         return Ok(());

@@ -70,7 +70,7 @@ impl ObjectStore {
             checksum: new.checksum,
             initiator: new.initiator,
             owner: new.owner,
-            replaces: Some(current.is_some()),
+            replaces: current.map(|current| current.sequence),
         };
         let at = Bytes::from(keyspace::upload(bucket.id, key.as_str(), &id));
         let record = encode(&record)?;
