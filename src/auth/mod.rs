@@ -3,11 +3,13 @@
 //! [`authenticate`] and [`post_form::authenticate_form`] are the only makers of a [`Grant`], so an
 //! operation that holds one runs for a verified caller. [`may`] then judges what the caller asks.
 
+pub mod acl;
 mod action;
 pub mod canonical;
 mod chunk;
 mod error;
 mod header;
+pub mod policy;
 pub mod post_form;
 pub mod post_policy;
 pub mod presign;
