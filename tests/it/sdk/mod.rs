@@ -4,6 +4,7 @@ mod connection;
 mod cors;
 mod listing;
 mod object;
+mod parts;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
