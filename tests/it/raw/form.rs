@@ -1,10 +1,12 @@
 //! Browser forms: each condition kept and broken, limits, and what comes after the file.
 
 use base64::Engine;
+use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
+use sha1::Sha1;
 
 use super::wire::{Answer, Ask, Signer, absent, ready};
-use crate::support::Server;
+use crate::support::{ACCESS_KEY, SECRET_KEY, Server};
 
 const BOUNDARY: &str = "consign-boundary";
 
@@ -136,6 +138,124 @@ async fn each_condition_kept_and_broken() {
     .await;
     let bucket = [any(), json!({"bucket": "another"})];
     post(&server, &bucket, &[("key", "no")], 403, "AccessDenied").await;
+    absent(&server, "no").await;
+}
+
+/// The fields of a form that is signed as Version 2 has it.
+fn fields_v2(conditions: &[Value], given: &[(&str, &str)]) -> Vec<(String, String)> {
+    let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(60);
+    let expiration = at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let mut all = vec![json!({"bucket": "raw"})];
+    all.extend_from_slice(conditions);
+    let policy = json!({"expiration": expiration, "conditions": all}).to_string();
+    let policy = base64::engine::general_purpose::STANDARD.encode(policy);
+    let mut mac = Hmac::<Sha1>::new_from_slice(SECRET_KEY.as_bytes()).unwrap();
+    mac.update(policy.as_bytes());
+    let signature = mac.finalize().into_bytes();
+    let signature = base64::engine::general_purpose::STANDARD.encode(signature);
+    let own = [
+        ("AWSAccessKeyId", ACCESS_KEY.to_owned()),
+        ("signature", signature),
+        ("policy", policy),
+    ];
+    let given = given
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    given
+        .chain(own.map(|(name, value)| (name.to_owned(), value)))
+        .collect()
+}
+
+#[tokio::test]
+async fn a_form_of_version_2_is_proven_too() {
+    let server = ready().await;
+    let conditions = [
+        json!({"AcL": "private"}),
+        json!(["StArTs-WiTh", "$KeY", "f"]),
+    ];
+    let good = fields_v2(&conditions, &[("kEy", "f1"), ("aCl", "private")]);
+    ask(&server, &good, b"meow", "")
+        .expect(&server, 204, "")
+        .await;
+    for (name, status, code) in [
+        ("signature", 400, "InvalidArgument"),
+        ("AWSAccessKeyId", 400, "InvalidArgument"),
+    ] {
+        let mut without = fields_v2(&conditions, &[("key", "f2"), ("acl", "private")]);
+        without.retain(|(given, _)| given != name);
+        ask(&server, &without, b"meow", "")
+            .expect(&server, status, code)
+            .await;
+    }
+    let mut forged = fields_v2(&conditions, &[("key", "f2"), ("acl", "private")]);
+    forged[3].1 = forged[3].1.chars().rev().collect();
+    ask(&server, &forged, b"meow", "")
+        .expect(&server, 403, "SignatureDoesNotMatch")
+        .await;
+    absent(&server, "f2").await;
+}
+
+#[tokio::test]
+async fn what_the_fields_say_is_kept_and_what_they_claim_is_checked() {
+    let server = ready().await;
+    let any = |name: &str| json!(["starts-with", format!("${name}"), ""]);
+    let names = [
+        "key",
+        "Content-Type",
+        "x-amz-meta-a",
+        "x-amz-checksum-crc32",
+    ];
+    let conditions: Vec<Value> = names.iter().map(|name| any(name)).collect();
+    let file = crate::support::bytes_of(7, 3 << 20);
+    let crc = base64::engine::general_purpose::STANDARD.encode(crc(&file));
+    let mut given = [
+        ("key", "kept"),
+        ("content-type", "image/png"),
+        ("X-Amz-Meta-A", "b"),
+        ("x-amz-checksum-crc32", crc.as_str()),
+    ];
+    ask(&server, &fields(&conditions, 60, &given), &file, "")
+        .expect(&server, 204, "")
+        .await;
+    let got = server.client().get_object().bucket("raw").key("kept");
+    let got = got.send().await.unwrap();
+    assert_eq!(got.content_type(), Some("image/png"));
+    assert_eq!(got.metadata().unwrap()["a"], "b");
+    assert_eq!(got.body.collect().await.unwrap().into_bytes(), file);
+    given[0].1 = "no";
+    ask(&server, &fields(&conditions, 60, &given), b"other", "")
+        .expect(&server, 400, "BadDigest")
+        .await;
+    given[3].1 = "AAAA";
+    ask(&server, &fields(&conditions, 60, &given), &file, "")
+        .expect(&server, 400, "InvalidRequest")
+        .await;
+    absent(&server, "no").await;
+}
+
+/// CRC-32, bit by bit.
+fn crc(bytes: &[u8]) -> [u8; 4] {
+    let step = |crc: u32, _bit| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
+    let byte = |crc: u32, byte: &u8| (0..8).fold(crc ^ u32::from(*byte), step);
+    (!bytes.iter().fold(u32::MAX, byte)).to_be_bytes()
+}
+
+#[tokio::test]
+async fn what_is_no_form_and_what_nobody_signed() {
+    let server = ready().await;
+    Ask::new(&server, "POST", "/raw")
+        .header("content-type", "text/plain")
+        .body(b"meow")
+        .expect(&server, 412, "PreconditionFailed")
+        .await;
+    let key = [("key".to_owned(), "no".to_owned())];
+    ask(&server, &key, b"meow", "")
+        .expect(&server, 403, "AccessDenied")
+        .await;
+    let any = [json!(["starts-with", "$key", ""])];
+    let mut truncated = ask(&server, &fields(&any, 60, &[("key", "no")]), b"meow", "");
+    truncated.body.truncate(truncated.body.len() - 8);
+    truncated.expect(&server, 400, "MalformedPOSTRequest").await;
     absent(&server, "no").await;
 }
 

@@ -2,5 +2,6 @@
 
 mod chunks;
 mod connection;
+mod form;
 mod signature;
 mod wire;
