@@ -76,6 +76,11 @@ pub enum AuthError {
          AWS4-HMAC-SHA256."
     )]
     SignatureV2,
+    /// Half of a URL that is signed by Version 2.
+    #[error(
+        "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters"
+    )]
+    SignatureV2Incomplete,
     /// Asymmetric signatures.
     #[error("A header you provided implies functionality that is not implemented")]
     Ecdsa {
@@ -198,6 +203,7 @@ impl AuthError {
             Self::Ecdsa { .. } => "NotImplemented",
             Self::TimeTooSkewed { .. } => "RequestTimeTooSkewed",
             Self::MissingDate
+            | Self::SignatureV2Incomplete
             | Self::Expired { .. }
             | Self::NotYetValid { .. }
             | Self::HeadersNotSigned(_)
@@ -272,6 +278,7 @@ impl AuthError {
             | Self::MalformedHeader { .. }
             | Self::MalformedQuery { .. }
             | Self::SignatureV2
+            | Self::SignatureV2Incomplete
             | Self::MissingDate
             | Self::InvalidToken
             | Self::FormUnsigned

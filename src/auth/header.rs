@@ -126,17 +126,8 @@ fn malformed(reason: &str) -> AuthError {
 }
 
 fn scope_fault(fault: ScopeFault) -> AuthError {
-    match fault {
-        ScopeFault::Region { given, ours } => AuthError::MalformedHeader {
-            reason: format!("the region '{given}' is wrong; expecting '{ours}'"),
-            region: Some(ours),
-        },
-        ScopeFault::Service { given } => malformed(&format!(
-            "incorrect service \"{given}\". This endpoint belongs to \"s3\"."
-        )),
-        ScopeFault::Day { given, signed } => malformed(&format!(
-            "Invalid credential date \"{given}\". This date is not the same as X-Amz-Date: \
-             \"{signed}\"."
-        )),
+    AuthError::MalformedHeader {
+        reason: fault.reason(),
+        region: fault.region(),
     }
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 
 use super::post_policy::{Policy, PostDuties};
-use super::sigv4::{self, ALGORITHM, Credential, SERVICE};
+use super::request::check_scope;
+use super::sigv4::{self, ALGORITHM, Credential};
 use super::{
     AccessKey, AuthError, AuthSettings, BodyProof, Grant, KeyRing, Mismatch, Secret, Who,
     anonymous, sigv2,
@@ -187,23 +188,11 @@ fn check_credential(
         bad("the Credential is mal-formed; expecting \
              \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".")
     })?;
-    let scope = &credential.scope;
     let signed_at = Timestamp::parse_amz_date(date).map_err(|_invalid| {
         let why = "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"";
         invalid_field("X-Amz-Date", date, why)
     })?;
-    if scope.service != SERVICE {
-        return Err(bad("incorrect service. This endpoint belongs to \"s3\"."));
-    }
-    if scope.region != settings.region {
-        let (given, ours) = (&scope.region, &settings.region);
-        return Err(bad(&format!(
-            "the region '{given}' is wrong; expecting '{ours}'"
-        )));
-    }
-    if scope.day != signed_at.scope_day() {
-        return Err(bad("the date is not the same as X-Amz-Date."));
-    }
+    check_scope(&credential, signed_at, settings).map_err(|fault| bad(&fault.reason()))?;
     Ok(credential)
 }
 

@@ -50,7 +50,13 @@ pub(super) fn authenticate(
     now: Timestamp,
 ) -> Result<Grant, AuthError> {
     if V2_NAMES.iter().any(|name| count(pairs, name) > 0) {
-        return Err(AuthError::SignatureV2);
+        let mut needed = V2_NAMES.iter().chain(&["Expires"]);
+        let whole = needed.all(|name| count(pairs, name) > 0);
+        return Err(if whole {
+            AuthError::SignatureV2
+        } else {
+            AuthError::SignatureV2Incomplete
+        });
     }
     let params = Params::read(pairs)?;
     match params.algorithm.as_str() {
@@ -178,19 +184,15 @@ fn fault(message: &str) -> AuthError {
     }
 }
 
-fn scope_fault(fault_found: ScopeFault) -> AuthError {
-    const IN: &str = "Error parsing the X-Amz-Credential parameter;";
-    match fault_found {
-        ScopeFault::Region { given, ours } => AuthError::MalformedQuery {
-            message: format!("{IN} the region '{given}' is wrong; expecting '{ours}'"),
-            region: Some(ours),
+fn scope_fault(fault: ScopeFault) -> AuthError {
+    let reason = fault.reason();
+    AuthError::MalformedQuery {
+        message: match fault {
+            ScopeFault::Day { .. } => reason,
+            ScopeFault::Region { .. } | ScopeFault::Service { .. } => {
+                format!("Error parsing the X-Amz-Credential parameter; {reason}")
+            }
         },
-        ScopeFault::Service { given } => fault(&format!(
-            "{IN} incorrect service \"{given}\". This endpoint belongs to \"s3\"."
-        )),
-        ScopeFault::Day { given, signed } => fault(&format!(
-            "Invalid credential date \"{given}\". This date is not the same as X-Amz-Date: \
-             \"{signed}\"."
-        )),
+        region: fault.region(),
     }
 }

@@ -23,11 +23,37 @@ pub(super) struct Claim<'a> {
     pub(super) payload: String,
 }
 
-/// What is wrong with a scope; each form of authentication says it in its own words.
+/// What is wrong with a scope.
 pub(super) enum ScopeFault {
     Region { given: String, ours: String },
     Service { given: String },
     Day { given: String, signed: String },
+}
+
+impl ScopeFault {
+    /// S3's words for it.
+    pub(super) fn reason(&self) -> String {
+        match self {
+            Self::Region { given, ours } => {
+                format!("the region '{given}' is wrong; expecting '{ours}'")
+            }
+            Self::Service { given } => {
+                format!("incorrect service \"{given}\". This endpoint belongs to \"s3\".")
+            }
+            Self::Day { given, signed } => format!(
+                "Invalid credential date \"{given}\". This date is not the same as X-Amz-Date: \
+                 \"{signed}\"."
+            ),
+        }
+    }
+
+    /// The region to sign for, where that was the fault.
+    pub(super) fn region(self) -> Option<String> {
+        match self {
+            Self::Region { ours, .. } => Some(ours),
+            Self::Service { .. } | Self::Day { .. } => None,
+        }
+    }
 }
 
 /// Checks the scope against what we serve.

@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, Method};
 use serde_json::Value;
 
-use crate::auth::canonical;
+use crate::auth::presign::{Signer, Target, sign_header};
+use crate::auth::sigv4::sha256_hex;
+use crate::auth::{Secret, canonical};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, RootKey};
 use crate::server;
-
-use super::sign::{Signer, Target};
 
 /// Where the administration lives.
 const PREFIX: &str = "/-/admin/v1";
@@ -139,7 +139,7 @@ impl AdminClient {
         let body = body.map(ToString::to_string).unwrap_or_default();
         let path = format!("{PREFIX}/{path}");
         let url = format!("{}{path}", self.endpoint);
-        let headers = self.signed(&method, &path, body.as_bytes())?;
+        let headers = self.signed(&method, &path, body.as_bytes());
         let sent = self
             .http
             .request(method, &url)
@@ -163,34 +163,34 @@ impl AdminClient {
         })
     }
 
-    fn signed(&self, method: &Method, path: &str, body: &[u8]) -> Result<HeaderMap, ClientError> {
+    /// The headers that sign a request for `path`, which stands as it goes over the wire.
+    fn signed(&self, method: &Method, path: &str, body: &[u8]) -> HeaderMap {
+        let secret = Secret::new(self.key.secret_key.as_str());
         let signer = Signer {
-            key: &self.key,
+            access_key: &self.key.access_key,
+            secret: &secret,
             region: &self.region,
-            now: SystemClock.now(),
         };
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let pairs = canonical::pairs(query).into_iter().map(|(name, value)| {
-            let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-            (text(name), text(value))
-        });
-        let query: Vec<_> = pairs.collect();
-        let endpoint = self.endpoint.as_str();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let query: Vec<_> = canonical::pairs(query)
+            .iter()
+            .map(|(name, value)| (text(name), text(value)))
+            .collect();
+        let query: Vec<_> = query
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
         let target = Target {
-            method,
-            endpoint,
-            path,
+            method: method.as_str(),
+            endpoint: &self.endpoint,
+            path: &text(&canonical::decode(path, false)),
             query: &query,
-            headers: &[],
         };
-        let invalid = |error: http::Error| ClientError::Sign(error.to_string());
         let mut headers = HeaderMap::new();
-        for (name, value) in signer.headers(&target, body) {
-            let name = HeaderName::try_from(name).map_err(|error| invalid(error.into()))?;
-            let value = HeaderValue::try_from(value).map_err(|error| invalid(error.into()))?;
-            headers.insert(name, value);
-        }
-        Ok(headers)
+        let digest = sha256_hex(body);
+        sign_header(&signer, &target, &mut headers, &digest, SystemClock.now());
+        headers
     }
 }
 

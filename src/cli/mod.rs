@@ -17,7 +17,6 @@ mod keys;
 mod logging;
 mod presign;
 mod serve;
-mod sign;
 mod status;
 
 use std::path::PathBuf;

@@ -1,12 +1,13 @@
 //! `consign presign post`: a POST policy, as fields, a curl command or an HTML page.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::{Context, quote};
+use crate::auth::presign::sign_post;
+use crate::auth::sigv4::ALGORITHM;
 use crate::cli::{CliError, print_json};
+use crate::clock::{Clock, SystemClock};
 use crate::name::{BucketName, ObjectKey};
 
 /// What S3 puts the uploaded file's own name in place of.
@@ -68,28 +69,22 @@ pub(super) fn print(context: &Context<'_>, args: &FormArgs) -> Result<(), CliErr
 fn signed(context: &Context<'_>, args: &FormArgs) -> Form {
     let (bucket, key) = &args.object;
     let signer = context.signer();
-    let now = signer.now;
+    let now = SystemClock.now();
     let mut fields = vec![("key".to_owned(), key.as_str().to_owned())];
     fields.extend(args.field.iter().cloned());
     fields.extend(args.starts_with.iter().cloned());
     let proof = [
-        ("x-amz-algorithm", "AWS4-HMAC-SHA256".to_owned()),
-        ("x-amz-credential", signer.credential_text()),
+        ("x-amz-algorithm", ALGORITHM.to_owned()),
+        ("x-amz-credential", signer.credential(now).text()),
         ("x-amz-date", now.amz_date()),
     ];
-    fields.extend(
-        proof
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value)),
-    );
+    let proof = proof.map(|(name, value)| (name.to_owned(), value));
+    let all: Vec<_> = fields.iter().cloned().chain(proof).collect();
     let policy = json!({
         "expiration": now.plus(context.by.expires).iso8601_ms(),
-        "conditions": conditions(bucket, args, &fields),
+        "conditions": conditions(bucket, args, &all),
     });
-    let policy = STANDARD.encode(policy.to_string());
-    let signature = signer.sign_text(&policy);
-    fields.push(("policy".to_owned(), policy));
-    fields.push(("x-amz-signature".to_owned(), signature));
+    fields.extend(sign_post(&signer, &policy.to_string(), now));
     Form {
         url: format!("{}/{}", context.endpoint, bucket.as_str()),
         fields,

@@ -6,11 +6,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use http::Method;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::json;
 
-use super::sign::{Signer, Target, path};
-use super::{CliError, Common, admin_client, print_json};
+use super::admin_client::{self, ClientError};
+use super::{CliError, Common, print_json};
+use crate::auth::Secret;
+use crate::auth::presign::{Signer, Target, presign_url};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, RootKey};
 use crate::name::{BucketName, ObjectKey};
@@ -103,26 +105,29 @@ struct Context<'a> {
     by: &'a By,
     endpoint: String,
     region: String,
-    key: RootKey,
+    access_key: String,
+    secret: Secret,
 }
 
 impl Context<'_> {
     fn signer(&self) -> Signer<'_> {
         Signer {
-            key: &self.key,
+            access_key: &self.access_key,
+            secret: &self.secret,
             region: &self.region,
-            now: SystemClock.now(),
         }
     }
 }
 
 pub(super) fn run(args: &PresignArgs) -> Result<ExitCode, CliError> {
     let config = args.common.load()?;
+    let key = key(&config, &args.by)?;
     let context = Context {
         by: &args.by,
         endpoint: endpoint(&config, &args.by),
         region: config.region.clone(),
-        key: key(&config, &args.by)?,
+        access_key: key.access_key,
+        secret: Secret::new(key.secret_key),
     };
     match &args.command {
         PresignCommand::Get(url) => print_url(&context, &Method::GET, url)?,
@@ -152,22 +157,23 @@ fn key(config: &Config, by: &By) -> Result<RootKey, CliError> {
 }
 
 fn print_url(context: &Context<'_>, method: &Method, args: &UrlArgs) -> Result<(), CliError> {
-    let content_type = args
-        .content_type
-        .iter()
-        .map(|v| ("content-type".to_owned(), v.clone()));
-    let headers: Vec<(String, String)> = content_type.chain(args.header.iter().cloned()).collect();
+    let headers = headers(args)?;
     let (bucket, key) = &args.object;
+    let query: Vec<_> = args
+        .query
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
     let target = Target {
-        method,
+        method: method.as_str(),
         endpoint: &context.endpoint,
-        path: &path(bucket.as_str(), key.as_str()),
-        query: &args.query,
-        headers: &headers,
+        path: &format!("/{}/{}", bucket.as_str(), key.as_str()),
+        query: &query,
     };
-    let url = context
-        .signer()
-        .presign(&target, context.by.expires.as_secs());
+    let seconds = context.by.expires.as_secs();
+    let now = SystemClock.now();
+    let url = presign_url(&context.signer(), &target, &headers, seconds, now);
+    let headers = shown(&headers);
     if context.by.json {
         let headers: serde_json::Map<_, _> = headers
             .into_iter()
@@ -177,7 +183,7 @@ fn print_url(context: &Context<'_>, method: &Method, args: &UrlArgs) -> Result<(
             "method": method.as_str(),
             "url": url,
             "headers": headers,
-            "expires_seconds": context.by.expires.as_secs(),
+            "expires_seconds": seconds,
         }));
     }
     if context.by.curl {
@@ -186,6 +192,34 @@ fn print_url(context: &Context<'_>, method: &Method, args: &UrlArgs) -> Result<(
         println!("{url}");
     }
     Ok(())
+}
+
+/// The headers that must be sent.
+fn headers(args: &UrlArgs) -> Result<HeaderMap, CliError> {
+    let content_type = args
+        .content_type
+        .iter()
+        .map(|value| ("content-type", value));
+    let given = args
+        .header
+        .iter()
+        .map(|(name, value)| (name.as_str(), value));
+    let mut headers = HeaderMap::new();
+    for (name, value) in content_type.chain(given) {
+        match (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            (Ok(name), Ok(value)) => headers.append(name, value),
+            _ => return Err(ClientError::Sign(format!("{name}: {value} is no header")).into()),
+        };
+    }
+    Ok(headers)
+}
+
+fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), text(value)))
+        .collect()
 }
 
 fn curl(method: &Method, url: &str, headers: &[(String, String)]) -> String {
