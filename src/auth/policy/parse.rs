@@ -9,7 +9,7 @@ use super::{
 
 impl Policy {
     /// Reads the policy of the bucket of that name, as `PutBucketPolicy` does. The first fault
-    /// that is found is told.
+    /// that is found is told. Blanks do not count for the limit: who reads the body must bound it.
     ///
     /// # Errors
     /// A [`PolicyFault`] where it is not valid, or not about this bucket.
