@@ -14,6 +14,7 @@
 )]
 
 mod callback;
+mod cli;
 mod foreign;
 mod raw;
 mod receiver;
