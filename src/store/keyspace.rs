@@ -16,6 +16,12 @@ pub(crate) fn bucket_prefix(bucket: BucketId) -> Vec<u8> {
 const KEY_END: [u8; 2] = [0, 1];
 const NUL_ESCAPED: [u8; 2] = [0, 0xFF];
 
+/// An escaped key, of bytes that go on behind it: all, where they do not.
+pub(crate) fn before_key_end(bytes: &[u8]) -> &[u8] {
+    let end = bytes.windows(KEY_END.len()).position(|two| two == KEY_END);
+    end.and_then(|end| bytes.get(..end)).unwrap_or(bytes)
+}
+
 /// The rows of a bucket whose key, with more behind it, begins with `prefix`.
 pub(crate) fn escaped_prefix(bucket: BucketId, prefix: &str) -> Vec<u8> {
     let mut bytes = bucket_prefix(bucket);

@@ -196,11 +196,13 @@ impl Examiner<'_> {
         let name = bucket
             .and_then(|id| self.known.buckets.get(&id))
             .map_or("?", String::as_str);
-        // A version's row has its escaped key and its id, an object's its key alone.
-        let key = match (space, keyspace::read_upload(&row.key)) {
-            (Space::Versions, Some((key, id))) => format!("{key} (version {id})"),
-            _ => String::from_utf8_lossy(row.key.get(8..).unwrap_or_default()).into_owned(),
+        let key = row.key.get(8..).unwrap_or_default();
+        let key = match space {
+            // A version's row goes on behind its key.
+            Space::Versions => keyspace::before_key_end(key),
+            _ => key,
         };
+        let key = String::from_utf8_lossy(key);
         format!("{name}/{key}")
     }
 }
