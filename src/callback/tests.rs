@@ -70,6 +70,10 @@ impl MetaEngine for Rows {
         }
         .boxed()
     }
+
+    fn check(&self) -> Result<(), MetaError> {
+        Ok(())
+    }
 }
 
 const SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";

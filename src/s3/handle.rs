@@ -3,11 +3,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
+use http_body_util::BodyExt as _;
 
 use super::body::{Payload, Proof};
 use super::context::{Call, FormCall, Service};
@@ -45,6 +47,8 @@ where
     let method = parts.method.clone();
     let path = parts.uri.path().to_owned();
     let page = page(&service, &parts);
+    let received = Arc::new(AtomicU64::new(0));
+    let body = counted(body, Arc::clone(&received));
     let outcome = answer(Arc::clone(&service), parts, body, peer, id).await;
     let code = outcome.as_ref().err().map(|error| error.code().wire().0);
     let mut response = render(id, &method, outcome);
@@ -52,8 +56,23 @@ where
         page.admit(&service, response.headers_mut()).await;
     }
     let ms = clock.now().since(began).as_millis();
-    tracing::info!(%method, path, status = response.status().as_u16(), code, ms, "request");
+    let status = response.status().as_u16();
+    // What is to be sent: the answer's body is on its way only after this line.
+    let (bytes_in, bytes_out) = (received.load(Ordering::Relaxed), response.body().len());
+    tracing::info!(%method, path, status, code, ms, bytes_in, bytes_out, "request");
     response
+}
+
+/// `body`, whose bytes are counted as they are read.
+fn counted<B>(body: B, received: Arc<AtomicU64>) -> impl Body<Data = Bytes, Error = B::Error>
+where
+    B: Body<Data = Bytes>,
+{
+    body.map_frame(move |frame| {
+        let len = frame.data_ref().map_or(0, Bytes::len);
+        received.fetch_add(u64::try_from(len).unwrap_or(u64::MAX), Ordering::Relaxed);
+        frame
+    })
 }
 
 /// The page of another origin that the answer is for; a preflight speaks for itself.
@@ -77,16 +96,18 @@ where
     B::Error: Into<BoxError>,
 {
     let idle = service.settings.body_idle;
-    let headers = parts.headers.clone();
-    let payload = move |proof: Proof| Payload::new(body, headers, proof, idle);
     if let Some(path) = own_path(&service, &parts) {
+        let headers = parts.headers.clone();
+        let payload = move |proof: Proof| Payload::new(body, headers, proof, idle);
         return own(&service, &parts, path, payload).await;
     }
     let head = Head::parse(&parts, &service.settings.domains)?;
+    let headers = head.headers.clone();
+    let payload = move |proof: Proof| Payload::new(body, headers, proof, idle);
     let route = Route::of(&head)?;
     match route.serve {
         None => {
-            authenticate(&service, &head)?;
+            authenticate(&service, &head, &parts)?;
             Err(route.unsupported())
         }
         Some(Serve::Open { run }) => run(service, head).await,
@@ -106,7 +127,7 @@ where
             honours,
             run,
         }) => {
-            let grant = authenticate(&service, &head)?;
+            let grant = authenticate(&service, &head, &parts)?;
             let bucket = head.target.bucket.as_ref();
             access::judge(&service, grant.who(), action, bucket, subject(&head)).await?;
             route.check_options(&head, honours)?;
@@ -126,12 +147,13 @@ where
     }
 }
 
-fn authenticate(service: &Service, head: &Head) -> Result<Grant, S3Error> {
+/// Signatures are over what was sent: the headers of `parts`, not those that `head` understands.
+fn authenticate(service: &Service, head: &Head, parts: &Parts) -> Result<Grant, S3Error> {
     let signed = SignedHead {
         method: &head.method,
         raw_path: &head.raw_path,
         raw_query: &head.raw_query,
-        headers: &head.headers,
+        headers: &parts.headers,
         authority: &head.authority,
     };
     let now = service.clock.now();
@@ -183,7 +205,8 @@ async fn own(
     match path.as_str() {
         "/-/healthy" if reads => Ok(text("healthy\n")),
         "/-/ready" if reads => {
-            service.store.check().await?;
+            let checked = service.store.check().await;
+            checked.map_err(|error| S3Error::new(Code::ServiceUnavailable).caused_by(error))?;
             Ok(text("ready\n"))
         }
         _ => {
@@ -192,7 +215,7 @@ async fn own(
                 .ok_or(Code::MethodNotAllowed)?;
             // The head of a request to no bucket: the path as a whole is what was signed.
             let head = Head::of_server(parts)?;
-            let grant = authenticate(service, &head)?;
+            let grant = authenticate(service, &head, parts)?;
             admin::answer(service, head, path, grant, payload).await
         }
     }

@@ -3,6 +3,7 @@
 use http::{HeaderMap, Method, request::Parts};
 
 use super::error::{Code, S3Error};
+use super::hoist::hoist;
 use super::query::Query;
 use super::target::Target;
 use crate::auth::canonical::encode;
@@ -15,9 +16,9 @@ pub struct Head {
     pub method: Method,
     /// What it is about.
     pub target: Target,
-    /// Its decoded query.
+    /// Its decoded query, without the headers in it.
     pub query: Query,
-    /// Its headers.
+    /// Its headers, and those that came in the query.
     pub headers: HeaderMap,
     /// The path as it was sent: signatures are over this.
     pub raw_path: String,
@@ -54,11 +55,14 @@ impl Head {
 
     fn about(parts: &Parts, target: Target) -> Result<Self, S3Error> {
         let raw_query = parts.uri.query().unwrap_or_default();
+        let mut query = Query::parse(raw_query)?;
+        let mut headers = parts.headers.clone();
+        hoist(&mut query, &mut headers)?;
         Ok(Self {
             method: parts.method.clone(),
             target,
-            query: Query::parse(raw_query)?,
-            headers: parts.headers.clone(),
+            query,
+            headers,
             raw_path: parts.uri.path().to_owned(),
             raw_query: raw_query.to_owned(),
             authority: authority(parts)?.to_owned(),

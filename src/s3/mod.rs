@@ -10,6 +10,7 @@ pub mod cors;
 pub mod error;
 mod handle;
 pub mod head;
+mod hoist;
 pub mod metadata_header;
 pub mod ops;
 pub mod part_number;

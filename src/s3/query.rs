@@ -36,6 +36,11 @@ impl Query {
         self.get(name).is_some()
     }
 
+    /// Takes those parameters out whose name `is` wanted.
+    pub(super) fn take(&mut self, is: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+        self.0.extract_if(.., |(name, _)| is(name)).collect()
+    }
+
     /// All parameters in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0

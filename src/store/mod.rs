@@ -119,11 +119,12 @@ impl ObjectStore {
         })))
     }
 
-    /// Whether the store can be read: what a probe of readiness asks.
+    /// Whether the store can be read and takes writes: what a probe of readiness asks.
     ///
     /// # Errors
-    /// [`StoreError::Meta`] where it can't.
+    /// [`StoreError::Meta`] where it can't or doesn't.
     pub async fn check(&self) -> Result<(), StoreError> {
+        self.0.meta.check()?;
         self.0.meta.get(Space::System, FORMAT_KEY).await.map(drop)?;
         Ok(())
     }

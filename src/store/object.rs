@@ -132,6 +132,23 @@ pub(super) fn orphan(segments: &[Segment], batch: &mut Batch) {
 }
 
 impl ObjectStore {
+    /// Whether `when` holds now: worth asking before the bytes come. The write asks again.
+    ///
+    /// # Errors
+    /// [`StoreError::PreconditionFailed`] or [`StoreError::NoSuchKey`] where it does not.
+    pub async fn check_condition(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        when: &WriteCondition,
+    ) -> Result<(), StoreError> {
+        if when.if_match.is_none() && when.if_none_match.is_none() {
+            return Ok(());
+        }
+        let (_raw, current) = self.current(bucket, key).await?;
+        when.check(current.as_ref())
+    }
+
     /// Makes `staged` the key's object.
     ///
     /// # Errors

@@ -102,7 +102,8 @@ async fn visible(
 ///
 /// # Errors
 /// `BucketAlreadyOwnedByYou` or `BucketAlreadyExists` where the name is taken,
-/// `IllegalLocationConstraintException` for another region than the server's.
+/// `InvalidLocationConstraint` or `IllegalLocationConstraintException` for another region than the
+/// server's.
 pub async fn create_bucket(call: Call) -> Result<Reply, S3Error> {
     let Call {
         service,
@@ -123,6 +124,12 @@ pub async fn create_bucket(call: Call) -> Result<Reply, S3Error> {
         Ok(_bucket) => {
             Reply::empty(StatusCode::OK).with_header("location", &format!("/{}", name.as_str()))
         }
+        // S3's oldest region says so again to whoever asks for their own bucket.
+        Err(StoreError::BucketExists { owner })
+            if owner == who.owner() && settings.region == UNNAMED_REGION =>
+        {
+            Reply::empty(StatusCode::OK).with_header("location", &format!("/{}", name.as_str()))
+        }
         Err(StoreError::BucketExists { owner }) if owner == who.owner() => {
             Err(S3Error::new(Code::BucketAlreadyOwnedByYou).with("BucketName", name.as_str()))
         }
@@ -132,33 +139,55 @@ pub async fn create_bucket(call: Call) -> Result<Reply, S3Error> {
 
 /// Refuses what a new bucket can't be: in another region, of another kind, tagged.
 fn check_configuration(document: &[u8], region: &str) -> Result<(), S3Error> {
-    if document.is_empty() {
-        return Ok(());
-    }
-    let root = xml::parse(document, "CreateBucketConfiguration")?;
-    for child in &root.children {
-        let name = child.name.as_str();
-        match name {
-            "LocationConstraint" => check_location(child.text.trim(), region)?,
-            "Location" | "Bucket" | "Tags" => return Err(S3Error::unsupported_option(name)),
-            _ => return Err(Code::MalformedXML.into()),
+    let mut location = None;
+    if !document.is_empty() {
+        let root = xml::parse(document, "CreateBucketConfiguration")?;
+        for child in &root.children {
+            let name = child.name.as_str();
+            match name {
+                "LocationConstraint" => location = Some(child.text.trim().to_owned()),
+                "Location" | "Bucket" | "Tags" => return Err(S3Error::unsupported_option(name)),
+                _ => return Err(Code::MalformedXML.into()),
+            }
         }
     }
-    Ok(())
+    let location = location.filter(|location| !location.is_empty());
+    check_location(location.as_deref(), region)
 }
 
-fn check_location(wanted: &str, region: &str) -> Result<(), S3Error> {
-    // `EU` is S3's old name for Ireland.
-    let same = wanted == region || (wanted == "EU" && region == "eu-west-1");
-    if wanted.is_empty() || same {
-        return Ok(());
-    }
+/// Judges where the bucket is wanted. The region without a name must not be named, and every other
+/// one must be.
+fn check_location(wanted: Option<&str>, region: &str) -> Result<(), S3Error> {
+    let unnamed = region == UNNAMED_REGION;
+    let wanted = match wanted {
+        None if unnamed => return Ok(()),
+        None => "unspecified",
+        Some(wanted) if unnamed && !(is_region(wanted) && wanted != UNNAMED_REGION) => {
+            return Err(
+                S3Error::new(Code::InvalidLocationConstraint).with("LocationConstraint", wanted)
+            );
+        }
+        // `EU` is S3's old name for Ireland.
+        Some("EU") if region == "eu-west-1" => return Ok(()),
+        Some(wanted) if wanted == region => return Ok(()),
+        Some(wanted) => wanted,
+    };
     let message = format!(
         "The {wanted} location constraint is incompatible for the region specific endpoint \
          this request was sent to."
     );
     let code = Code::IllegalLocationConstraintException;
     Err(S3Error::because(code, message))
+}
+
+/// Whether `text` looks like the name of one of S3's regions: `eu-west-1`, `us-gov-east-1`, `EU`.
+fn is_region(text: &str) -> bool {
+    let mut parts = text.split('-');
+    let continent = parts.next().is_some_and(|part| part.len() == 2);
+    let number = parts.next_back().and_then(|part| part.parse::<u8>().ok());
+    let words = parts.clone().count() > 0
+        && parts.all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase()));
+    text == "EU" || (continent && words && number.is_some())
 }
 
 /// `HeadBucket`.
@@ -223,20 +252,35 @@ mod tests {
 
     #[test]
     fn a_bucket_is_made_in_the_servers_region_only() {
-        let check = |inner: &str| {
+        let check = |region: &str, inner: &str| {
             let root = "CreateBucketConfiguration";
             let document = format!("<{root}>{inner}</{root}>");
-            let checked = check_configuration(document.as_bytes(), "eu-west-1");
+            let checked = check_configuration(document.as_bytes(), region);
             checked.map_err(|error| error.code())
         };
-        let at = |region: &str| format!("<LocationConstraint>{region}</LocationConstraint>");
-        assert!(check_configuration(b"", "eu-west-1").is_ok());
-        for fine in ["eu-west-1", "EU", ""] {
-            assert_eq!(check(&at(fine)), Ok(()));
+        let (here, unnamed) = ("eu-west-1", "us-east-1");
+        let illegal = Err(Code::IllegalLocationConstraintException);
+        let invalid = Err(Code::InvalidLocationConstraint);
+        for (region, wanted, outcome) in [
+            (here, "eu-west-1", Ok(())),
+            (here, "EU", Ok(())),
+            (here, "", illegal),
+            (here, "us-west-2", illegal),
+            (here, "bar", illegal),
+            (unnamed, "", Ok(())),
+            (unnamed, "us-east-1", invalid),
+            (unnamed, "foo", invalid),
+            (unnamed, "aws-global", invalid),
+            (unnamed, "eu-west-1", illegal),
+            (unnamed, "us-gov-east-1", illegal),
+            (unnamed, "EU", illegal),
+        ] {
+            let location = format!("<LocationConstraint>{wanted}</LocationConstraint>");
+            assert_eq!(check(region, &location), outcome, "{region} {wanted}");
         }
-        let illegal = Code::IllegalLocationConstraintException;
-        assert_eq!(check(&at("us-west-2")), Err(illegal));
-        assert_eq!(check("<Tags/>"), Err(Code::NotImplemented));
-        assert_eq!(check("<Other/>"), Err(Code::MalformedXML));
+        assert!(check_configuration(b"", unnamed).is_ok());
+        assert!(check_configuration(b"", here).is_err());
+        assert_eq!(check(unnamed, "<Tags/>"), Err(Code::NotImplemented));
+        assert_eq!(check(unnamed, "<Other/>"), Err(Code::MalformedXML));
     }
 }

@@ -98,7 +98,7 @@ pub async fn post_object(call: FormCall) -> Result<Reply, S3Error> {
         .await
         .map_err(|error| about(&head, error))?;
     let done = Done {
-        location: location(&head, bucket.name.as_str(), key),
+        location: head.object_url(bucket.name.as_str(), key),
         bucket: bucket.name.as_str(),
         key,
         etag: quoted(&written.record.etag),
@@ -253,17 +253,6 @@ impl After {
         reply
             .with_header("location", &to)?
             .with_header("etag", &done.etag)
-    }
-}
-
-/// Where the object is found, as the client addressed its bucket.
-fn location(head: &Head, bucket: &str, key: &ObjectKey) -> String {
-    let key = canonical::encode(key.as_str().as_bytes(), true);
-    let host = &head.authority;
-    if head.target.virtual_host {
-        format!("http://{host}/{key}")
-    } else {
-        format!("http://{host}/{bucket}/{key}")
     }
 }
 

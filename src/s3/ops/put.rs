@@ -31,6 +31,10 @@ pub async fn put_object(call: Call) -> Result<Reply, S3Error> {
         ..
     } = call;
     let key = head.key()?;
+    // A write that is refused anyway must not cost its bytes.
+    let store = &service.store;
+    let holds = store.check_condition(&bucket, key, &when).await;
+    holds.map_err(|error| about(&head, error))?;
     let received = body
         .receive(&service.store, ReceiveOptions::default())
         .await?;

@@ -101,13 +101,25 @@ impl MetaEngine for FaultyEngine {
                     if applied {
                         self.inner.commit(batch).await?;
                     }
-                    Err(MetaError::Poisoned {
-                        reason: "told to fail".into(),
-                    })
+                    Err(told_to_fail())
                 }
             }
         }
         .boxed()
+    }
+
+    fn check(&self) -> Result<(), MetaError> {
+        let plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        if plan.poisoned {
+            return Err(told_to_fail());
+        }
+        self.inner.check()
+    }
+}
+
+fn told_to_fail() -> MetaError {
+    MetaError::Poisoned {
+        reason: "told to fail".into(),
     }
 }
 
@@ -158,10 +170,12 @@ mod tests {
     async fn a_poisoned_engine_takes_no_more_batches() {
         let engine = engine();
         engine.fail_commit(1, MetaFault::Poisoned { applied: true });
+        assert!(engine.check().is_ok());
         for key in ["a", "b"] {
             let outcome = engine.commit(batch(key)).await;
             assert!(matches!(outcome, Err(MetaError::Poisoned { .. })));
         }
         assert!(has(&engine, "a").await && !has(&engine, "b").await);
+        assert!(matches!(engine.check(), Err(MetaError::Poisoned { .. })));
     }
 }

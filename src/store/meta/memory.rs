@@ -84,6 +84,10 @@ impl MetaEngine for MemoryEngine {
         }
         ready(Ok(())).boxed()
     }
+
+    fn check(&self) -> Result<(), MetaError> {
+        Ok(())
+    }
 }
 
 fn holds(rows: &Rows, assertion: &Assertion) -> bool {

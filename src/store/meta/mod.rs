@@ -348,6 +348,12 @@ pub trait MetaEngine: Debug + Send + Sync {
     /// # Errors
     /// [`MetaError::Conflict`] where an assertion fails; nothing has changed then.
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), MetaError>>;
+
+    /// Whether it still takes batches, as far as it knows without trying.
+    ///
+    /// # Errors
+    /// [`MetaError::Poisoned`] where only a new start can help.
+    fn check(&self) -> Result<(), MetaError>;
 }
 
 /// Walks `range` with `visitor`'s state and gives it back: what the walk collected.

@@ -200,3 +200,23 @@ async fn what_is_not_honoured_is_said_by_name() {
     assert!(answer.text.contains("x-amz-object-lock-mode"), "{answer:?}");
     absent(&server, "k").await;
 }
+
+#[tokio::test]
+async fn headers_that_came_in_the_query_count_as_headers() {
+    let server = ready().await;
+    let now = Signer::now();
+    // The digest is that of nothing: some SDKs add it to every URL, and S3 ignores it there.
+    let put = Ask::new(&server, "PUT", "/raw/k")
+        .query("x-amz-meta-a", "b")
+        .query("x-amz-checksum-crc32", "AAAAAA==")
+        .query("x-amz-sdk-checksum-algorithm", "CRC32")
+        .body(b"meow");
+    put.presigned(&now, "60").expect(&server, 200, "").await;
+    let head = server.client().head_object().bucket("raw").key("k");
+    let head = head.send().await.unwrap();
+    assert_eq!(head.metadata().unwrap()["a"], "b");
+    let locked = Ask::new(&server, "PUT", "/raw/no").query("x-amz-object-lock-mode", "GOVERNANCE");
+    let locked = locked.presigned(&now, "60");
+    locked.expect(&server, 501, "NotImplemented").await;
+    absent(&server, "no").await;
+}

@@ -135,6 +135,14 @@ impl MetaEngine for RocksEngine {
         }
         .boxed()
     }
+
+    fn check(&self) -> Result<(), MetaError> {
+        let ended = self.committer.as_ref().is_none_or(JoinHandle::is_finished);
+        if ended || self.shared.poisoned.get().is_some() {
+            return Err(self.stopped());
+        }
+        Ok(())
+    }
 }
 
 impl Shared {
