@@ -165,7 +165,8 @@ pub fn mismatch(algorithm: Algorithm) -> S3Error {
     S3Error::because(Code::BadDigest, message)
 }
 
-fn several() -> S3Error {
+/// `InvalidRequest` for more checksums than one.
+pub fn several() -> S3Error {
     S3Error::because(
         Code::InvalidRequest,
         "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",

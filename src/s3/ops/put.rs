@@ -87,15 +87,25 @@ pub fn object_headers(headers: &HeaderMap) -> Result<ObjectHeaders, S3Error> {
 /// What must hold of the current object for the write to happen.
 ///
 /// # Errors
-/// `NotImplemented` for an `If-None-Match` other than `*`, as S3 has it.
+/// `NotImplemented` for an `If-None-Match` other than `*`, an `If-Match` of `*`, or both, as S3 has
+/// it.
 pub fn write_condition(headers: &HeaderMap) -> Result<WriteCondition, S3Error> {
     let if_none_match = header(headers, "if-none-match")?.map(str::to_owned);
-    if if_none_match.as_deref().is_some_and(|tag| tag != "*") {
-        return Err(S3Error::unsupported_option("If-None-Match"));
-    }
     let tag = header(headers, "if-match")?.map(|tag| tag.trim_matches('"').to_owned());
+    let unaccepted = |name: &str| {
+        let more = format!("We don't accept the provided value of {name} header for this API");
+        S3Error::unsupported_option(name).with("additionalMessage", more)
+    };
     if tag.is_some() && if_none_match.is_some() {
-        return Err(S3Error::unsupported_option("If-Match,If-None-Match"));
+        let more = "Multiple conditional request headers present in the request";
+        let both = S3Error::unsupported_option("If-Match,If-None-Match");
+        return Err(both.with("additionalMessage", more));
+    }
+    if if_none_match.as_deref().is_some_and(|tag| tag != "*") {
+        return Err(unaccepted("If-None-Match"));
+    }
+    if tag.as_deref() == Some("*") {
+        return Err(unaccepted("If-Match"));
     }
     Ok(WriteCondition {
         if_match: tag,
@@ -122,6 +132,7 @@ mod tests {
         let absent = when(&[("if-none-match", "*")]).unwrap();
         assert_eq!(absent.if_none_match.as_deref(), Some("*"));
         assert!(when(&[("if-none-match", "\"ab\"")]).is_err());
+        assert!(when(&[("if-match", "*")]).is_err());
         assert!(when(&[("if-none-match", "*"), ("if-match", "ab")]).is_err());
     }
 
