@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
+use crate::checksum::Algorithm;
 use crate::clock::Timestamp;
 
 /// A bucket's number: never given out twice, so that a bucket made anew under an old name
@@ -86,10 +89,51 @@ uuid_id!(
     /// Names one callback message, over all its attempts.
     MessageId
 );
-uuid_id!(
-    /// Names one version of an object; what clients see as `versionId`.
-    VersionId
-);
+/// Names one version of an object; what clients see as `versionId`. It holds the version's place
+/// among those of its key, so that it is found without a search.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, minicbor::Encode, minicbor::Decode)]
+#[cbor(transparent)]
+pub struct VersionId(#[cbor(n(0), with = "minicbor::bytes")] [u8; 20]);
+
+impl VersionId {
+    /// A new identifier of the version that its key's `sequence` number is of.
+    pub fn new(sequence: u64) -> Self {
+        let mut bytes = [0; 20];
+        let (front, back) = bytes.split_at_mut(8);
+        front.copy_from_slice(&sequence.to_be_bytes());
+        back.copy_from_slice(&random::<12>());
+        Self(bytes)
+    }
+
+    /// The sequence number of its version.
+    pub fn sequence(&self) -> u64 {
+        self.0.first_chunk().copied().map_or(0, u64::from_be_bytes)
+    }
+
+    /// Reads the form that `Display` writes: 32 characters, the last of which guard the others, so
+    /// that an identifier which was not given out here is told apart.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes: [u8; 24] = URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?;
+        let id = Self(*bytes.first_chunk()?);
+        bytes.ends_with(&id.guard()).then_some(id)
+    }
+
+    fn guard(&self) -> Vec<u8> {
+        Algorithm::Crc32.digest(&self.0)
+    }
+}
+
+impl fmt::Display for VersionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode([&self.0[..], &self.guard()].concat()))
+    }
+}
+
+impl fmt::Debug for VersionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 /// One request's name, in its answer (`x-amz-request-id`) and in every log line about it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -126,4 +170,27 @@ pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).expect("the operating system's random generator failed");
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_read_back_and_a_foreign_one_is_not() {
+        let id = VersionId::new(0x0123_4567_89AB_CDEF);
+        let text = id.to_string();
+        assert_eq!((text.len(), VersionId::parse(&text)), (32, Some(id)));
+        assert_eq!(id.sequence(), 0x0123_4567_89AB_CDEF);
+        let mut other = text.clone().into_bytes();
+        other[20] = if other[20] == b'A' { b'B' } else { b'A' };
+        for foreign in [
+            String::from_utf8(other).unwrap(),
+            "HPniJFCxqTsMuIH9KX8K8wEjNUgmABCD".to_owned(),
+            text.chars().skip(1).collect(),
+            String::new(),
+        ] {
+            assert_eq!(VersionId::parse(&foreign), None, "{foreign}");
+        }
+    }
 }

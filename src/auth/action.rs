@@ -35,16 +35,22 @@ pub enum Action {
     PutBucketCors,
     /// List a bucket's objects.
     ListBucket,
+    /// List a bucket's versions.
+    ListBucketVersions,
     /// List a bucket's unfinished uploads.
     ListBucketMultipartUploads,
     /// Read an object.
     GetObject,
+    /// Read a version of an object.
+    GetObjectVersion,
     /// Read what is known of an object.
     GetObjectAttributes,
     /// Write an object, or a part of one.
     PutObject,
     /// Remove an object.
     DeleteObject,
+    /// Remove a version of an object.
+    DeleteObjectVersion,
     /// Send a list of objects to remove; each is then judged as [`Action::DeleteObject`].
     DeleteObjects,
     /// Give up an upload.
@@ -81,13 +87,16 @@ impl Action {
             Self::PutBucketVersioning => ("s3:PutBucketVersioning", true, Subject::BucketItself),
             Self::GetBucketCors => ("s3:GetBucketCORS", false, Subject::Bucket),
             Self::PutBucketCors => ("s3:PutBucketCORS", true, Subject::BucketItself),
+            Self::ListBucketVersions => ("s3:ListBucketVersions", false, Subject::Listing),
             Self::ListBucket => ("s3:ListBucket", false, Subject::Listing),
             Self::ListBucketMultipartUploads => {
                 ("s3:ListBucketMultipartUploads", false, Subject::Listing)
             }
+            Self::GetObjectVersion => ("s3:GetObjectVersion", false, Subject::Object),
             Self::GetObject => ("s3:GetObject", false, Subject::Object),
             Self::GetObjectAttributes => ("s3:GetObjectAttributes", false, Subject::Object),
             Self::PutObject => ("s3:PutObject", true, Subject::Object),
+            Self::DeleteObjectVersion => ("s3:DeleteObjectVersion", true, Subject::Object),
             Self::DeleteObject => ("s3:DeleteObject", true, Subject::Object),
             Self::DeleteObjects => ("s3:DeleteObject", true, Subject::Bucket),
             Self::AbortMultipartUpload => ("s3:AbortMultipartUpload", true, Subject::Object),
@@ -95,6 +104,16 @@ impl Action {
                 ("s3:ListMultipartUploadParts", false, Subject::Object)
             }
             Self::Administer => ("consign:Administer", true, Subject::Root),
+        }
+    }
+
+    /// What is needed to do the same to a version that is named.
+    #[must_use]
+    pub const fn of_version(self) -> Self {
+        match self {
+            Self::GetObject => Self::GetObjectVersion,
+            Self::DeleteObject => Self::DeleteObjectVersion,
+            other => other,
         }
     }
 

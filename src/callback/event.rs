@@ -43,6 +43,9 @@ pub struct Event {
     /// By which request.
     #[n(11)]
     pub request_id: String,
+    /// The version that came or went; none for the null version.
+    #[n(12)]
+    pub version: Option<String>,
 }
 
 impl Event {
@@ -56,6 +59,8 @@ impl Event {
             fields.extend(self.size.map(|size| ("size".to_owned(), size.into())));
             let etag = self.etag.clone();
             fields.extend(etag.map(|etag| ("eTag".to_owned(), etag.into())));
+            let version = self.version.clone();
+            fields.extend(version.map(|version| ("versionId".to_owned(), version.into())));
         }
         json!({"Records": [{
             "eventVersion": "2.1",
@@ -116,6 +121,7 @@ pub(super) mod tests {
             principal: "AK".into(),
             source_ip: None,
             request_id: "R".into(),
+            version: None,
         }
     }
 

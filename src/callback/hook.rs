@@ -14,12 +14,16 @@ impl CommitHook for Callbacks {
             bucket_owner: change.bucket.owner.clone(),
             region: change.bucket.region.clone(),
             key: change.key.as_str().to_owned(),
-            size: change.object.map(|object| object.len),
+            size: change
+                .object
+                .filter(|object| !object.is_delete_marker())
+                .map(|object| object.len),
             etag: change.object.map(|object| object.etag.to_string()),
             sequence: change.sequence,
             principal: change.origin.principal.clone(),
             source_ip: change.origin.source_ip.map(|ip| ip.to_string()),
             request_id: change.origin.request_id.to_string(),
+            version: change.version.map(|version| version.to_string()),
         };
         self.stage_event(&event, batch);
     }

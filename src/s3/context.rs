@@ -13,7 +13,7 @@ use super::error::{Code, S3Error};
 use super::head::Head;
 use super::reply::Reply;
 use crate::auth::{AuthError, AuthSettings, BodyProof, ChunkChain, Denied, KeyRing, Who};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::id::RequestId;
 use crate::store::accounts::Accounts;
 use crate::store::blob::BlobError;
@@ -231,13 +231,41 @@ impl From<Denied> for S3Error {
     }
 }
 
+/// What is said of a delete marker: asked for by its name it can only be deleted, otherwise it says
+/// that there is no object.
+fn delete_marker(version: &str, modified: Timestamp, named: bool) -> S3Error {
+    let error = if named {
+        S3Error::new(Code::MethodNotAllowed)
+            .with("Method", "GET")
+            .with("ResourceType", "DeleteMarker")
+            .with_header("allow", "DELETE")
+            .with_header("last-modified", modified.http_date())
+    } else {
+        S3Error::new(Code::NoSuchKey)
+    };
+    error
+        .with_header("x-amz-delete-marker", "true")
+        .with_header("x-amz-version-id", version)
+}
+
 impl From<StoreError> for S3Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NoSuchBucket => Self::new(Code::NoSuchBucket),
             StoreError::BucketExists { .. } => Self::new(Code::BucketAlreadyExists),
-            StoreError::BucketNotEmpty => Self::new(Code::BucketNotEmpty),
+            StoreError::BucketNotEmpty { versioned: false } => Self::new(Code::BucketNotEmpty),
+            StoreError::BucketNotEmpty { versioned: true } => Self::because(
+                Code::BucketNotEmpty,
+                "The bucket you tried to delete is not empty. You must delete all versions in the \
+                 bucket.",
+            ),
             StoreError::NoSuchKey => Self::new(Code::NoSuchKey),
+            StoreError::NoSuchVersion => Self::new(Code::NoSuchVersion),
+            StoreError::DeleteMarker {
+                version,
+                modified,
+                named,
+            } => delete_marker(&version.to_string(), modified, named),
             StoreError::NoSuchUpload => Self::new(Code::NoSuchUpload),
             StoreError::InvalidPart { number } => {
                 Self::new(Code::InvalidPart).with("PartNumber", number.to_string())

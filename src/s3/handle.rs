@@ -129,6 +129,11 @@ where
         }) => {
             let grant = authenticate(&service, &head, &parts)?;
             let bucket = head.target.bucket.as_ref();
+            let action = if head.query.has("versionId") {
+                action.of_version()
+            } else {
+                action
+            };
             access::judge(&service, grant.who(), action, bucket, subject(&head)).await?;
             route.check_options(&head, honours)?;
             check_expected_owner(&service, &head).await?;

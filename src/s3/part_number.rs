@@ -83,7 +83,7 @@ fn missing(number: u16, count: usize) -> S3Error {
 mod tests {
     use super::*;
     use crate::checksum::{Algorithm, composite};
-    use crate::store::{ETag, ObjectHeaders, ObjectPart};
+    use crate::store::{ETag, ObjectPart};
 
     fn record(parts: Option<&[(u16, u64)]>, coverage: Coverage) -> ObjectRecord {
         let nought = || Checksum::full(Algorithm::Crc32, vec![0; 4]);
@@ -97,17 +97,15 @@ mod tests {
             Coverage::Composite => composite(Algorithm::Crc32, [&[0_u8; 4][..]; 2]),
         };
         ObjectRecord {
-            len: 10,
-            modified: crate::clock::Timestamp::from_unix_s(0),
-            etag: ETag::md5([0; 16]),
-            headers: ObjectHeaders::default(),
             checksum: Some(whole),
-            owner: "o".into(),
-            sequence: 1,
-            segments: Vec::new(),
             parts: parts.map(|parts| parts.iter().map(part).collect()),
-            upload: None,
-            layout: None,
+            ..ObjectRecord::new(
+                "o".into(),
+                crate::clock::Timestamp::from_unix_s(0),
+                1,
+                ETag::md5([0; 16]),
+                (10, Vec::new()),
+            )
         }
     }
 

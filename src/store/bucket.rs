@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::meta::{self, Batch, Entry, KeyRange, MetaError, Space, Step, read_counters};
 use super::record::{BucketRecord, decode, encode};
-use super::settings::Settings;
+use super::settings::{Settings, Versioning};
 use super::{ObjectStore, StoreError, TRIES_MAX, keyspace};
 use crate::clock::Timestamp;
 use crate::id::BucketId;
@@ -198,7 +198,8 @@ impl ObjectStore {
                     .await?
                     .is_empty()
                 {
-                    return Err(StoreError::BucketNotEmpty);
+                    let versioned = bucket.settings.versioning != Versioning::Off;
+                    return Err(StoreError::BucketNotEmpty { versioned });
                 }
                 batch.assert_empty(space, range);
             }

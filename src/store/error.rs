@@ -2,6 +2,8 @@
 
 use super::blob::BlobError;
 use super::meta::MetaError;
+use super::version::VersionRef;
+use crate::clock::Timestamp;
 
 /// A rule of S3 that a request broke, or an engine's failure.
 #[derive(Debug, thiserror::Error)]
@@ -17,10 +19,26 @@ pub enum StoreError {
     },
     /// The bucket still holds objects, versions or uploads.
     #[error("the bucket is not empty")]
-    BucketNotEmpty,
+    BucketNotEmpty {
+        /// Whether it ever kept versions.
+        versioned: bool,
+    },
     /// No object has that key.
     #[error("the key does not exist")]
     NoSuchKey,
+    /// The key has no such version.
+    #[error("the version does not exist")]
+    NoSuchVersion,
+    /// What was asked for is a delete marker.
+    #[error("the version {version} is a delete marker")]
+    DeleteMarker {
+        /// Which version it is.
+        version: VersionRef,
+        /// When it was made.
+        modified: Timestamp,
+        /// Whether that very version was asked for, not just what is current.
+        named: bool,
+    },
     /// No upload has that id under that key: it was completed or aborted, or never was.
     #[error("the upload does not exist")]
     NoSuchUpload,

@@ -7,7 +7,7 @@ use super::bucket::Bucket;
 use super::meta::Batch;
 use super::record::ObjectRecord;
 use crate::clock::Timestamp;
-use crate::id::RequestId;
+use crate::id::{RequestId, VersionId};
 use crate::name::ObjectKey;
 
 /// What happened to an object, by S3's names of events.
@@ -23,6 +23,8 @@ pub enum EventName {
     ObjectCreatedCompleteMultipartUpload,
     /// `ObjectRemoved:Delete`.
     ObjectRemovedDelete,
+    /// `ObjectRemoved:DeleteMarkerCreated`.
+    ObjectRemovedDeleteMarkerCreated,
 }
 
 impl EventName {
@@ -34,6 +36,15 @@ impl EventName {
             Self::ObjectCreatedCopy => "ObjectCreated:Copy",
             Self::ObjectCreatedCompleteMultipartUpload => "ObjectCreated:CompleteMultipartUpload",
             Self::ObjectRemovedDelete => "ObjectRemoved:Delete",
+            Self::ObjectRemovedDeleteMarkerCreated => "ObjectRemoved:DeleteMarkerCreated",
+        }
+    }
+
+    /// What a deletion counts as where it leaves a delete marker.
+    pub(super) const fn with_marker(self) -> Self {
+        match self {
+            Self::ObjectRemovedDelete => Self::ObjectRemovedDeleteMarkerCreated,
+            other => other,
         }
     }
 }
@@ -60,8 +71,10 @@ pub struct Change<'a> {
     pub bucket: &'a Bucket,
     /// To which key.
     pub key: &'a ObjectKey,
-    /// The new object; none for a removal.
+    /// The new object or delete marker; none for a removal.
     pub object: Option<&'a ObjectRecord>,
+    /// The version that came or went; none for the null version.
+    pub version: Option<VersionId>,
     /// Grows with each change of the key.
     pub sequence: u64,
     /// Who asked for it.

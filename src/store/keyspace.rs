@@ -51,7 +51,25 @@ pub(crate) fn upload(bucket: BucketId, key: &str, id: &UploadId) -> Vec<u8> {
 /// The key and id of an upload's row.
 pub(crate) fn read_upload(row: &[u8]) -> Option<(String, UploadId)> {
     let (front, id) = row.split_last_chunk::<16>()?;
-    let escaped = front.get(8..)?.strip_suffix(&KEY_END)?;
+    Some((read_escaped_key(front)?, UploadId::from_bytes(*id)))
+}
+
+/// A noncurrent version: ordered by key, then from the newest to the oldest.
+pub(crate) fn version(bucket: BucketId, key: &str, sequence: u64) -> Vec<u8> {
+    let mut bytes = escaped_key(bucket, key);
+    bytes.extend((!sequence).to_be_bytes());
+    bytes
+}
+
+/// The key of a noncurrent version's row.
+pub(crate) fn read_version(row: &[u8]) -> Option<String> {
+    let (front, _sequence) = row.split_last_chunk::<8>()?;
+    read_escaped_key(front)
+}
+
+/// The key that [`escaped_key`] made these bytes of.
+fn read_escaped_key(bytes: &[u8]) -> Option<String> {
+    let escaped = bytes.get(8..)?.strip_suffix(&KEY_END)?;
     let mut key = Vec::with_capacity(escaped.len());
     let mut bytes = escaped.iter();
     while let Some(byte) = bytes.next() {
@@ -60,7 +78,7 @@ pub(crate) fn read_upload(row: &[u8]) -> Option<(String, UploadId)> {
             return None;
         }
     }
-    Some((String::from_utf8(key).ok()?, UploadId::from_bytes(*id)))
+    String::from_utf8(key).ok()
 }
 
 /// A part of an upload.

@@ -54,6 +54,25 @@ pub struct ObjectPage {
     pub next: Option<String>,
 }
 
+/// What hides `key` in a listing below `prefix`: all up to and with the first delimiter.
+pub(super) fn common_prefix<'k>(
+    key: &'k str,
+    prefix: &str,
+    delimiter: Option<&str>,
+) -> Option<&'k str> {
+    let delimiter = delimiter.filter(|text| !text.is_empty())?;
+    let behind = key.strip_prefix(prefix)?;
+    let end = prefix.len().checked_add(behind.find(delimiter)?)?;
+    key.get(..end.checked_add(delimiter.len())?)
+}
+
+/// Of an object's record, only whether it is a delete marker.
+#[derive(minicbor::Decode)]
+struct Presence {
+    #[n(12)]
+    delete_marker: Option<bool>,
+}
+
 /// The walk's state.
 #[derive(Debug, Default)]
 struct Page {
@@ -65,10 +84,7 @@ struct Page {
 impl ObjectQuery {
     /// The common prefix that hides `key`.
     fn common_prefix<'k>(&self, key: &'k str) -> Option<&'k str> {
-        let delimiter = self.delimiter.as_deref().filter(|text| !text.is_empty())?;
-        let behind = key.strip_prefix(self.prefix.as_str())?;
-        let end = self.prefix.len().checked_add(behind.find(delimiter)?)?;
-        key.get(..end.checked_add(delimiter.len())?)
+        common_prefix(key, &self.prefix, self.delimiter.as_deref())
     }
 
     /// What the walk sees, in keys of the bucket's rows; none where nothing can follow.
@@ -87,6 +103,14 @@ impl ObjectQuery {
     }
 
     fn visit(&self, page: &mut Page, row: &[u8], value: &[u8], head: usize) -> Step {
+        match decode::<Presence>(value, "an object's record") {
+            Ok(record) if record.delete_marker == Some(true) => return Step::Next,
+            Ok(_object) => {}
+            Err(fault) => {
+                page.fault = Some(fault);
+                return Step::Stop;
+            }
+        }
         if page.items.len() >= self.limit {
             page.more = true;
             return Step::Stop;
@@ -169,7 +193,7 @@ mod tests {
     use crate::store::meta::Batch;
     use crate::store::meta::memory::MemoryEngine;
     use crate::store::record::encode;
-    use crate::store::{ETag, NewBucket, NoHook, ObjectHeaders, StoreSettings};
+    use crate::store::{ETag, NewBucket, NoHook, StoreSettings};
 
     async fn store_with(keys: &BTreeSet<String>) -> (ObjectStore, Bucket) {
         let (meta, blobs) = (Arc::new(MemoryEngine::new()), Arc::new(MemoryBlobs::new()));
@@ -186,19 +210,13 @@ mod tests {
             .create_bucket(&BucketName::parse("abc").unwrap(), new)
             .await
             .unwrap();
-        let record = ObjectRecord {
-            len: 0,
-            modified: Timestamp::from_unix_s(1),
-            etag: ETag::md5([0; 16]),
-            headers: ObjectHeaders::default(),
-            checksum: None,
-            owner: "me".into(),
-            sequence: 1,
-            segments: Vec::new(),
-            parts: None,
-            upload: None,
-            layout: None,
-        };
+        let record = ObjectRecord::new(
+            "me".into(),
+            Timestamp::from_unix_s(1),
+            1,
+            ETag::md5([0; 16]),
+            (0, Vec::new()),
+        );
         let mut batch = Batch::new();
         for key in keys {
             batch.put(

@@ -21,6 +21,7 @@ pub mod sweep;
 #[cfg(test)]
 mod tests;
 pub mod upload;
+pub mod version;
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ pub use bucket::{Bucket, BucketPage, BucketQuery, NewBucket, Usage};
 pub use error::StoreError;
 pub use hook::{Change, CommitHook, EventName, NoHook, Origin};
 pub use listing::{Listed, ObjectPage, ObjectQuery};
-pub use object::{Deleted, NewObject, Object, WriteCondition, Written};
+pub use object::{DeleteCondition, Deleted, NewObject, Object, WriteCondition, Written};
 pub use record::{ETag, ObjectHeaders, ObjectPart, ObjectRecord, PartRecord, UploadRecord};
 pub use settings::{Settings, Versioning};
 pub use stage::{Staged, Stager};
@@ -37,6 +38,8 @@ pub use upload::{
     ClaimedPart, Completion, ListedUpload, NewPart, NewUpload, PartPage, UploadMarker, UploadPage,
     UploadQuery,
 };
+pub use version::VersionRef;
+pub use version::listing::{ListedVersion, VersionMarker, VersionPage, VersionQuery};
 
 use crate::clock::{Clock, Timestamp};
 use blob::BlobStore;

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::meta::{Batch, MetaError, Space};
-use super::record::{Layout, Segment, decode, encode};
+use super::meta::{Batch, Space};
+use super::record::{Segment, encode};
 use super::stage::StagedBytes;
+use super::version::{Current, Edit, VersionRef};
 use super::{
-    Bucket, Change, ETag, ObjectHeaders, ObjectRecord, ObjectStore, Origin, Staged, StoreError,
-    TRIES_MAX, keyspace,
+    Bucket, ETag, ObjectHeaders, ObjectRecord, ObjectStore, Origin, Staged, StoreError, TRIES_MAX,
 };
 use crate::checksum::Checksum;
 use crate::clock::Timestamp;
@@ -37,8 +37,19 @@ pub struct NewObject {
 pub struct WriteCondition {
     /// Its entity tag without quotes, or `*` for any.
     pub if_match: Option<String>,
-    /// `*`: there is none.
+    /// An entity tag that it must not have, without quotes; `*`: there is none.
     pub if_none_match: Option<String>,
+}
+
+/// What must hold of what a deletion deletes. Where there is nothing to delete, anything holds.
+#[derive(Debug, Clone, Default)]
+pub struct DeleteCondition {
+    /// Its entity tag without quotes, or `*` for any.
+    pub if_match: Option<String>,
+    /// Its length in bytes.
+    pub size: Option<u64>,
+    /// When it was written, to the second.
+    pub modified: Option<Timestamp>,
 }
 
 /// An object as it was when it was read.
@@ -60,8 +71,12 @@ pub struct Written {
 /// What a deletion did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deleted {
-    /// Whether there was an object.
+    /// Whether there was an object, or that version of it.
     pub existed: bool,
+    /// Whether it left a delete marker, or took one away.
+    pub delete_marker: bool,
+    /// The delete marker that it left, or the version that it was told to take away.
+    pub version: Option<VersionRef>,
 }
 
 /// What came of a batch.
@@ -75,7 +90,8 @@ pub(super) enum Settled {
 
 impl WriteCondition {
     pub(super) fn check(&self, current: Option<&ObjectRecord>) -> Result<(), StoreError> {
-        if self.if_none_match.is_some() && current.is_some() {
+        let unwanted = |tag| current.is_some_and(|current| is_tag_of(tag, current));
+        if self.if_none_match.as_deref().is_some_and(unwanted) {
             let condition = "If-None-Match";
             return Err(StoreError::PreconditionFailed { condition });
         }
@@ -83,12 +99,43 @@ impl WriteCondition {
             return Ok(());
         };
         let current = current.ok_or(StoreError::NoSuchKey)?;
-        if wanted == "*" || *wanted == current.etag.to_string() {
+        if is_tag_of(wanted, current) {
             return Ok(());
         }
         let condition = "If-Match";
         Err(StoreError::PreconditionFailed { condition })
     }
+}
+
+impl DeleteCondition {
+    pub(super) fn check(&self, old: Option<&ObjectRecord>) -> Result<(), StoreError> {
+        let Some(old) = old else {
+            return Ok(());
+        };
+        let tag = self.if_match.as_deref();
+        let modified = old.modified.truncated_to_s();
+        for (condition, holds) in [
+            ("If-Match", tag.is_none_or(|tag| is_tag_of(tag, old))),
+            (
+                "x-amz-if-match-size",
+                self.size.is_none_or(|size| size == old.len),
+            ),
+            (
+                "x-amz-if-match-last-modified-time",
+                self.modified
+                    .is_none_or(|at| at.truncated_to_s() == modified),
+            ),
+        ] {
+            if !holds {
+                return Err(StoreError::PreconditionFailed { condition });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_tag_of(wanted: &str, record: &ObjectRecord) -> bool {
+    wanted == "*" || wanted == record.etag.to_string()
 }
 
 /// Greater than the current object's; after a deletion, only as far as the clock did not go back.
@@ -97,25 +144,8 @@ pub(super) fn next_sequence(now: Timestamp, current: Option<&ObjectRecord>) -> u
     from_clock.max(current.map_or(0, |record| record.sequence.saturating_add(1)))
 }
 
-fn signed(len: u64) -> i64 {
-    i64::try_from(len).unwrap_or(i64::MAX)
-}
-
 /// The most segments that an object's own row holds.
 pub(super) const SEGMENTS_IN_ROW: usize = 16;
-
-/// The object's row; a long list of segments goes to a row of its own.
-fn encode_row(record: &ObjectRecord, batch: &mut Batch) -> Result<Bytes, StoreError> {
-    let Some(layout) = record.layout else {
-        return encode(record);
-    };
-    let mut row = record.clone();
-    let segments = std::mem::take(&mut row.segments);
-    let parts = row.parts.take();
-    let aside = encode(&Layout { segments, parts })?;
-    batch.put(Space::Layouts, layout.as_bytes().to_vec(), aside);
-    encode(&row)
-}
 
 /// Takes `segments` away; blobs wait as garbage until they are deleted.
 pub(super) fn orphan(segments: &[Segment], batch: &mut Batch) {
@@ -145,8 +175,7 @@ impl ObjectStore {
         if when.if_match.is_none() && when.if_none_match.is_none() {
             return Ok(());
         }
-        let (_raw, current) = self.current(bucket, key).await?;
-        when.check(current.as_ref())
+        when.check(self.current(bucket, key).await?.object())
     }
 
     /// Makes `staged` the key's object.
@@ -171,22 +200,9 @@ impl ObjectStore {
         let segment = staged.segment(inline);
         let mut bucket = Cow::Borrowed(bucket);
         for _try in 0..TRIES_MAX {
-            let (raw, current) = self.current(&bucket, key).await?;
-            when.check(current.as_ref())?;
-            let now = self.clock().now();
-            let record = ObjectRecord {
-                len,
-                modified: now,
-                etag: ETag::md5(new.etag_md5),
-                headers: new.headers.clone(),
-                checksum: new.checksum.clone(),
-                owner: new.owner.clone(),
-                sequence: next_sequence(now, current.as_ref()),
-                segments: vec![segment],
-                parts: None,
-                upload: None,
-                layout: None,
-            };
+            let current = self.current(&bucket, key).await?;
+            when.check(current.object())?;
+            let record = self.new_record(&new, len, segment, &current);
             let mut batch = Batch::new();
             match &staged.0 {
                 StagedBytes::Inline(bytes) => {
@@ -196,17 +212,13 @@ impl ObjectStore {
                     batch.put(Space::Blobs, blob.id.as_bytes().to_vec(), encode(blob)?)
                 }
             };
-            self.replace(
-                &bucket,
-                key,
-                raw,
-                current.as_ref(),
-                Some(&record),
-                by,
-                &mut batch,
-            )?;
+            let mut edit = Edit::new(&bucket, key, &current, batch);
+            let record = match self.write(&mut edit, &current, record, by).await {
+                Err(StoreError::Superseded) => continue,
+                written => written?,
+            };
             staged.hold();
-            match self.settle(&bucket, batch, current.as_ref()).await {
+            match self.settle(edit).await {
                 Ok(Settled::Done) => return Ok(Written { record }),
                 Ok(Settled::Lost(now)) => {
                     staged.release();
@@ -222,20 +234,40 @@ impl ObjectStore {
         Err(StoreError::Conflict)
     }
 
-    /// The key's object.
-    ///
-    /// # Errors
-    /// [`StoreError::NoSuchKey`].
-    pub async fn object(&self, bucket: &Bucket, key: &ObjectKey) -> Result<Object, StoreError> {
-        let (_raw, record) = self.current(bucket, key).await?;
-        let record = record.ok_or(StoreError::NoSuchKey)?;
-        Ok(Object {
-            key: key.clone(),
-            record,
-        })
+    fn new_record(
+        &self,
+        new: &NewObject,
+        len: u64,
+        segment: Segment,
+        current: &Current,
+    ) -> ObjectRecord {
+        let now = self.clock().now();
+        let sequence = next_sequence(now, current.record.as_ref());
+        let etag = ETag::md5(new.etag_md5);
+        ObjectRecord {
+            headers: new.headers.clone(),
+            checksum: new.checksum.clone(),
+            ..ObjectRecord::new(new.owner.clone(), now, sequence, etag, (len, vec![segment]))
+        }
     }
 
-    /// Takes the key's object away; no fault where there is none.
+    /// The key's object: the current one, or that of `version`.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchKey`], [`StoreError::NoSuchVersion`], [`StoreError::DeleteMarker`].
+    pub async fn object(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        version: Option<&VersionRef>,
+    ) -> Result<Object, StoreError> {
+        let record = self.find(bucket, key, version).await?;
+        let key = key.clone();
+        Ok(Object { key, record })
+    }
+
+    /// Deletes the key as the bucket's versioning has it, or `version` of it for good; no fault
+    /// where there is nothing to delete.
     ///
     /// # Errors
     /// [`StoreError::PreconditionFailed`] where `when` does not hold.
@@ -243,131 +275,37 @@ impl ObjectStore {
         &self,
         bucket: &Bucket,
         key: &ObjectKey,
-        when: &WriteCondition,
+        version: Option<&VersionRef>,
+        when: &DeleteCondition,
         by: &Origin,
     ) -> Result<Deleted, StoreError> {
         let mut bucket = Cow::Borrowed(bucket);
         for _try in 0..TRIES_MAX {
-            let (raw, current) = self.current(&bucket, key).await?;
-            when.check(current.as_ref())?;
-            if current.is_none() {
-                return Ok(Deleted { existed: false });
-            }
-            let mut batch = Batch::new();
-            self.replace(&bucket, key, raw, current.as_ref(), None, by, &mut batch)?;
-            match self.settle(&bucket, batch, current.as_ref()).await? {
-                Settled::Done => return Ok(Deleted { existed: true }),
+            let current = self.current(&bucket, key).await?;
+            let mut edit = Edit::new(&bucket, key, &current, Batch::new());
+            let done = match version {
+                None => self.remove(&mut edit, &current, when, by).await,
+                Some(version) => {
+                    self.remove_version(&mut edit, &current, *version, when, by)
+                        .await
+                }
+            };
+            let deleted = match done {
+                Err(StoreError::Superseded) => continue,
+                done => done?,
+            };
+            let Some(deleted) = deleted else {
+                return Ok(Deleted {
+                    existed: false,
+                    delete_marker: false,
+                    version: version.copied(),
+                });
+            };
+            match self.settle(edit).await? {
+                Settled::Done => return Ok(deleted),
                 Settled::Lost(now) => bucket = Cow::Owned(now),
             }
         }
         Err(StoreError::Conflict)
-    }
-
-    /// The key's row as it is and as a record.
-    pub(super) async fn current(
-        &self,
-        bucket: &Bucket,
-        key: &ObjectKey,
-    ) -> Result<(Option<Bytes>, Option<ObjectRecord>), StoreError> {
-        for _try in 0..TRIES_MAX {
-            match self.current_once(bucket, key).await {
-                Err(StoreError::Superseded) => {}
-                found => return found,
-            }
-        }
-        Err(StoreError::Conflict)
-    }
-
-    async fn current_once(
-        &self,
-        bucket: &Bucket,
-        key: &ObjectKey,
-    ) -> Result<(Option<Bytes>, Option<ObjectRecord>), StoreError> {
-        let at = keyspace::object(bucket.id, key.as_str());
-        let raw = self.meta().get(Space::Objects, &at).await?;
-        let record = raw.as_deref().map(|raw| decode(raw, "an object's record"));
-        let mut record: Option<ObjectRecord> = record.transpose()?;
-        if let Some(record) = &mut record
-            && let Some(layout) = record.layout
-        {
-            // Absent only where the object was replaced since: its row must be read anew.
-            let row = self.meta().get(Space::Layouts, layout.as_bytes()).await?;
-            let row = row.map(|row| decode::<Layout>(&row, "an object's layout"));
-            let Layout { segments, parts } = row.transpose()?.ok_or(StoreError::Superseded)?;
-            (record.segments, record.parts) = (segments, parts);
-        }
-        Ok((raw, record))
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "both sides of one change")]
-    pub(super) fn replace(
-        &self,
-        bucket: &Bucket,
-        key: &ObjectKey,
-        raw: Option<Bytes>,
-        old: Option<&ObjectRecord>,
-        new: Option<&ObjectRecord>,
-        origin: &Origin,
-        batch: &mut Batch,
-    ) -> Result<(), StoreError> {
-        let at = Bytes::from(keyspace::object(bucket.id, key.as_str()));
-        bucket.assert_unchanged(batch);
-        batch.assert_unchanged(Space::Objects, at.clone(), raw);
-        match new {
-            Some(record) => {
-                let row = encode_row(record, batch)?;
-                batch.put(Space::Objects, at, row)
-            }
-            None => batch.delete(Space::Objects, at),
-        };
-        if let Some(old) = old {
-            orphan(&old.segments, batch);
-            if let Some(layout) = old.layout {
-                batch.delete(Space::Layouts, layout.as_bytes().to_vec());
-            }
-        }
-        let count = i64::from(new.is_some()) - i64::from(old.is_some());
-        let bytes = |record: Option<&ObjectRecord>| record.map_or(0, |record| signed(record.len));
-        let deltas = [count, bytes(new).saturating_sub(bytes(old))];
-        batch.add(Space::Usage, keyspace::bucket_prefix(bucket.id), deltas);
-        let now = self.clock().now();
-        let sequence = new.map_or_else(|| next_sequence(now, old), |record| record.sequence);
-        let (event, object, at) = (origin.event, new, now);
-        let change = Change {
-            event,
-            bucket,
-            key,
-            object,
-            sequence,
-            origin,
-            at,
-        };
-        self.hook().stage(&change, batch);
-        Ok(())
-    }
-
-    /// Commits.
-    pub(super) async fn settle(
-        &self,
-        bucket: &Bucket,
-        batch: Batch,
-        old: Option<&ObjectRecord>,
-    ) -> Result<Settled, StoreError> {
-        match self.meta().commit(batch).await {
-            Ok(()) => {}
-            Err(MetaError::Conflict) => {
-                let present = self.present(bucket).await?;
-                return Ok(Settled::Lost(present));
-            }
-            Err(error) => return Err(error.into()),
-        }
-        self.hook().committed();
-        let segments = old.map_or(&[][..], |old| &old.segments);
-        let blobs = segments.iter().filter_map(|segment| match segment {
-            Segment::Blob(blob) => Some(blob.id),
-            Segment::Inline(..) => None,
-        });
-        self.discard(blobs.collect::<Vec<_>>()).await;
-        Ok(Settled::Done)
     }
 }

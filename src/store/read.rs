@@ -11,7 +11,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use super::blob::{BlobError, BlobRef, BlobStream};
 use super::meta::Space;
 use super::record::Segment;
-use super::{Bucket, Object, ObjectStore, StoreError, TRIES_MAX};
+use super::{Bucket, Object, ObjectStore, StoreError, TRIES_MAX, VersionRef};
 use crate::id::{BlobId, InlineId};
 use crate::name::ObjectKey;
 
@@ -105,20 +105,21 @@ fn slice(bytes: &Bytes, range: &Range<u64>) -> Option<Bytes> {
 }
 
 impl ObjectStore {
-    /// The key's object and those of its bytes that `choose` picks once it has seen it. Where the
-    /// object is overwritten before its bytes are held, `choose` sees the new one.
+    /// The key's object, or its `version`, and those of its bytes that `choose` picks once it has
+    /// seen it. Where the object is overwritten before its bytes are held, `choose` sees the new one.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchKey`], what `choose` refuses with, what the engines fail with.
+    /// As [`ObjectStore::object`], what `choose` refuses with, what the engines fail with.
     pub async fn open_object<E: From<StoreError>>(
         &self,
         bucket: &Bucket,
         key: &ObjectKey,
+        version: Option<&VersionRef>,
         mut choose: impl FnMut(&Object) -> Result<Range<u64>, E> + Send,
     ) -> Result<(Object, BlobStream), E> {
         let mut before: Option<Object> = None;
         for _try in 0..TRIES_MAX {
-            let object = self.object(bucket, key).await?;
+            let object = self.object(bucket, key, version).await?;
             if before.is_some_and(|before| before.record == object.record) {
                 return Err(StoreError::corrupt("an object whose bytes are missing").into());
             }

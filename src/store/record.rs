@@ -9,7 +9,7 @@ use super::error::StoreError;
 use super::settings::Settings;
 use crate::checksum::{Algorithm, Checksum, Coverage};
 use crate::clock::Timestamp;
-use crate::id::{BucketId, InlineId, UploadId};
+use crate::id::{BucketId, InlineId, UploadId, VersionId};
 
 /// An object's entity tag; shown without quotes.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
@@ -97,7 +97,7 @@ impl Segment {
     }
 }
 
-/// What is stored about a key's current version.
+/// What is stored about a version of a key.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 pub struct ObjectRecord {
     /// Its length in bytes.
@@ -134,6 +134,52 @@ pub struct ObjectRecord {
     /// rows. Whoever finds the object sees them in their fields.
     #[n(10)]
     pub layout: Option<InlineId>,
+    /// Which version it is; none is the null version.
+    #[n(11)]
+    pub version: Option<VersionId>,
+    /// Whether it says that the object was deleted.
+    #[n(12)]
+    pub delete_marker: Option<bool>,
+    /// Of the current version: the sequence of the null version, where that is not current.
+    #[n(13)]
+    pub null_sequence: Option<u64>,
+    /// Its tags.
+    #[n(14)]
+    pub tags: Option<Vec<(String, String)>>,
+}
+
+impl ObjectRecord {
+    /// A record of `len` bytes that lie in `segments`, with nothing else about it.
+    pub fn new(
+        owner: String,
+        modified: Timestamp,
+        sequence: u64,
+        etag: ETag,
+        (len, segments): (u64, Vec<Segment>),
+    ) -> Self {
+        Self {
+            len,
+            modified,
+            etag,
+            headers: ObjectHeaders::default(),
+            checksum: None,
+            owner,
+            sequence,
+            segments,
+            parts: None,
+            upload: None,
+            layout: None,
+            version: None,
+            delete_marker: None,
+            null_sequence: None,
+            tags: None,
+        }
+    }
+
+    /// Whether it says that the object was deleted.
+    pub fn is_delete_marker(&self) -> bool {
+        self.delete_marker == Some(true)
+    }
 }
 
 /// A part of an object, as its upload numbered it.

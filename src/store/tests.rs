@@ -117,17 +117,20 @@ impl Bench {
 
     async fn delete(&self) -> Deleted {
         let (when, origin) = (
-            WriteCondition::default(),
+            DeleteCondition::default(),
             by(EventName::ObjectRemovedDelete),
         );
         self.store
-            .delete_object(&self.bucket, &key("k"), &when, &origin)
+            .delete_object(&self.bucket, &key("k"), None, &when, &origin)
             .await
             .unwrap()
     }
 
     async fn object(&self) -> Object {
-        self.store.object(&self.bucket, &key("k")).await.unwrap()
+        self.store
+            .object(&self.bucket, &key("k"), None)
+            .await
+            .unwrap()
     }
 
     async fn blobs(&self) -> usize {
@@ -254,7 +257,7 @@ async fn a_reader_survives_what_happens_to_its_object() {
             let whole = |object: &Object| Ok::<_, StoreError>(0..object.record.len);
             let opened = bench
                 .store
-                .open_object(&bench.bucket, &key("k"), whole)
+                .open_object(&bench.bucket, &key("k"), None, whole)
                 .await;
             assert_eq!(opened.unwrap().0.record.etag, ETag::md5([2; 16]));
         }

@@ -2,15 +2,16 @@
 
 use http::StatusCode;
 
-use super::{about, bucket, check_guarded};
+use super::{about, bucket, check_guarded, version_of};
 use crate::auth::{Action, may};
+use crate::clock::Timestamp;
 use crate::name::{InvalidName, ObjectKey};
 use crate::s3::context::Call;
 use crate::s3::error::{Code, S3Error};
 use crate::s3::head::header;
 use crate::s3::reply::Reply;
 use crate::s3::xml::{self, Node, XmlWriter};
-use crate::store::{Bucket, EventName, ObjectStore, Origin, WriteCondition};
+use crate::store::{Bucket, DeleteCondition, Deleted, EventName, ObjectStore, Origin, VersionRef};
 
 /// Keys in one list, at most.
 const KEYS_MAX: usize = 1000;
@@ -18,20 +19,37 @@ const KEYS_MAX: usize = 1000;
 /// Bytes of a list, at most: 1,000 of the longest keys, each byte escaped.
 const LIST_BYTES_MAX: u64 = 8 << 20;
 
-/// `DeleteObject`. A key without an object is no fault.
+/// Options that [`delete_object`] honours.
+pub const DELETE_OBJECT: &[&str] = &[
+    "versionId",
+    "x-amz-if-match-last-modified-time",
+    "x-amz-if-match-size",
+];
+
+/// `DeleteObject`: as the bucket's versioning has it, or one version for good. What is not there is
+/// no fault.
 ///
 /// # Errors
-/// `NoSuchBucket`; `PreconditionFailed` where `If-Match` does not hold.
+/// `NoSuchBucket`; `PreconditionFailed` where a condition does not hold.
 pub async fn delete_object(call: Call) -> Result<Reply, S3Error> {
     let bucket = bucket::found(&call.service.store, &call.head).await?;
-    let tag = header(&call.head.headers, "if-match")?;
-    let when = condition(tag);
+    let head = &call.head;
+    let version = version_of(head)?;
+    let when = condition(
+        header(&head.headers, "if-match")?,
+        header(&head.headers, "x-amz-if-match-size")?,
+        header(&head.headers, "x-amz-if-match-last-modified-time")?,
+    )?;
     let origin = call.origin(EventName::ObjectRemovedDelete);
-    let key = call.head.key()?;
+    let key = head.key()?;
     let store = &call.service.store;
-    let deleted = store.delete_object(&bucket, key, &when, &origin).await;
-    deleted.map_err(|error| about(&call.head, error))?;
-    Ok(Reply::empty(StatusCode::NO_CONTENT))
+    let deleted = store.delete_object(&bucket, key, version.as_ref(), &when, &origin);
+    let deleted = deleted.await.map_err(|error| about(head, error))?;
+    let marker = deleted.delete_marker.then_some("true");
+    let version = deleted.version.map(|version| version.to_string());
+    Reply::empty(StatusCode::NO_CONTENT)
+        .with_optional("x-amz-delete-marker", marker)?
+        .with_optional("x-amz-version-id", version.as_deref())
 }
 
 /// `DeleteObjects`: each key is judged and deleted by itself.
@@ -59,19 +77,18 @@ pub async fn delete_objects(call: Call) -> Result<Reply, S3Error> {
     let mut document = XmlWriter::new("DeleteResult");
     for object in wanted {
         let name = object.required("Key")?;
-        let allowed = may(&who, Action::DeleteObject, Some(&bucket.name), Some(name));
+        let action = match object.text_of("VersionId") {
+            Some(_version) => Action::DeleteObjectVersion,
+            None => Action::DeleteObject,
+        };
+        let allowed = may(&who, action, Some(&bucket.name), Some(name));
         let deleted = match allowed {
             Ok(()) => delete_one(&service.store, &bucket, object, &origin).await,
             Err(denied) => Err(denied.into()),
         };
         match deleted {
-            Ok(()) if quiet => {}
-            Ok(()) => {
-                document.element("Deleted", |document| {
-                    document.text("Key", name);
-                    document.optional("VersionId", object.text_of("VersionId"));
-                });
-            }
+            Ok(_deleted) if quiet => {}
+            Ok(deleted) => tell_deleted(&mut document, object, name, &deleted),
             Err(error) => {
                 if error.code() == Code::InternalError {
                     let cause = std::error::Error::source(&error).map(ToString::to_string);
@@ -89,34 +106,67 @@ pub async fn delete_objects(call: Call) -> Result<Reply, S3Error> {
     Ok(Reply::xml(document))
 }
 
+fn tell_deleted(document: &mut XmlWriter, asked: &Node, key: &str, deleted: &Deleted) {
+    let named = asked.text_of("VersionId");
+    document.element("Deleted", |document| {
+        document.text("Key", key);
+        document.optional("VersionId", named);
+        if deleted.delete_marker {
+            document.value("DeleteMarker", true);
+            let marker = deleted.version.map(|version| version.to_string());
+            document.optional("DeleteMarkerVersionId", marker.as_deref());
+        }
+    });
+}
+
 async fn delete_one(
     store: &ObjectStore,
     bucket: &Bucket,
     object: &Node,
     origin: &Origin,
-) -> Result<(), S3Error> {
+) -> Result<Deleted, S3Error> {
     let key = ObjectKey::parse(object.required("Key")?).map_err(|invalid| match invalid {
         InvalidName::KeyTooLong => S3Error::new(Code::KeyTooLongError),
         InvalidName::KeyEmpty | InvalidName::Bucket => S3Error::new(Code::UserKeyMustBeSpecified),
     })?;
-    if object.text_of("VersionId").is_some_and(|id| id != "null") {
-        return Err(Code::NoSuchVersion.into());
-    }
-    for name in ["LastModifiedTime", "Size"] {
-        if object.child(name).is_some() {
-            return Err(S3Error::unsupported_option(name));
-        }
-    }
-    let when = condition(object.text_of("ETag"));
-    store.delete_object(bucket, &key, &when, origin).await?;
-    Ok(())
+    // A list's foreign version is one that is not there.
+    let version = object.text_of("VersionId").map(|name| {
+        let missing = S3Error::new(Code::NoSuchVersion);
+        VersionRef::parse(name.trim()).ok_or(missing)
+    });
+    let version = version.transpose()?;
+    let when = condition(
+        object.text_of("ETag"),
+        object.text_of("Size"),
+        object.text_of("LastModifiedTime"),
+    )?;
+    let deleted = store.delete_object(bucket, &key, version.as_ref(), &when, origin);
+    Ok(deleted.await?)
 }
 
-fn condition(tag: Option<&str>) -> WriteCondition {
-    WriteCondition {
+/// What must hold of the object for the deletion to happen.
+fn condition(
+    tag: Option<&str>,
+    size: Option<&str>,
+    modified: Option<&str>,
+) -> Result<DeleteCondition, S3Error> {
+    let size = size.map(|size| {
+        let message = "The size to match must be a number of bytes.";
+        let number = size.trim().parse();
+        number.map_err(|_none| S3Error::argument("x-amz-if-match-size", size, message))
+    });
+    let modified = modified.map(|date| {
+        let date = date.trim();
+        let read =
+            Timestamp::parse_http_date(date).or_else(|_other| Timestamp::parse_iso8601(date));
+        let message = "The time to match must be a date.";
+        read.map_err(|_none| S3Error::argument("x-amz-if-match-last-modified-time", date, message))
+    });
+    Ok(DeleteCondition {
         if_match: tag.map(|tag| tag.trim().trim_matches('"').to_owned()),
-        if_none_match: None,
-    }
+        size: size.transpose()?,
+        modified: modified.transpose()?,
+    })
 }
 
 #[cfg(test)]
@@ -131,6 +181,12 @@ mod tests {
         assert!(check_guarded(&headers).is_err());
         headers.insert("content-md5", "x".parse().unwrap());
         assert!(check_guarded(&headers).is_ok());
-        assert_eq!(condition(Some("\"a\"")).if_match.as_deref(), Some("a"));
+        assert_eq!(
+            condition(Some("\"a\""), None, None)
+                .unwrap()
+                .if_match
+                .as_deref(),
+            Some("a")
+        );
     }
 }

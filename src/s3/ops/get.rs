@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use http::StatusCode;
 
-use super::{about, bucket, quoted};
+use super::{about, bucket, quoted, version_name, version_of};
 use crate::checksum::Checksum;
 use crate::clock::Timestamp;
 use crate::s3::condition::{Conditions, Verdict};
@@ -94,18 +94,26 @@ pub async fn get_object(call: Call) -> Result<Reply, S3Error> {
     let head = &call.head;
     let bucket = bucket::found(store, head).await?;
     let key = head.key()?;
+    let version = version_of(head)?;
     let mut plan = Plan::Whole;
     let choose = |object: &crate::store::Object| {
         plan = Plan::of(head, &object.record)?;
         Ok::<_, S3Error>(plan.bytes(object.record.len))
     };
-    let opened = store.open_object(&bucket, key, choose).await;
+    let opened = store
+        .open_object(&bucket, key, version.as_ref(), choose)
+        .await;
     let (object, stream) = opened.map_err(|error| match error.code() {
         Code::NoSuchKey => error.with("Key", key.as_str()),
+        Code::NoSuchVersion => error
+            .with("Key", key.as_str())
+            .with("VersionId", head.query.get("versionId").unwrap_or_default()),
         _ => error,
     })?;
     let range = plan.bytes(object.record.len);
-    let mut reply = described(head, &object.record, &plan)?;
+    let version = version_name(&bucket, &object.record);
+    let mut reply = described(head, &object.record, &plan)?
+        .with_optional("x-amz-version-id", version.as_deref())?;
     if plan != Plan::NotModified {
         let len = range.end.saturating_sub(range.start);
         reply.body = ReplyBody::stream(len, stream);
@@ -121,10 +129,13 @@ pub async fn head_object(call: Call) -> Result<Reply, S3Error> {
     let store = &call.service.store;
     let head = &call.head;
     let bucket = bucket::found(store, head).await?;
-    let object = store.object(&bucket, head.key()?).await;
+    let version = version_of(head)?;
+    let object = store.object(&bucket, head.key()?, version.as_ref()).await;
     let record = object.map_err(|error| about(head, error))?.record;
     let plan = Plan::of(head, &record)?;
-    let reply = described(head, &record, &plan)?;
+    let version = version_name(&bucket, &record);
+    let reply =
+        described(head, &record, &plan)?.with_optional("x-amz-version-id", version.as_deref())?;
     if plan == Plan::NotModified {
         return Ok(reply);
     }
@@ -229,20 +240,18 @@ mod tests {
 
     fn record() -> ObjectRecord {
         ObjectRecord {
-            len: 10,
-            modified: Timestamp::from_unix_s(1_369_353_600),
-            etag: ETag::md5([0; 16]),
             headers: ObjectHeaders {
                 user: vec![("a".into(), "b".into())],
                 ..ObjectHeaders::default()
             },
             checksum: Some(Checksum::full(Algorithm::Crc32, vec![0; 4])),
-            owner: "o".into(),
-            sequence: 1,
-            segments: Vec::new(),
-            parts: None,
-            upload: None,
-            layout: None,
+            ..ObjectRecord::new(
+                "o".into(),
+                Timestamp::from_unix_s(1_369_353_600),
+                1,
+                ETag::md5([0; 16]),
+                (10, Vec::new()),
+            )
         }
     }
 

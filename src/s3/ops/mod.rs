@@ -6,6 +6,7 @@ pub mod bucket_tagging;
 pub mod delete;
 pub mod get;
 pub mod list;
+pub mod list_versions;
 pub mod multipart;
 pub mod paging;
 pub mod post_form;
@@ -20,7 +21,7 @@ use http::HeaderMap;
 use super::checksum_header::Claim;
 use super::error::{Code, S3Error};
 use super::head::Head;
-use crate::store::StoreError;
+use crate::store::{Bucket, ObjectRecord, StoreError, VersionRef, Versioning};
 
 /// Options that carry a checksum of the body.
 pub const CHECKSUMS: &[&str] = &[
@@ -40,15 +41,56 @@ pub const CHECKSUMS: &[&str] = &[
 fn about(head: &Head, error: StoreError) -> S3Error {
     let of_bucket = matches!(
         error,
-        StoreError::NoSuchBucket | StoreError::BucketExists { .. } | StoreError::BucketNotEmpty
+        StoreError::NoSuchBucket
+            | StoreError::BucketExists { .. }
+            | StoreError::BucketNotEmpty { .. }
     );
-    let of_key = matches!(error, StoreError::NoSuchKey);
+    let of_key = matches!(
+        error,
+        StoreError::NoSuchKey
+            | StoreError::NoSuchVersion
+            | StoreError::DeleteMarker { named: false, .. }
+    );
+    let of_version = matches!(error, StoreError::NoSuchVersion);
     let error = S3Error::from(error);
     match (&head.target.bucket, &head.target.key) {
         (Some(bucket), _) if of_bucket => error.with("BucketName", bucket.as_str()),
+        (_, Some(key)) if of_version => error
+            .with("Key", key.as_str())
+            .with("VersionId", head.query.get("versionId").unwrap_or_default()),
         (_, Some(key)) if of_key => error.with("Key", key.as_str()),
         _ => error,
     }
+}
+
+/// The option that names a version.
+pub const VERSION: &[&str] = &["versionId"];
+
+/// The version that the request names.
+///
+/// # Errors
+/// `InvalidArgument` for what is no version's name.
+fn version_of(head: &Head) -> Result<Option<VersionRef>, S3Error> {
+    head.query.get("versionId").map(version).transpose()
+}
+
+/// The version of that name.
+///
+/// # Errors
+/// `InvalidArgument` for what is none.
+fn version(name: &str) -> Result<VersionRef, S3Error> {
+    if name.is_empty() {
+        let message = "Version id cannot be the empty string";
+        return Err(S3Error::argument("versionId", name, message));
+    }
+    let message = "Invalid version id specified";
+    VersionRef::parse(name).ok_or_else(|| S3Error::argument("versionId", name, message))
+}
+
+/// What `x-amz-version-id` says of `record`; nothing in a bucket that never kept versions.
+fn version_name(bucket: &Bucket, record: &ObjectRecord) -> Option<String> {
+    let versioned = bucket.settings.versioning != Versioning::Off;
+    versioned.then(|| VersionRef::of(record).to_string())
 }
 
 /// An entity tag as S3 sends it.

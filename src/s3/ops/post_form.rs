@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::put::{PUT_OBJECT, object_headers};
-use super::{CHECKSUMS, about, bucket, quoted};
+use super::{CHECKSUMS, about, bucket, quoted, version_name};
 use crate::auth::post_form::{authenticate_form, expand_filename};
 use crate::auth::{Action, canonical};
 use crate::id::RequestId;
@@ -103,8 +103,10 @@ pub async fn post_object(call: FormCall) -> Result<Reply, S3Error> {
         key,
         etag: quoted(&written.record.etag),
     };
+    let version = version_name(bucket, &written.record);
     after
         .reply(&done)?
+        .with_optional("x-amz-version-id", version.as_deref())?
         .with_header(digest.checksum.algorithm.header(), &digest.checksum.text())?
         .with_header("x-amz-checksum-type", digest.checksum.coverage.name())
 }

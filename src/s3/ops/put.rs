@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, StatusCode};
 
-use super::{about, bucket, quoted};
+use super::{about, bucket, quoted, version_name};
 use crate::s3::body::ReceiveOptions;
 use crate::s3::context::Call;
 use crate::s3::error::S3Error;
@@ -50,8 +50,10 @@ pub async fn put_object(call: Call) -> Result<Reply, S3Error> {
         .put_object(&bucket, key, new, received.staged, &when, &origin)
         .await
         .map_err(|error| about(&head, error))?;
+    let version = version_name(&bucket, &written.record);
     Reply::empty(StatusCode::OK)
         .with_header("etag", &quoted(&written.record.etag))?
+        .with_optional("x-amz-version-id", version.as_deref())?
         .with_header(checksum.algorithm.header(), &checksum.text())?
         .with_header("x-amz-checksum-type", checksum.coverage.name())
 }
@@ -87,28 +89,21 @@ pub fn object_headers(headers: &HeaderMap) -> Result<ObjectHeaders, S3Error> {
 /// What must hold of the current object for the write to happen.
 ///
 /// # Errors
-/// `NotImplemented` for an `If-None-Match` other than `*`, an `If-Match` of `*`, or both, as S3 has
-/// it.
+/// `NotImplemented` for both conditions at once, as S3 has it. (S3 also refuses `If-Match: *` and an
+/// `If-None-Match` other than `*`; here they mean what HTTP says.)
 pub fn write_condition(headers: &HeaderMap) -> Result<WriteCondition, S3Error> {
-    let if_none_match = header(headers, "if-none-match")?.map(str::to_owned);
-    let tag = header(headers, "if-match")?.map(|tag| tag.trim_matches('"').to_owned());
-    let unaccepted = |name: &str| {
-        let more = format!("We don't accept the provided value of {name} header for this API");
-        S3Error::unsupported_option(name).with("additionalMessage", more)
+    let tag = |name: &str| {
+        let text = header(headers, name)?;
+        Ok::<_, S3Error>(text.map(|tag| tag.trim_matches('"').to_owned()))
     };
-    if tag.is_some() && if_none_match.is_some() {
+    let (if_match, if_none_match) = (tag("if-match")?, tag("if-none-match")?);
+    if if_match.is_some() && if_none_match.is_some() {
         let more = "Multiple conditional request headers present in the request";
         let both = S3Error::unsupported_option("If-Match,If-None-Match");
         return Err(both.with("additionalMessage", more));
     }
-    if if_none_match.as_deref().is_some_and(|tag| tag != "*") {
-        return Err(unaccepted("If-None-Match"));
-    }
-    if tag.as_deref() == Some("*") {
-        return Err(unaccepted("If-Match"));
-    }
     Ok(WriteCondition {
-        if_match: tag,
+        if_match,
         if_none_match,
     })
 }
@@ -131,8 +126,8 @@ mod tests {
         assert_eq!(tagged.if_match.as_deref(), Some("ab"));
         let absent = when(&[("if-none-match", "*")]).unwrap();
         assert_eq!(absent.if_none_match.as_deref(), Some("*"));
-        assert!(when(&[("if-none-match", "\"ab\"")]).is_err());
-        assert!(when(&[("if-match", "*")]).is_err());
+        let other = when(&[("if-none-match", "\"ab\"")]).unwrap();
+        assert_eq!(other.if_none_match.as_deref(), Some("ab"));
         assert!(when(&[("if-none-match", "*"), ("if-match", "ab")]).is_err());
     }
 

@@ -120,5 +120,4 @@ pub(super) const DEFAULTS: &[(&str, &str)] = &[
     ("x-amz-bucket-object-lock-enabled", "false"),
     ("x-amz-object-ownership", "BucketOwnerEnforced"),
     ("x-amz-tagging", ""),
-    ("versionId", "null"),
 ];

@@ -335,6 +335,11 @@ pub const ROUTES: &[Route] = &[
         Method::GET,
         Level::Bucket,
         &[Mark::Query("versions")],
+    )
+    .serve(
+        Action::ListBucketVersions,
+        &[ops::list_versions::LIST_OBJECT_VERSIONS],
+        |call| Box::pin(ops::list_versions::list_object_versions(call)),
     ),
     row(
         Operation::ListObjectsV2,
@@ -547,7 +552,7 @@ pub const ROUTES: &[Route] = &[
     ),
     row(Operation::DeleteObject, Method::DELETE, Level::Object, &[]).serve(
         Action::DeleteObject,
-        &[],
+        &[ops::delete::DELETE_OBJECT],
         |call| Box::pin(ops::delete::delete_object(call)),
     ),
     row(
@@ -599,12 +604,12 @@ pub const ROUTES: &[Route] = &[
     ),
     row(Operation::GetObject, Method::GET, Level::Object, &[]).serve(
         Action::GetObject,
-        &[ops::get::READ_OBJECT],
+        &[ops::VERSION, ops::get::READ_OBJECT],
         |call| Box::pin(ops::get::get_object(call)),
     ),
     row(Operation::HeadObject, Method::HEAD, Level::Object, &[]).serve(
         Action::GetObject,
-        &[ops::get::READ_OBJECT],
+        &[ops::VERSION, ops::get::READ_OBJECT],
         |call| Box::pin(ops::get::head_object(call)),
     ),
     row(

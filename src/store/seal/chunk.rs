@@ -180,7 +180,7 @@ impl Opener {
     /// The plaintext of the next chunk that lies in the range.
     async fn next(&mut self) -> Result<Option<Bytes>, BlobError> {
         let start = self.number.saturating_mul(CHUNK_BYTES);
-        if start >= self.range.end {
+        if self.range.is_empty() || start >= self.range.end {
             return Ok(None);
         }
         let len = CHUNK_BYTES.min(self.plain.saturating_sub(start));

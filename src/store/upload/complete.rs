@@ -9,6 +9,7 @@ use crate::id::{InlineId, UploadId};
 use crate::name::ObjectKey;
 use crate::store::object::{OBJECT_BYTES_MAX, SEGMENTS_IN_ROW, Settled, next_sequence, orphan};
 use crate::store::record::{Segment, decode};
+use crate::store::version::Edit;
 use crate::store::{
     Bucket, ETag, ObjectPart, ObjectRecord, ObjectStore, Origin, PartRecord, StoreError, TRIES_MAX,
     UploadRecord, WriteCondition, Written,
@@ -193,9 +194,9 @@ impl ObjectStore {
         for _try in 0..TRIES_MAX {
             // Before the object: where the upload is gone, the object that it made is seen.
             let upload_raw = self.upload_row(&bucket, key, id).await?;
-            let (raw, current) = self.current(&bucket, key).await?;
+            let current = self.current(&bucket, key).await?;
             let Some(upload_raw) = upload_raw else {
-                let made = current.filter(|current| current.upload == Some(*id));
+                let made = current.record.filter(|made| made.upload == Some(*id));
                 let record = made.ok_or(StoreError::NoSuchUpload)?;
                 return Ok(Written { record });
             };
@@ -207,40 +208,31 @@ impl ObjectStore {
                 chosen => chosen?,
             };
             let whole = Whole::new(&chosen, upload.checksum, said)?;
-            when.check(current.as_ref())?;
-            check_undisturbed(when, &upload, current.as_ref())?;
+            when.check(current.object())?;
+            check_undisturbed(when, &upload, current.object())?;
             let now = self.clock().now();
             let many = whole.segments.len() > SEGMENTS_IN_ROW;
+            let sequence = next_sequence(now, current.record.as_ref());
+            let bytes = (whole.len, whole.segments);
             let record = ObjectRecord {
-                len: whole.len,
-                modified: now,
-                etag: whole.etag,
                 headers: upload.headers,
                 checksum: whole.checksum,
-                owner: upload.owner,
-                sequence: next_sequence(now, current.as_ref()),
-                segments: whole.segments,
                 parts: Some(whole.parts),
                 upload: Some(*id),
                 layout: many.then(|| InlineId::new(now)),
+                ..ObjectRecord::new(upload.owner, now, sequence, whole.etag, bytes)
             };
             let others = parts.others(&said.parts);
             let mut batch = self.end_upload(&bucket, key, id, upload_raw, &parts);
             orphan(&others, &mut batch);
-            self.replace(
-                &bucket,
-                key,
-                raw,
-                current.as_ref(),
-                Some(&record),
-                by,
-                &mut batch,
-            )?;
-            match self.settle(&bucket, batch, current.as_ref()).await? {
-                Settled::Done => {
-                    self.discard(blobs(&others)).await;
-                    return Ok(Written { record });
-                }
+            let mut edit = Edit::new(&bucket, key, &current, batch);
+            edit.also_gone(blobs(&others));
+            let record = match self.write(&mut edit, &current, record, by).await {
+                Err(StoreError::Superseded) => continue,
+                written => written?,
+            };
+            match self.settle(edit).await? {
+                Settled::Done => return Ok(Written { record }),
                 Settled::Lost(now) => bucket = Cow::Owned(now),
             }
         }

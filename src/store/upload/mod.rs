@@ -61,7 +61,7 @@ impl ObjectStore {
         key: &ObjectKey,
         new: NewUpload,
     ) -> Result<UploadId, StoreError> {
-        let (_raw, current) = self.current(bucket, key).await?;
+        let current = self.current(bucket, key).await?;
         let now = self.clock().now();
         let id = UploadId::new(now);
         let record = UploadRecord {
@@ -70,7 +70,7 @@ impl ObjectStore {
             checksum: new.checksum,
             initiator: new.initiator,
             owner: new.owner,
-            replaces: current.map(|current| current.sequence),
+            replaces: current.object().map(|current| current.sequence),
         };
         let at = Bytes::from(keyspace::upload(bucket.id, key.as_str(), &id));
         let record = encode(&record)?;

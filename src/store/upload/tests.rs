@@ -11,7 +11,8 @@ use crate::store::blob::memory::MemoryBlobs;
 use crate::store::meta::KeyRange;
 use crate::store::meta::memory::MemoryEngine;
 use crate::store::{
-    EventName, NewBucket, NoHook, Origin, StoreSettings, WriteCondition, Written, meta,
+    DeleteCondition, EventName, NewBucket, NoHook, Origin, StoreSettings, WriteCondition, Written,
+    meta,
 };
 
 struct Fixture {
@@ -105,7 +106,11 @@ impl Fixture {
     }
 
     async fn bytes(&self) -> Vec<u8> {
-        let object = self.store.object(&self.bucket, &self.key).await.unwrap();
+        let object = self
+            .store
+            .object(&self.bucket, &self.key, None)
+            .await
+            .unwrap();
         let all = 0..object.record.len;
         let pieces = self.store.read(&object, all).await.unwrap();
         pieces.try_collect::<Vec<_>>().await.unwrap().concat()
@@ -228,9 +233,9 @@ async fn many_parts_are_kept_beside_the_row_and_go_with_the_object() {
         (1, 17)
     );
     assert_eq!(f.bytes().await.last(), Some(&17));
-    let when = WriteCondition::default();
+    let when = DeleteCondition::default();
     f.store
-        .delete_object(&f.bucket, &f.key, &when, &origin())
+        .delete_object(&f.bucket, &f.key, None, &when, &origin())
         .await
         .unwrap();
     for space in [Space::Layouts, Space::Blobs, Space::Garbage] {
@@ -249,7 +254,7 @@ async fn of_completing_and_aborting_one_wins() {
             f.store.abort_upload(&f.bucket, &f.key, &id)
         );
         assert_ne!(completed.is_ok(), aborted.is_ok());
-        let found = f.store.object(&f.bucket, &f.key).await.is_ok();
+        let found = f.store.object(&f.bucket, &f.key, None).await.is_ok();
         assert_eq!(found, completed.is_ok());
         assert_eq!(f.rows(Space::Inline).await, usize::from(found));
         assert_eq!(f.rows(Space::Parts).await + f.rows(Space::Uploads).await, 0);
@@ -309,5 +314,5 @@ async fn uploads_are_listed_by_key_then_age_and_rolled_up() {
     }
     assert_eq!(seen, ["a", "a\0b", "[a/]", "b", "b"]);
     let deleted = f.store.delete_bucket(&f.bucket.name).await;
-    assert!(matches!(deleted, Err(StoreError::BucketNotEmpty)));
+    assert!(matches!(deleted, Err(StoreError::BucketNotEmpty { .. })));
 }

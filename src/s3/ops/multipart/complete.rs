@@ -9,7 +9,7 @@ use crate::s3::context::Call;
 use crate::s3::error::{Code, S3Error};
 use crate::s3::head::{Head, header};
 use crate::s3::ops::put::write_condition;
-use crate::s3::ops::{bucket, quoted};
+use crate::s3::ops::{bucket, quoted, version_name};
 use crate::s3::reply::Reply;
 use crate::s3::xml::{self, Node, XmlWriter};
 use crate::store::upload::PART_NUMBER_MAX;
@@ -84,7 +84,8 @@ pub async fn complete_multipart_upload(call: Call) -> Result<Reply, S3Error> {
         document.text(checksum.algorithm.element(), &checksum.text());
         document.text("ChecksumType", checksum.coverage.name());
     }
-    Ok(Reply::xml(document))
+    let version = version_name(&bucket, &made.record);
+    Reply::xml(document).with_optional("x-amz-version-id", version.as_deref())
 }
 
 /// The parts of the document, as they stand there.

@@ -40,7 +40,7 @@ fn of_upload(head: &Head, error: StoreError) -> S3Error {
 }
 
 /// The element of an owner or initiator.
-fn principal(document: &mut XmlWriter, element: &str, who: &Owner) {
+pub(super) fn principal(document: &mut XmlWriter, element: &str, who: &Owner) {
     document.element(element, |document| {
         document.text("ID", &who.id);
         document.text("DisplayName", &who.display_name);

@@ -1,0 +1,344 @@
+//! How a change of a key becomes one batch: a new version, a delete marker, a version gone.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::VersionRef;
+use super::find::{Current, Noncurrent, Place, readable};
+use crate::checksum::Algorithm;
+use crate::id::{BlobId, VersionId};
+use crate::name::ObjectKey;
+use crate::store::meta::{Batch, MetaError, Space};
+use crate::store::object::{Settled, next_sequence, orphan};
+use crate::store::record::{Layout, Segment, encode};
+use crate::store::{
+    Bucket, Change, DeleteCondition, Deleted, ETag, ObjectRecord, ObjectStore, Origin, StoreError,
+    TRIES_MAX, Versioning, keyspace,
+};
+
+/// A change of a key on its way into a batch.
+#[derive(Debug)]
+pub(in crate::store) struct Edit<'a> {
+    bucket: &'a Bucket,
+    key: &'a ObjectKey,
+    at: Bytes,
+    batch: Batch,
+    /// Blobs that nothing names once the batch is durable.
+    gone: Vec<BlobId>,
+    count: i64,
+    bytes: i64,
+}
+
+fn signed(len: u64) -> i64 {
+    i64::try_from(len).unwrap_or(i64::MAX)
+}
+
+/// The version's row, without what lies in a row of its own.
+fn encode_row(record: &ObjectRecord) -> Result<Bytes, StoreError> {
+    if record.layout.is_none() {
+        return encode(record);
+    }
+    let mut row = record.clone();
+    row.segments = Vec::new();
+    row.parts = None;
+    encode(&row)
+}
+
+impl<'a> Edit<'a> {
+    /// A change of `key`, which `batch` may go along with, on condition that neither its bucket
+    /// nor its current version has changed.
+    pub(in crate::store) fn new(
+        bucket: &'a Bucket,
+        key: &'a ObjectKey,
+        current: &Current,
+        mut batch: Batch,
+    ) -> Self {
+        let at = Bytes::from(keyspace::object(bucket.id, key.as_str()));
+        bucket.assert_unchanged(&mut batch);
+        batch.assert_unchanged(Space::Objects, at.clone(), current.raw.clone());
+        Self {
+            bucket,
+            key,
+            at,
+            batch,
+            gone: Vec::new(),
+            count: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Blobs of others than the key's versions, which go as well.
+    pub(in crate::store) fn also_gone(&mut self, blobs: Vec<BlobId>) {
+        self.gone.extend(blobs);
+    }
+
+    /// A version that was not there before becomes the current one.
+    fn add(&mut self, record: &ObjectRecord) -> Result<(), StoreError> {
+        if let Some(layout) = record.layout {
+            let (segments, parts) = (record.segments.clone(), record.parts.clone());
+            let aside = encode(&Layout { segments, parts })?;
+            self.batch
+                .put(Space::Layouts, layout.as_bytes().to_vec(), aside);
+        }
+        self.count = self.count.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(signed(record.len));
+        self.set_current(record)
+    }
+
+    fn set_current(&mut self, record: &ObjectRecord) -> Result<(), StoreError> {
+        let row = encode_row(record)?;
+        self.batch.put(Space::Objects, self.at.clone(), row);
+        Ok(())
+    }
+
+    /// The current version becomes a noncurrent one.
+    fn keep(&mut self, old: &ObjectRecord) -> Result<(), StoreError> {
+        let row = ObjectRecord {
+            null_sequence: None,
+            ..old.clone()
+        };
+        let at = keyspace::version(self.bucket.id, self.key.as_str(), old.sequence);
+        self.batch.put(Space::Versions, at, encode_row(&row)?);
+        Ok(())
+    }
+
+    /// A version goes for good, save its own row.
+    fn drop_version(&mut self, old: &ObjectRecord) {
+        orphan(&old.segments, &mut self.batch);
+        if let Some(layout) = old.layout {
+            self.batch
+                .delete(Space::Layouts, layout.as_bytes().to_vec());
+        }
+        self.gone
+            .extend(old.segments.iter().filter_map(|segment| match segment {
+                Segment::Blob(blob) => Some(blob.id),
+                Segment::Inline(..) => None,
+            }));
+        self.count = self.count.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(signed(old.len));
+    }
+
+    /// The row of a noncurrent version goes, if it is still as it was read.
+    fn drop_row(&mut self, row: Noncurrent) {
+        let Noncurrent { at, raw } = row;
+        self.batch
+            .assert_unchanged(Space::Versions, at.clone(), Some(raw));
+        self.batch.delete(Space::Versions, at);
+    }
+}
+
+impl ObjectStore {
+    /// Makes `new` the key's current version, as the bucket's versioning has it.
+    pub(in crate::store) async fn write(
+        &self,
+        edit: &mut Edit<'_>,
+        current: &Current,
+        mut new: ObjectRecord,
+        by: &Origin,
+    ) -> Result<ObjectRecord, StoreError> {
+        let enabled = edit.bucket.settings.versioning == Versioning::Enabled;
+        new.version = enabled.then(|| VersionId::new(new.sequence));
+        if let Some(old) = &current.record {
+            let old_is_null = old.version.is_none();
+            if enabled || !old_is_null {
+                edit.keep(old)?;
+            } else {
+                edit.drop_version(old);
+            }
+            if enabled {
+                new.null_sequence = old.null_sequence.or(old_is_null.then_some(old.sequence));
+            } else if let Some(sequence) = old.null_sequence {
+                let null = self.noncurrent(edit.bucket, edit.key, sequence).await?;
+                let (row, null) = null.ok_or(StoreError::Superseded)?;
+                edit.drop_version(&null);
+                edit.drop_row(row);
+            }
+        }
+        edit.add(&new)?;
+        let (sequence, version) = (new.sequence, new.version);
+        self.announce(edit, Some(&new), version, sequence, by);
+        Ok(new)
+    }
+
+    /// What deleting the key does, where no version is named.
+    pub(in crate::store) async fn remove(
+        &self,
+        edit: &mut Edit<'_>,
+        current: &Current,
+        when: &DeleteCondition,
+        by: &Origin,
+    ) -> Result<Option<Deleted>, StoreError> {
+        when.check(current.record.as_ref())?;
+        let now = self.clock().now();
+        if edit.bucket.settings.versioning == Versioning::Off {
+            let Some(old) = &current.record else {
+                return Ok(None);
+            };
+            edit.drop_version(old);
+            edit.batch.delete(Space::Objects, edit.at.clone());
+            self.announce(edit, None, None, next_sequence(now, Some(old)), by);
+            return Ok(Some(Deleted {
+                existed: true,
+                delete_marker: false,
+                version: None,
+            }));
+        }
+        let md5 = Algorithm::Md5.digest(&[]).try_into();
+        let etag = ETag::md5(md5.map_err(|_length| StoreError::corrupt("an MD5"))?);
+        let sequence = next_sequence(now, current.record.as_ref());
+        let owner = edit.bucket.owner.clone();
+        let marker = ObjectRecord {
+            delete_marker: Some(true),
+            ..ObjectRecord::new(owner, now, sequence, etag, (0, Vec::new()))
+        };
+        let by = Origin {
+            event: by.event.with_marker(),
+            ..by.clone()
+        };
+        let marker = self.write(edit, current, marker, &by).await?;
+        Ok(Some(Deleted {
+            existed: current.object().is_some(),
+            delete_marker: true,
+            version: Some(VersionRef::of(&marker)),
+        }))
+    }
+
+    /// What deleting the version `wanted` does: it goes for good, and where it was current the
+    /// newest of the others takes its place.
+    pub(in crate::store) async fn remove_version(
+        &self,
+        edit: &mut Edit<'_>,
+        current: &Current,
+        wanted: VersionRef,
+        when: &DeleteCondition,
+        by: &Origin,
+    ) -> Result<Option<Deleted>, StoreError> {
+        let found = self.locate(edit.bucket, edit.key, current, wanted).await?;
+        let (Some((place, old)), Some(newest)) = (found, &current.record) else {
+            return Ok(None);
+        };
+        when.check(Some(&old))?;
+        edit.drop_version(&old);
+        match place {
+            Place::Current => self.promote(edit, &old).await?,
+            Place::Noncurrent(row) => {
+                edit.drop_row(row);
+                if wanted == VersionRef::Null {
+                    edit.set_current(&ObjectRecord {
+                        null_sequence: None,
+                        ..newest.clone()
+                    })?;
+                }
+            }
+        }
+        let sequence = next_sequence(self.clock().now(), Some(newest));
+        self.announce(edit, None, old.version, sequence, by);
+        Ok(Some(Deleted {
+            existed: true,
+            delete_marker: old.is_delete_marker(),
+            version: Some(wanted),
+        }))
+    }
+
+    /// The newest noncurrent version takes the place of `gone`.
+    async fn promote(&self, edit: &mut Edit<'_>, gone: &ObjectRecord) -> Result<(), StoreError> {
+        let next = self.newest_noncurrent(edit.bucket, edit.key).await?;
+        let Some((row, mut next)) = next else {
+            edit.batch.delete(Space::Objects, edit.at.clone());
+            return Ok(());
+        };
+        edit.drop_row(row);
+        let null_stays_behind = next.version.is_some();
+        next.null_sequence = gone.null_sequence.filter(|_sequence| null_stays_behind);
+        edit.set_current(&next)
+    }
+
+    fn announce(
+        &self,
+        edit: &mut Edit<'_>,
+        object: Option<&ObjectRecord>,
+        version: Option<VersionId>,
+        sequence: u64,
+        origin: &Origin,
+    ) {
+        let change = Change {
+            event: origin.event,
+            bucket: edit.bucket,
+            key: edit.key,
+            object,
+            version,
+            sequence,
+            origin,
+            at: self.clock().now(),
+        };
+        self.hook().stage(&change, &mut edit.batch);
+    }
+
+    /// Commits.
+    pub(in crate::store) async fn settle(&self, edit: Edit<'_>) -> Result<Settled, StoreError> {
+        let mut batch = edit.batch;
+        let usage = keyspace::bucket_prefix(edit.bucket.id);
+        batch.add(Space::Usage, usage, [edit.count, edit.bytes]);
+        match self.meta().commit(batch).await {
+            Ok(()) => {}
+            Err(MetaError::Conflict) => {
+                let present = self.present(edit.bucket).await?;
+                return Ok(Settled::Lost(present));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.hook().committed();
+        self.discard(edit.gone).await;
+        Ok(Settled::Done)
+    }
+
+    /// Changes what is recorded of a version, such as its tags: not its bytes, nor what it is.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchKey`], [`StoreError::NoSuchVersion`] or [`StoreError::DeleteMarker`],
+    /// what `change` refuses with, what the engine fails with.
+    pub async fn update_object<E: From<StoreError>>(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        version: Option<&VersionRef>,
+        by: Option<&Origin>,
+        mut change: impl FnMut(&mut ObjectRecord) -> Result<(), E> + Send,
+    ) -> Result<ObjectRecord, E> {
+        let mut bucket = Cow::Borrowed(bucket);
+        for _try in 0..TRIES_MAX {
+            let current = self.current(&bucket, key).await?;
+            let newest = current.record.as_ref().ok_or(StoreError::NoSuchKey);
+            let wanted = match version {
+                Some(version) => *version,
+                None => VersionRef::of(newest?),
+            };
+            let (place, record) = match self.locate(&bucket, key, &current, wanted).await {
+                Ok(found) => found.ok_or(StoreError::NoSuchVersion)?,
+                Err(StoreError::Superseded) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let mut record = readable(record, version.is_some())?;
+            change(&mut record)?;
+            let mut edit = Edit::new(&bucket, key, &current, Batch::new());
+            match place {
+                Place::Current => edit.set_current(&record)?,
+                Place::Noncurrent(Noncurrent { at, raw }) => {
+                    edit.batch
+                        .assert_unchanged(Space::Versions, at.clone(), Some(raw));
+                    edit.batch.put(Space::Versions, at, encode_row(&record)?);
+                }
+            }
+            if let Some(by) = by {
+                let sequence = next_sequence(self.clock().now(), current.record.as_ref());
+                self.announce(&mut edit, Some(&record), record.version, sequence, by);
+            }
+            match self.settle(edit).await? {
+                Settled::Done => return Ok(record),
+                Settled::Lost(now) => bucket = Cow::Owned(now),
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+}
