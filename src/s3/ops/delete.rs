@@ -19,6 +19,10 @@ const KEYS_MAX: usize = 1000;
 /// Bytes of a list, at most: 1,000 of the longest keys, each byte escaped.
 const LIST_BYTES_MAX: u64 = 8 << 20;
 
+/// Asks to delete what is retained in governance mode too: where nothing is retained it changes
+/// nothing.
+pub const BYPASS: &[&str] = &["x-amz-bypass-governance-retention"];
+
 /// Options that [`delete_object`] honours.
 pub const DELETE_OBJECT: &[&str] = &[
     "versionId",

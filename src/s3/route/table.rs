@@ -378,9 +378,11 @@ pub const ROUTES: &[Route] = &[
         Level::Bucket,
         &[Mark::Query("delete")],
     )
-    .serve(Action::DeleteObjects, &[ops::CHECKSUMS], |call| {
-        Box::pin(ops::delete::delete_objects(call))
-    }),
+    .serve(
+        Action::DeleteObjects,
+        &[ops::CHECKSUMS, ops::delete::BYPASS],
+        |call| Box::pin(ops::delete::delete_objects(call)),
+    ),
     row(Operation::PostObject, Method::POST, Level::Bucket, &[])
         .serve_form(|call| Box::pin(ops::post_form::post_object(call))),
     row(
@@ -552,7 +554,7 @@ pub const ROUTES: &[Route] = &[
     ),
     row(Operation::DeleteObject, Method::DELETE, Level::Object, &[]).serve(
         Action::DeleteObject,
-        &[ops::delete::DELETE_OBJECT],
+        &[ops::delete::BYPASS, ops::delete::DELETE_OBJECT],
         |call| Box::pin(ops::delete::delete_object(call)),
     ),
     row(
