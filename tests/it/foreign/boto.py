@@ -71,6 +71,27 @@ def presigned_posts():
     assert s3.get_object(Bucket=BUCKET, Key="form/cat.jpg")["Body"].read() == b"meow"
 
 
+def checksums():
+    names = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256", "SHA512", "XXHASH64", "XXHASH3", "XXHASH128"]
+    for name in names:
+        body = os.urandom(100_000)
+        where = {"Bucket": BUCKET, "Key": "sum/" + name}
+        put = s3.put_object(**where, Body=body, ChecksumAlgorithm=name)
+        got = s3.get_object(**where, ChecksumMode="ENABLED")
+        # botocore computes it before it sends, and again over what it reads.
+        field = "Checksum" + name
+        assert got["Body"].read() == body and got[field] == put[field], (name, put, got)
+    body = os.urandom(12 * MIB)
+    for name in ("CRC32C", "SHA256", "CRC64NVME"):
+        config = TransferConfig(multipart_threshold=5 * MIB, multipart_chunksize=5 * MIB)
+        extra = {"ChecksumAlgorithm": name}
+        s3.upload_fileobj(io.BytesIO(body), BUCKET, "sum/parts", ExtraArgs=extra, Config=config)
+        got = s3.get_object(Bucket=BUCKET, Key="sum/parts", ChecksumMode="ENABLED")
+        assert got["Body"].read() == body
+        kind = "COMPOSITE" if name == "SHA256" else "FULL_OBJECT"
+        assert got["ChecksumType"] == kind and ("-3" in got["Checksum" + name]) == (kind == "COMPOSITE"), got
+
+
 def lists_and_deletes():
     keys = [f"list/{n:03}" for n in range(25)]
     for key in keys:
@@ -98,6 +119,7 @@ def refuses_what_is_absent():
 s3.create_bucket(Bucket=BUCKET)
 for size in (0, 1, 4096, 65536, 65537, 8 * MIB - 1, 8 * MIB, 17 * MIB):
     uploads(f"size/{size}", size)
+checksums()
 presigned_urls()
 presigned_posts()
 lists_and_deletes()
