@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, Version, header};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -150,13 +150,28 @@ async fn answer<R: Respond>(
     let id = RequestId::random();
     let span = tracing::info_span!("request", %id);
     let idle = shared.limits.body_idle_time;
-    let request = request.map(|body| ImpatientBody::new(body, idle, in_flight.activity()));
+    let activity = in_flight.activity();
+    // Hyper gives no leave to send nothing, and botocore takes the answer that comes in its stead for
+    // that of its next request too, unless the connection ends.
+    let no_leave = waits_for_leave(&request) && request.body().is_end_stream();
+    let request = request.map(|body| ImpatientBody::new(body, idle, Arc::clone(&activity)));
     let responder = Arc::clone(&shared.responder);
-    let response = responder.respond(request, peer, id).instrument(span).await;
+    let mut response = responder.respond(request, peer, id).instrument(span).await;
+    if no_leave || activity.is_still_sending() {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
     Ok(response.map(|body| Answer {
         body,
         _in_flight: in_flight,
     }))
+}
+
+/// Whether the client sends its body only once it is told to.
+fn waits_for_leave<B>(request: &Request<B>) -> bool {
+    let expect = request.headers().get(header::EXPECT);
+    request.version() == Version::HTTP_11
+        && expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// An answer's body, which keeps its request counted until its last byte went out.

@@ -61,7 +61,7 @@ impl Activity {
     }
 
     /// Whether the client may still be sending what nobody will read.
-    fn is_still_sending(&self) -> bool {
+    pub(super) fn is_still_sending(&self) -> bool {
         // HTTP/2 tells its client of each stream that it needs no more of.
         self.unread.load(Ordering::Relaxed) && !self.http2.load(Ordering::Relaxed)
     }

@@ -2,6 +2,7 @@
 # aws-cli: cp (small and multipart), sync, ls, presign, rm, rb.
 set -euo pipefail
 cd "$CONSIGN_WORK"
+aws configure set default.s3.signature_version s3v4
 aws() { command aws --endpoint-url "$CONSIGN_ENDPOINT" "$@"; }
 
 mkdir -p tree/deep 'tree/with space'
@@ -11,11 +12,11 @@ echo plus > 'tree/with space/a+b%20c.txt'
 : > tree/empty
 
 aws s3 mb s3://cli-uploads
-aws s3 cp --quiet tree/deep/large.bin s3://cli-uploads/one/large.bin
-aws s3 cp --quiet s3://cli-uploads/one/large.bin back.bin
+aws s3 cp --no-progress tree/deep/large.bin s3://cli-uploads/one/large.bin
+aws s3 cp --no-progress s3://cli-uploads/one/large.bin back.bin
 cmp tree/deep/large.bin back.bin
-aws s3 sync --quiet tree s3://cli-uploads/tree
-aws s3 sync --quiet s3://cli-uploads/tree back
+aws s3 sync --no-progress tree s3://cli-uploads/tree
+aws s3 sync --no-progress s3://cli-uploads/tree back
 diff -r tree back
 test -z "$(aws s3 sync tree s3://cli-uploads/tree)"
 aws s3 ls --recursive s3://cli-uploads/tree/ | grep -F 'tree/with space/a+b%20c.txt' >/dev/null

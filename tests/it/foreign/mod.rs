@@ -61,7 +61,31 @@ async fn run(program: &str, script: &str) {
     );
 }
 
-// The others upload in parts, and join with the operations that take them.
+#[tokio::test]
+async fn boto3() {
+    run("python3", "boto.py").await;
+}
+
+#[tokio::test]
+async fn aws_cli() {
+    run("bash", "aws_cli.sh").await;
+}
+
+#[tokio::test]
+async fn aws_sdk_js() {
+    run("node", "js/client.cjs").await;
+}
+
+#[tokio::test]
+async fn s3cmd() {
+    run("bash", "s3cmd.sh").await;
+}
+
+#[tokio::test]
+async fn rclone() {
+    run("bash", "rclone.sh").await;
+}
+
 #[tokio::test]
 async fn every_request_that_botocore_signs_is_admitted() {
     run("python3", "signatures.py").await;

@@ -138,6 +138,15 @@ async fn a_client_that_waits_for_leave_gets_it_only_with_a_good_signature() {
     wire.send(b"hello").await;
     assert!(wire.answer().await.0.starts_with("HTTP/1.1 200"));
 
+    // Without a body there is no leave to give; the end of the connection says so.
+    let empty = signed(waiting(put(&server, "empty", b""))).bytes(true);
+    let mut wire = Wire::open(&server).await;
+    wire.send(&empty).await;
+    let (head, _) = wire.answer().await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert!(head.contains("connection: close\r\n"), "{head}");
+    assert_eq!(wire.rest().await, "");
+
     let no_bucket = Ask::new(&server, "PUT", "/no-such-bucket/k").body(b"hello");
     let garbled = put(&server, "bad", b"hello").header("content-md5", "garbled");
     for (ask, status) in [
@@ -154,6 +163,7 @@ async fn a_client_that_waits_for_leave_gets_it_only_with_a_good_signature() {
             head.starts_with(&format!("HTTP/1.1 {status}")),
             "{head}{body:?}"
         );
+        assert!(head.contains("connection: close\r\n"), "{head}");
     }
     absent(&server, "bad").await;
 }

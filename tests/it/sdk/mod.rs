@@ -3,6 +3,7 @@
 mod connection;
 mod cors;
 mod listing;
+mod multipart;
 mod object;
 mod parts;
 
