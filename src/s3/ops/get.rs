@@ -14,7 +14,7 @@ use crate::s3::head::Head;
 use crate::s3::part_number::{self, NumberedPart};
 use crate::s3::range;
 use crate::s3::reply::{Reply, ReplyBody};
-use crate::store::ObjectRecord;
+use crate::store::{ObjectHeaders, ObjectRecord};
 
 /// Options that [`get_object`] and [`head_object`] honour.
 pub const READ_OBJECT: &[&str] = &[
@@ -144,6 +144,54 @@ pub async fn head_object(call: Call) -> Result<Reply, S3Error> {
     reply.with_header("content-length", &len.to_string())
 }
 
+/// A header that an object keeps, and the option by which a reader puts another in its place.
+type Kept = (
+    &'static str,
+    &'static str,
+    fn(&ObjectHeaders) -> Option<&str>,
+);
+
+/// Those that an answer without the object has too.
+const CACHED: &[Kept] = &[
+    ("cache-control", "response-cache-control", |kept| {
+        kept.cache_control.as_deref()
+    }),
+    ("expires", "response-expires", |kept| {
+        kept.expires.as_deref()
+    }),
+];
+
+/// Those that go with the object only.
+const SENT: &[Kept] = &[
+    (
+        "content-disposition",
+        "response-content-disposition",
+        |kept| kept.content_disposition.as_deref(),
+    ),
+    ("content-encoding", "response-content-encoding", |kept| {
+        kept.content_encoding.as_deref()
+    }),
+    ("content-language", "response-content-language", |kept| {
+        kept.content_language.as_deref()
+    }),
+    ("content-type", "response-content-type", |kept| {
+        Some(kept.content_type.as_deref().unwrap_or(DEFAULT_TYPE))
+    }),
+];
+
+fn with_kept(
+    mut reply: Reply,
+    head: &Head,
+    record: &ObjectRecord,
+    which: &[Kept],
+) -> Result<Reply, S3Error> {
+    for (name, option, kept) in which {
+        let asked = head.query.get(option).filter(|value| !value.is_empty());
+        reply = reply.with_optional(name, asked.or(kept(&record.headers)))?;
+    }
+    Ok(reply)
+}
+
 /// Status and headers of what is read.
 fn described(head: &Head, record: &ObjectRecord, plan: &Plan) -> Result<Reply, S3Error> {
     let status = match plan {
@@ -153,52 +201,20 @@ fn described(head: &Head, record: &ObjectRecord, plan: &Plan) -> Result<Reply, S
         Plan::Numbered(part) if part.range.is_empty() => StatusCode::OK,
         Plan::Part(_) | Plan::Numbered(_) => StatusCode::PARTIAL_CONTENT,
     };
-    let kept = &record.headers;
-    let override_of = |name: &str| head.query.get(name).filter(|value| !value.is_empty());
-    let mut reply = Reply::empty(status)
+    let reply = Reply::empty(status)
         .with_header("etag", &quoted(&record.etag))?
         .with_header("last-modified", &record.modified.http_date())?;
-    for (name, parameter, value) in [
-        (
-            "cache-control",
-            "response-cache-control",
-            &kept.cache_control,
-        ),
-        ("expires", "response-expires", &kept.expires),
-    ] {
-        reply = reply.with_optional(name, override_of(parameter).or(value.as_deref()))?;
-    }
+    let reply = with_kept(reply, head, record, CACHED)?;
     if *plan == Plan::NotModified {
         return Ok(reply);
     }
-    for (name, parameter, value) in [
-        (
-            "content-disposition",
-            "response-content-disposition",
-            &kept.content_disposition,
-        ),
-        (
-            "content-encoding",
-            "response-content-encoding",
-            &kept.content_encoding,
-        ),
-        (
-            "content-language",
-            "response-content-language",
-            &kept.content_language,
-        ),
-    ] {
-        reply = reply.with_optional(name, override_of(parameter).or(value.as_deref()))?;
-    }
-    let kind = override_of("response-content-type").or(kept.content_type.as_deref());
-    reply = reply
+    let mut reply = with_kept(reply, head, record, SENT)?
         .with_static("accept-ranges", "bytes")
-        .with_header("content-type", kind.unwrap_or(DEFAULT_TYPE))?
         .with_optional(
             "x-amz-website-redirect-location",
-            kept.website_redirect.as_deref(),
+            record.headers.website_redirect.as_deref(),
         )?;
-    for (name, value) in &kept.user {
+    for (name, value) in &record.headers.user {
         reply = reply.with_header(&format!("x-amz-meta-{name}"), value)?;
     }
     match plan {
@@ -236,7 +252,7 @@ fn with_checksum(reply: Reply, head: &Head, checksum: Option<&Checksum>) -> Resu
 mod tests {
     use super::*;
     use crate::checksum::Algorithm;
-    use crate::store::{ETag, ObjectHeaders};
+    use crate::store::ETag;
 
     fn record() -> ObjectRecord {
         ObjectRecord {
