@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::name::BucketName;
 
+use super::acl::Permission;
 use super::{AccessKey, Who};
 
 /// A permission, named as IAM names it.
@@ -57,6 +58,46 @@ pub enum Action {
     AbortMultipartUpload,
     /// List an upload's parts.
     ListMultipartUploadParts,
+    /// Read a bucket's policy.
+    GetBucketPolicy,
+    /// Change a bucket's policy.
+    PutBucketPolicy,
+    /// Remove a bucket's policy.
+    DeleteBucketPolicy,
+    /// Ask whether a bucket is public.
+    GetBucketPolicyStatus,
+    /// Read a bucket's block of public access.
+    GetBucketPublicAccessBlock,
+    /// Change a bucket's block of public access.
+    PutBucketPublicAccessBlock,
+    /// Read who owns a bucket's objects.
+    GetBucketOwnershipControls,
+    /// Change who owns a bucket's objects.
+    PutBucketOwnershipControls,
+    /// Read a bucket's access control list.
+    GetBucketAcl,
+    /// Change a bucket's access control list.
+    PutBucketAcl,
+    /// Read an object's access control list.
+    GetObjectAcl,
+    /// Read a version's access control list.
+    GetObjectVersionAcl,
+    /// Change an object's access control list.
+    PutObjectAcl,
+    /// Change a version's access control list.
+    PutObjectVersionAcl,
+    /// Read an object's tags.
+    GetObjectTagging,
+    /// Read a version's tags.
+    GetObjectVersionTagging,
+    /// Change an object's tags.
+    PutObjectTagging,
+    /// Change a version's tags.
+    PutObjectVersionTagging,
+    /// Remove an object's tags.
+    DeleteObjectTagging,
+    /// Remove a version's tags.
+    DeleteObjectVersionTagging,
     /// Administer the server: for the root key only.
     Administer,
 }
@@ -103,6 +144,42 @@ impl Action {
             Self::ListMultipartUploadParts => {
                 ("s3:ListMultipartUploadParts", false, Subject::Object)
             }
+            Self::GetBucketPolicy => ("s3:GetBucketPolicy", false, Subject::BucketItself),
+            Self::PutBucketPolicy => ("s3:PutBucketPolicy", true, Subject::BucketItself),
+            Self::DeleteBucketPolicy => ("s3:DeleteBucketPolicy", true, Subject::BucketItself),
+            Self::GetBucketPolicyStatus => {
+                ("s3:GetBucketPolicyStatus", false, Subject::BucketItself)
+            }
+            Self::GetBucketPublicAccessBlock => (
+                "s3:GetBucketPublicAccessBlock",
+                false,
+                Subject::BucketItself,
+            ),
+            Self::PutBucketPublicAccessBlock => {
+                ("s3:PutBucketPublicAccessBlock", true, Subject::BucketItself)
+            }
+            Self::GetBucketOwnershipControls => (
+                "s3:GetBucketOwnershipControls",
+                false,
+                Subject::BucketItself,
+            ),
+            Self::PutBucketOwnershipControls => {
+                ("s3:PutBucketOwnershipControls", true, Subject::BucketItself)
+            }
+            Self::GetBucketAcl => ("s3:GetBucketAcl", false, Subject::BucketItself),
+            Self::PutBucketAcl => ("s3:PutBucketAcl", true, Subject::BucketItself),
+            Self::GetObjectAcl => ("s3:GetObjectAcl", false, Subject::Object),
+            Self::GetObjectVersionAcl => ("s3:GetObjectVersionAcl", false, Subject::Object),
+            Self::PutObjectAcl => ("s3:PutObjectAcl", true, Subject::Object),
+            Self::PutObjectVersionAcl => ("s3:PutObjectVersionAcl", true, Subject::Object),
+            Self::GetObjectTagging => ("s3:GetObjectTagging", false, Subject::Object),
+            Self::GetObjectVersionTagging => ("s3:GetObjectVersionTagging", false, Subject::Object),
+            Self::PutObjectTagging => ("s3:PutObjectTagging", true, Subject::Object),
+            Self::PutObjectVersionTagging => ("s3:PutObjectVersionTagging", true, Subject::Object),
+            Self::DeleteObjectTagging => ("s3:DeleteObjectTagging", true, Subject::Object),
+            Self::DeleteObjectVersionTagging => {
+                ("s3:DeleteObjectVersionTagging", true, Subject::Object)
+            }
             Self::Administer => ("consign:Administer", true, Subject::Root),
         }
     }
@@ -113,6 +190,11 @@ impl Action {
         match self {
             Self::GetObject => Self::GetObjectVersion,
             Self::DeleteObject => Self::DeleteObjectVersion,
+            Self::GetObjectAcl => Self::GetObjectVersionAcl,
+            Self::PutObjectAcl => Self::PutObjectVersionAcl,
+            Self::GetObjectTagging => Self::GetObjectVersionTagging,
+            Self::PutObjectTagging => Self::PutObjectVersionTagging,
+            Self::DeleteObjectTagging => Self::DeleteObjectVersionTagging,
             other => other,
         }
     }
@@ -120,6 +202,51 @@ impl Action {
     /// `s3:GetObject`.
     pub const fn as_str(self) -> &'static str {
         self.row().0
+    }
+
+    /// Whether it is about an object, or about the bucket as a whole.
+    pub fn is_about_object(self) -> bool {
+        self.row().2 == Subject::Object
+    }
+
+    /// Whether it is about the bucket's policy itself.
+    pub const fn is_about_policy(self) -> bool {
+        matches!(
+            self,
+            Self::GetBucketPolicy | Self::PutBucketPolicy | Self::DeleteBucketPolicy
+        )
+    }
+
+    /// What a bucket's access control list must grant for it.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#permissions>
+    pub const fn bucket_permission(self) -> Option<Permission> {
+        match self {
+            Self::HeadBucket
+            | Self::ListBucket
+            | Self::ListBucketVersions
+            | Self::ListBucketMultipartUploads => Some(Permission::Read),
+            Self::PutObject
+            | Self::DeleteObject
+            | Self::DeleteObjects
+            | Self::AbortMultipartUpload
+            | Self::ListMultipartUploadParts => Some(Permission::Write),
+            Self::GetBucketAcl => Some(Permission::ReadAcp),
+            Self::PutBucketAcl => Some(Permission::WriteAcp),
+            _ => None,
+        }
+    }
+
+    /// What an object's access control list must grant for it.
+    pub const fn object_permission(self) -> Option<Permission> {
+        match self {
+            Self::GetObject | Self::GetObjectVersion | Self::GetObjectAttributes => {
+                Some(Permission::Read)
+            }
+            Self::GetObjectAcl | Self::GetObjectVersionAcl => Some(Permission::ReadAcp),
+            Self::PutObjectAcl | Self::PutObjectVersionAcl => Some(Permission::WriteAcp),
+            _ => None,
+        }
     }
 
     /// Whether it changes anything.

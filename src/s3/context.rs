@@ -91,6 +91,8 @@ pub struct Call {
     pub id: RequestId,
     /// Where it came from.
     pub peer: Option<SocketAddr>,
+    /// How old its signature is.
+    pub signature_age: Option<Duration>,
 }
 
 /// One form upload, of which nothing is verified yet.

@@ -29,6 +29,7 @@ macro_rules! codes {
 }
 
 codes! {
+    AccessControlListNotSupported "AccessControlListNotSupported" 400 "The bucket does not allow ACLs";
     AccessDenied "AccessDenied" 403 "Access Denied";
     AccessForbidden "AccessForbidden" 403 "CORSResponse: CORS is not enabled for this bucket.";
     AccountProblem "AccountProblem" 403 "There is a problem with your account that prevents the operation from completing successfully.";
@@ -54,6 +55,7 @@ codes! {
     InternalError "InternalError" 500 "We encountered an internal error. Please try again.";
     InvalidAccessKeyId "InvalidAccessKeyId" 403 "The AWS Access Key Id you provided does not exist in our records.";
     InvalidArgument "InvalidArgument" 400 "Invalid Argument";
+    InvalidBucketAclWithObjectOwnership "InvalidBucketAclWithObjectOwnership" 400 "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting";
     InvalidBucketName "InvalidBucketName" 400 "The specified bucket is not valid.";
     InvalidBucketOwnerAWSAccountID "InvalidBucketOwnerAWSAccountID" 400 "The value of the expected bucket owner parameter must be an AWS account ID.";
     InvalidBucketState "InvalidBucketState" 409 "The request is not valid for the current state of the bucket.";

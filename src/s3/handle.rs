@@ -11,6 +11,8 @@ use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 
+use super::access::{self, Caller};
+use super::admin;
 use super::body::{Payload, Proof};
 use super::context::{Call, FormCall, Service};
 use super::cors::Page;
@@ -20,8 +22,7 @@ use super::render::render;
 use super::reply::{Reply, ReplyBody};
 use super::route::{Route, Serve};
 use super::target::{Level, bucket_of_host};
-use super::{access, admin};
-use crate::auth::{self, Grant, SignedHead};
+use crate::auth::{self, Action, Grant, SignedHead};
 use crate::id::RequestId;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -128,15 +129,10 @@ where
             run,
         }) => {
             let grant = authenticate(&service, &head, &parts)?;
-            let bucket = head.target.bucket.as_ref();
-            let action = if head.query.has("versionId") {
-                action.of_version()
-            } else {
-                action
-            };
-            access::judge(&service, grant.who(), action, bucket, subject(&head)).await?;
+            authorise(&service, &head, &grant, action, peer).await?;
             route.check_options(&head, honours)?;
             check_expected_owner(&service, &head).await?;
+            let signature_age = grant.signature_age();
             let (who, proof) = grant.into_parts();
             let body = payload(proof.into());
             run(Call {
@@ -146,10 +142,35 @@ where
                 body,
                 id,
                 peer,
+                signature_age,
             })
             .await
         }
     }
+}
+
+/// Judges whether the caller may do what the route needs.
+async fn authorise(
+    service: &Service,
+    head: &Head,
+    grant: &Grant,
+    action: Action,
+    peer: Option<SocketAddr>,
+) -> Result<(), S3Error> {
+    let action = if head.query.has("versionId") {
+        action.of_version()
+    } else {
+        action
+    };
+    let caller = Caller {
+        service,
+        who: grant.who(),
+        head,
+        peer,
+        signature_age: grant.signature_age(),
+    };
+    let bucket = head.target.bucket.as_ref();
+    caller.may(action, bucket, subject(head)).await
 }
 
 /// Signatures are over what was sent: the headers of `parts`, not those that `head` understands.

@@ -1,6 +1,7 @@
 //! HTTP to operation and back.
 
 pub mod access;
+pub mod acl;
 pub mod admin;
 pub mod body;
 pub mod checksum_header;

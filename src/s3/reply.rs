@@ -46,6 +46,15 @@ impl Reply {
         reply.with_static("content-type", "application/xml")
     }
 
+    /// 200 with a text of this type.
+    pub fn full(kind: &'static str, text: impl Into<Bytes>) -> Self {
+        let reply = Self {
+            body: ReplyBody::full(text),
+            ..Self::empty(StatusCode::OK)
+        };
+        reply.with_static("content-type", kind)
+    }
+
     /// 200 with bytes of a known number that are yet to come.
     pub fn stream<E: Into<BoxError>>(
         len: u64,

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::error::{Code, S3Error};
+use super::query::Query;
 use super::xml::{self, XmlWriter};
 
 /// Characters of a tag's key, at most.
@@ -63,6 +64,27 @@ pub fn parse(document: &[u8], of: Tagged) -> Result<Vec<(String, String)>, S3Err
         tags.push((key.to_owned(), value.to_owned()));
     }
     check(&tags, of)?;
+    Ok(tags)
+}
+
+/// The tags of an `x-amz-tagging` header, which is encoded as a query.
+///
+/// # Errors
+/// `InvalidArgument` where it is no query, and what [`check`] refuses.
+pub fn of_header(text: &str) -> Result<Vec<(String, String)>, S3Error> {
+    let message = "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query \
+                   parameters without tag name duplicates.";
+    let invalid = || S3Error::argument("x-amz-tagging", text, message);
+    let query = Query::parse(text).map_err(|_no_query| invalid())?;
+    let tags: Vec<_> = query
+        .iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+    let names: BTreeSet<_> = tags.iter().map(|(key, _)| key).collect();
+    if names.len() < tags.len() {
+        return Err(invalid());
+    }
+    check(&tags, Tagged::Object)?;
     Ok(tags)
 }
 

@@ -33,6 +33,8 @@ pub struct Bucket {
 /// What a new bucket is given.
 #[derive(Debug, Clone)]
 pub struct NewBucket {
+    /// What it is set to.
+    pub settings: Settings,
     /// Who owns it.
     pub owner: String,
     /// Its region.
@@ -134,7 +136,7 @@ impl ObjectStore {
                 created: self.clock().now(),
                 owner: new.owner.clone(),
                 region: new.region.clone(),
-                settings: None,
+                settings: Some(new.settings.clone()),
             };
             let raw = encode(&record)?;
             let key = Bytes::copy_from_slice(name.as_str().as_bytes());

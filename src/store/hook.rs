@@ -21,6 +21,12 @@ pub enum EventName {
     ObjectCreatedCopy,
     /// `ObjectCreated:CompleteMultipartUpload`.
     ObjectCreatedCompleteMultipartUpload,
+    /// `ObjectAcl:Put`.
+    ObjectAclPut,
+    /// `ObjectTagging:Put`.
+    ObjectTaggingPut,
+    /// `ObjectTagging:Delete`.
+    ObjectTaggingDelete,
     /// `ObjectRemoved:Delete`.
     ObjectRemovedDelete,
     /// `ObjectRemoved:DeleteMarkerCreated`.
@@ -35,6 +41,9 @@ impl EventName {
             Self::ObjectCreatedPost => "ObjectCreated:Post",
             Self::ObjectCreatedCopy => "ObjectCreated:Copy",
             Self::ObjectCreatedCompleteMultipartUpload => "ObjectCreated:CompleteMultipartUpload",
+            Self::ObjectAclPut => "ObjectAcl:Put",
+            Self::ObjectTaggingPut => "ObjectTagging:Put",
+            Self::ObjectTaggingDelete => "ObjectTagging:Delete",
             Self::ObjectRemovedDelete => "ObjectRemoved:Delete",
             Self::ObjectRemovedDeleteMarkerCreated => "ObjectRemoved:DeleteMarkerCreated",
         }

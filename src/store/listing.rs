@@ -205,6 +205,7 @@ mod tests {
         let new = NewBucket {
             owner: "me".into(),
             region: "eu".into(),
+            settings: crate::store::Settings::default(),
         };
         let bucket = store
             .create_bucket(&BucketName::parse("abc").unwrap(), new)

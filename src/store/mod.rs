@@ -30,7 +30,7 @@ pub use error::StoreError;
 pub use hook::{Change, CommitHook, EventName, NoHook, Origin};
 pub use listing::{Listed, ObjectPage, ObjectQuery};
 pub use object::{DeleteCondition, Deleted, NewObject, Object, WriteCondition, Written};
-pub use record::{ETag, ObjectHeaders, ObjectPart, ObjectRecord, PartRecord, UploadRecord};
+pub use record::{ETag, Extras, ObjectHeaders, ObjectPart, ObjectRecord, PartRecord, UploadRecord};
 pub use settings::{Settings, Versioning};
 pub use stage::{Staged, Stager};
 pub use sweep::SweepReport;

@@ -9,7 +9,8 @@ use super::record::{Segment, encode};
 use super::stage::StagedBytes;
 use super::version::{Current, Edit, VersionRef};
 use super::{
-    Bucket, ETag, ObjectHeaders, ObjectRecord, ObjectStore, Origin, Staged, StoreError, TRIES_MAX,
+    Bucket, ETag, Extras, ObjectHeaders, ObjectRecord, ObjectStore, Origin, Staged, StoreError,
+    TRIES_MAX,
 };
 use crate::checksum::Checksum;
 use crate::clock::Timestamp;
@@ -30,6 +31,8 @@ pub struct NewObject {
     pub checksum: Option<Checksum>,
     /// Who owns it.
     pub owner: String,
+    /// What else it is given.
+    pub extras: Extras,
 }
 
 /// What must hold of the current object for a write to happen.
@@ -85,7 +88,7 @@ pub(super) enum Settled {
     /// It is durable.
     Done,
     /// The race was lost: the change must be decided anew, in the bucket as it is now.
-    Lost(Bucket),
+    Lost(Box<Bucket>),
 }
 
 impl WriteCondition {
@@ -222,7 +225,7 @@ impl ObjectStore {
                 Ok(Settled::Done) => return Ok(Written { record }),
                 Ok(Settled::Lost(now)) => {
                     staged.release();
-                    bucket = Cow::Owned(now);
+                    bucket = Cow::Owned(*now);
                 }
                 Err(StoreError::NoSuchBucket) => {
                     staged.release();
@@ -246,6 +249,7 @@ impl ObjectStore {
         let etag = ETag::md5(new.etag_md5);
         ObjectRecord {
             headers: new.headers.clone(),
+            extras: new.extras.clone(),
             checksum: new.checksum.clone(),
             ..ObjectRecord::new(new.owner.clone(), now, sequence, etag, (len, vec![segment]))
         }
@@ -303,7 +307,7 @@ impl ObjectStore {
             };
             match self.settle(edit).await? {
                 Settled::Done => return Ok(deleted),
-                Settled::Lost(now) => bucket = Cow::Owned(now),
+                Settled::Lost(now) => bucket = Cow::Owned(*now),
             }
         }
         Err(StoreError::Conflict)

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::blob::BlobRef;
 use super::error::StoreError;
 use super::settings::Settings;
+use crate::auth::acl::Acl;
 use crate::checksum::{Algorithm, Checksum, Coverage};
 use crate::clock::Timestamp;
 use crate::id::{BucketId, InlineId, UploadId, VersionId};
@@ -97,6 +98,17 @@ impl Segment {
     }
 }
 
+/// What an object may be given beside its bytes and its headers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Extras {
+    /// Its tags.
+    #[n(0)]
+    pub tags: Option<Vec<(String, String)>>,
+    /// Its access control list; none is that of its owner alone.
+    #[n(1)]
+    pub acl: Option<Acl>,
+}
+
 /// What is stored about a version of a key.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 pub struct ObjectRecord {
@@ -143,9 +155,9 @@ pub struct ObjectRecord {
     /// Of the current version: the sequence of the null version, where that is not current.
     #[n(13)]
     pub null_sequence: Option<u64>,
-    /// Its tags.
-    #[n(14)]
-    pub tags: Option<Vec<(String, String)>>,
+    /// What it was given beside bytes and headers.
+    #[cbor(n(14), default)]
+    pub extras: Extras,
 }
 
 impl ObjectRecord {
@@ -172,7 +184,7 @@ impl ObjectRecord {
             version: None,
             delete_marker: None,
             null_sequence: None,
-            tags: None,
+            extras: Extras::default(),
         }
     }
 
@@ -226,6 +238,9 @@ pub struct UploadRecord {
     /// The sequence of the object that the key had when it began.
     #[n(5)]
     pub replaces: Option<u64>,
+    /// What the object to be is given beside bytes and headers.
+    #[cbor(n(6), default)]
+    pub extras: Extras,
 }
 
 /// A part that was uploaded.

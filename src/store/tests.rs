@@ -43,6 +43,7 @@ async fn bench_over(
     let new = NewBucket {
         owner: "me".into(),
         region: "eu".into(),
+        settings: Settings::default(),
     };
     let bucket = store
         .create_bucket(&BucketName::parse("abc").unwrap(), new)
@@ -108,6 +109,7 @@ impl Bench {
             etag_md5: [byte; 16],
             checksum: None,
             owner: "me".into(),
+            extras: Extras::default(),
         };
         let origin = by(EventName::ObjectCreatedPut);
         self.store

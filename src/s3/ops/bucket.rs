@@ -2,15 +2,19 @@
 
 use http::StatusCode;
 
+use super::bucket_policy::ownership;
 use super::{about, paging};
 use crate::auth::Who;
+use crate::auth::acl::{Acl, Subject};
 use crate::name::BucketName;
-use crate::s3::context::Call;
+use crate::s3::acl;
+use crate::s3::context::{Call, Service};
 use crate::s3::error::{Code, S3Error};
 use crate::s3::head::Head;
 use crate::s3::reply::Reply;
 use crate::s3::xml::{self, XmlWriter};
-use crate::store::{Bucket, BucketQuery, NewBucket, ObjectStore, Settings, StoreError};
+use crate::store::settings::{AccessSettings, Ownership, Settings};
+use crate::store::{Bucket, BucketQuery, NewBucket, ObjectStore, StoreError};
 
 /// Buckets in one answer, at most.
 const BUCKETS_MAX: usize = 10_000;
@@ -116,7 +120,12 @@ pub async fn create_bucket(call: Call) -> Result<Reply, S3Error> {
     let settings = &service.settings;
     let configuration = body.bytes(CONFIGURATION_BYTES_MAX).await?;
     check_configuration(&configuration, &settings.region)?;
+    let access = access_of(&service, &head, who.owner())?;
     let new = NewBucket {
+        settings: Settings {
+            access,
+            ..Settings::default()
+        },
         owner: who.owner().to_owned(),
         region: settings.region.clone(),
     };
@@ -135,6 +144,32 @@ pub async fn create_bucket(call: Call) -> Result<Reply, S3Error> {
         }
         Err(error) => Err(about(&head, error)),
     }
+}
+
+/// Options that [`create_bucket`] honours.
+pub const CREATE_BUCKET: &[&str] = &["x-amz-object-ownership"];
+
+/// Who may do what to a new bucket, as its headers say.
+fn access_of(service: &Service, head: &Head, owner: &str) -> Result<AccessSettings, S3Error> {
+    let acl = acl::of_headers(service, &head.headers, owner, Subject::Bucket)?;
+    let acl = acl.filter(|acl| *acl != Acl::private(owner));
+    let ownership = match head.header("x-amz-object-ownership")? {
+        None if acl.is_some() => Ownership::ObjectWriter,
+        None => Ownership::Unchosen,
+        Some(name) => ownership(name).ok_or_else(|| {
+            let message = format!("Invalid x-amz-object-ownership header: {name}");
+            S3Error::because(Code::InvalidArgument, message)
+                .with("ArgumentName", "x-amz-object-ownership")
+        })?,
+    };
+    if acl.is_some() && ownership == Ownership::BucketOwnerEnforced {
+        return Err(Code::InvalidBucketAclWithObjectOwnership.into());
+    }
+    Ok(AccessSettings {
+        acl,
+        ownership,
+        ..AccessSettings::default()
+    })
 }
 
 /// Refuses what a new bucket can't be: in another region, of another kind, tagged.

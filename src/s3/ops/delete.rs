@@ -3,9 +3,10 @@
 use http::StatusCode;
 
 use super::{about, bucket, check_guarded, version_of};
-use crate::auth::{Action, may};
+use crate::auth::Action;
 use crate::clock::Timestamp;
 use crate::name::{InvalidName, ObjectKey};
+use crate::s3::access::Caller;
 use crate::s3::context::Call;
 use crate::s3::error::{Code, S3Error};
 use crate::s3::head::header;
@@ -65,8 +66,21 @@ pub async fn delete_objects(call: Call) -> Result<Reply, S3Error> {
     check_guarded(&call.head.headers)?;
     let origin = call.origin(EventName::ObjectRemovedDelete);
     let Call {
-        service, who, body, ..
+        service,
+        head,
+        who,
+        body,
+        peer,
+        signature_age,
+        ..
     } = call;
+    let caller = Caller {
+        service: &service,
+        who: &who,
+        head: &head,
+        peer,
+        signature_age,
+    };
     let list = xml::parse(&body.xml(LIST_BYTES_MAX).await?, "Delete")?;
     let wanted: Vec<&Node> = list.all("Object").collect();
     if wanted.is_empty() || wanted.len() > KEYS_MAX {
@@ -85,10 +99,9 @@ pub async fn delete_objects(call: Call) -> Result<Reply, S3Error> {
             Some(_version) => Action::DeleteObjectVersion,
             None => Action::DeleteObject,
         };
-        let allowed = may(&who, action, Some(&bucket.name), Some(name));
-        let deleted = match allowed {
+        let deleted = match caller.may(action, Some(&bucket.name), Some(name)).await {
             Ok(()) => delete_one(&service.store, &bucket, object, &origin).await,
-            Err(denied) => Err(denied.into()),
+            Err(denied) => Err(denied),
         };
         match deleted {
             Ok(_deleted) if quiet => {}

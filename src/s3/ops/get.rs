@@ -214,6 +214,9 @@ fn described(head: &Head, record: &ObjectRecord, plan: &Plan) -> Result<Reply, S
             "x-amz-website-redirect-location",
             record.headers.website_redirect.as_deref(),
         )?;
+    if let Some(tags) = &record.extras.tags {
+        reply = reply.with_header("x-amz-tagging-count", &tags.len().to_string())?;
+    }
     for (name, value) in &record.headers.user {
         reply = reply.with_header(&format!("x-amz-meta-{name}"), value)?;
     }

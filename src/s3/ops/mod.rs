@@ -1,7 +1,9 @@
 //! One file for each group of operations.
 
+pub mod acl;
 pub mod bucket;
 pub mod bucket_cors;
+pub mod bucket_policy;
 pub mod bucket_tagging;
 pub mod delete;
 pub mod get;
@@ -11,6 +13,7 @@ pub mod multipart;
 pub mod paging;
 pub mod post_form;
 pub mod put;
+pub mod tagging;
 pub mod versioning;
 
 #[cfg(test)]

@@ -6,13 +6,14 @@ use std::net::SocketAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::put::{PUT_OBJECT, object_headers};
+use super::put::{PUT_OBJECT, given, object_headers};
 use super::{CHECKSUMS, about, bucket, quoted, version_name};
 use crate::auth::post_form::{authenticate_form, expand_filename};
 use crate::auth::{Action, canonical};
 use crate::id::RequestId;
 use crate::name::ObjectKey;
-use crate::s3::access;
+use crate::s3::access::Caller;
+use crate::s3::acl::ACL_HEADERS;
 use crate::s3::body::form::Form;
 use crate::s3::body::{OBJECT_BYTES_MAX, ReceiveOptions, receive_stream};
 use crate::s3::context::{FormCall, Service, origin};
@@ -22,9 +23,10 @@ use crate::s3::head::Head;
 use crate::s3::query::Query;
 use crate::s3::reply::Reply;
 use crate::s3::route::Route;
+use crate::s3::tags::{self, Tagged};
 use crate::s3::target::key_from_text;
 use crate::s3::xml::XmlWriter;
-use crate::store::{Bucket, EventName, NewObject, ObjectHeaders, Origin, WriteCondition};
+use crate::store::{Bucket, EventName, Extras, NewObject, ObjectHeaders, Origin, WriteCondition};
 
 /// Fields that S3 keeps with the object like the headers of that name.
 const CONTENT_FIELDS: &[&str] = &[
@@ -44,6 +46,8 @@ struct Proven {
     /// The fields, as the headers of a `PutObject` would say the same.
     asked: Head,
     headers: ObjectHeaders,
+    owner: String,
+    extras: Extras,
     least: u64,
     most: u64,
     origin: Origin,
@@ -87,7 +91,8 @@ pub async fn post_object(call: FormCall) -> Result<Reply, S3Error> {
         headers: proven.headers,
         etag_md5: digest.md5,
         checksum: Some(digest.checksum.clone()),
-        owner: proven.bucket.owner.clone(),
+        owner: proven.owner,
+        extras: proven.extras,
     };
     let staged = stager.finish().await?;
     let always = WriteCondition::default();
@@ -124,18 +129,24 @@ async fn prove(
     let now = service.clock.now();
     let (grant, duties) = authenticate_form(fields, name.as_str(), &*service.keys, &settings, now)?;
     let who = grant.who();
-    access::judge(
+    let asked = as_head(head, fields)?;
+    let caller = Caller {
         service,
         who,
-        Action::PutObject,
-        Some(name),
-        Some(key.as_str()),
-    )
-    .await?;
-    let asked = as_head(head, fields)?;
-    Route::of(head)?.check_options(&asked, &[CHECKSUMS, PUT_OBJECT])?;
+        head: &asked,
+        peer,
+        signature_age: grant.signature_age(),
+    };
+    caller
+        .may(Action::PutObject, Some(name), Some(key.as_str()))
+        .await?;
+    Route::of(head)?.check_options(&asked, &[CHECKSUMS, ACL_HEADERS, PUT_OBJECT])?;
     let headers = object_headers(&asked.headers)?;
     let bucket = bucket::found(&service.store, head).await?;
+    let (owner, mut extras) = given(service, &bucket, &asked.headers, who).await?;
+    if let Some(document) = find(fields, "tagging").filter(|text| !text.is_empty()) {
+        extras.tags = Some(tags::parse(document.as_bytes(), Tagged::Object)?);
+    }
     check_expected_owner(service, &asked).await?;
     let range = duties.length_range.unwrap_or(0..=OBJECT_BYTES_MAX);
     Ok(Proven {
@@ -143,6 +154,8 @@ async fn prove(
         bucket,
         asked,
         headers,
+        owner,
+        extras,
         least: *range.start(),
         most: OBJECT_BYTES_MAX.min(*range.end()),
         origin: origin(id, who, peer, EventName::ObjectCreatedPost),
@@ -178,8 +191,6 @@ fn as_head(head: &Head, fields: &[(String, String)]) -> Result<Head, S3Error> {
         let lower = name.to_ascii_lowercase();
         let header = match lower.as_str() {
             "acl" => "x-amz-acl",
-            "tagging" if value.is_empty() => continue,
-            "tagging" => return Err(S3Error::unsupported_option("tagging")),
             // The client names the algorithm by which the file is to be digested.
             "x-amz-checksum-algorithm" => "x-amz-sdk-checksum-algorithm",
             content if CONTENT_FIELDS.contains(&content) => content,
@@ -342,8 +353,7 @@ mod tests {
             names,
             ["x-amz-acl", "x-amz-meta-a", "x-amz-sdk-checksum-algorithm"]
         );
-        for refused in [("tagging", "<Tagging/>"), ("x-amz-meta-a", "a\nb")] {
-            assert!(as_head(&head, &fields(&[refused])).is_err(), "{refused:?}");
-        }
+        let broken = fields(&[("x-amz-meta-a", "a\nb")]);
+        assert!(as_head(&head, &broken).is_err());
     }
 }

@@ -3,16 +3,19 @@
 use http::{HeaderMap, StatusCode};
 
 use super::{about, bucket, quoted, version_name};
+use crate::auth::Who;
+use crate::s3::acl::{self, Owned};
 use crate::s3::body::ReceiveOptions;
-use crate::s3::context::Call;
+use crate::s3::context::{Call, Service};
 use crate::s3::error::S3Error;
 use crate::s3::head::header;
 use crate::s3::metadata_header::{content_encoding, content_header, user_metadata};
 use crate::s3::reply::Reply;
-use crate::store::{EventName, NewObject, ObjectHeaders, WriteCondition};
+use crate::s3::tags;
+use crate::store::{Bucket, EventName, Extras, NewObject, ObjectHeaders, WriteCondition};
 
 /// Options that [`put_object`] honours.
-pub const PUT_OBJECT: &[&str] = &["x-amz-website-redirect-location"];
+pub const PUT_OBJECT: &[&str] = &["x-amz-tagging", "x-amz-website-redirect-location"];
 
 /// `PutObject`: everything in the head is judged before a byte of the body is read.
 ///
@@ -23,13 +26,14 @@ pub async fn put_object(call: Call) -> Result<Reply, S3Error> {
     let headers = object_headers(&call.head.headers)?;
     let when = write_condition(&call.head.headers)?;
     let origin = call.origin(EventName::ObjectCreatedPut);
-    let owner = bucket.owner.clone();
     let Call {
         service,
         head,
+        who,
         body,
         ..
     } = call;
+    let (owner, extras) = given(&service, &bucket, &head.headers, &who).await?;
     let key = head.key()?;
     // A write that is refused anyway must not cost its bytes.
     let store = &service.store;
@@ -44,6 +48,7 @@ pub async fn put_object(call: Call) -> Result<Reply, S3Error> {
         etag_md5: received.digest.md5,
         checksum: Some(checksum.clone()),
         owner,
+        extras,
     };
     let written = service
         .store
@@ -56,6 +61,22 @@ pub async fn put_object(call: Call) -> Result<Reply, S3Error> {
         .with_optional("x-amz-version-id", version.as_deref())?
         .with_header(checksum.algorithm.header(), &checksum.text())?
         .with_header("x-amz-checksum-type", checksum.coverage.name())
+}
+
+/// Whose a new object is, and what it is given beside its bytes and headers.
+///
+/// # Errors
+/// What the headers of tags and lists break.
+pub async fn given(
+    service: &Service,
+    bucket: &Bucket,
+    headers: &HeaderMap,
+    who: &Who,
+) -> Result<(String, Extras), S3Error> {
+    let tags = header(headers, "x-amz-tagging")?.map(tags::of_header);
+    let tags = tags.transpose()?.filter(|tags| !tags.is_empty());
+    let Owned { owner, acl } = acl::of_new_object(service, bucket, headers, who.owner()).await?;
+    Ok((owner, Extras { tags, acl }))
 }
 
 /// What the object keeps of the request's headers.

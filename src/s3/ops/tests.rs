@@ -90,6 +90,7 @@ async fn call(
         body,
         id: RequestId::random(),
         peer: None,
+        signature_age: None,
     })
     .await
 }

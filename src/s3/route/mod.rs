@@ -296,7 +296,10 @@ mod tests {
             check("/abc/d", &[("x-amz-acl", "public-read")]),
             refused("x-amz-acl")
         );
-        assert_eq!(check("/abc/d", &[("x-amz-acl", "private")]), None);
+        assert_eq!(
+            check("/abc/d", &[("x-amz-storage-class", "STANDARD")]),
+            None
+        );
         assert_eq!(check("/abc/d?versionId=1", &[]), refused("versionId"));
         assert_eq!(
             check("/abc/d?x-id=PutObject&unknown=1", &[("x-amz-meta-a", "b")]),

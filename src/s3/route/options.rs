@@ -114,10 +114,7 @@ pub(super) const COMMON: &[&str] = &[
 
 /// Values that ask for what is the case anyway.
 pub(super) const DEFAULTS: &[(&str, &str)] = &[
-    ("x-amz-acl", "private"),
-    ("x-amz-acl", "bucket-owner-full-control"),
     ("x-amz-storage-class", "STANDARD"),
     ("x-amz-bucket-object-lock-enabled", "false"),
-    ("x-amz-object-ownership", "BucketOwnerEnforced"),
     ("x-amz-tagging", ""),
 ];

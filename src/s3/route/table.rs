@@ -4,6 +4,7 @@ use http::Method;
 
 use super::{Mark, Operation, Route, row};
 use crate::auth::Action;
+use crate::s3::acl::ACL_HEADERS;
 use crate::s3::target::Level;
 use crate::s3::{cors, ops};
 
@@ -88,13 +89,19 @@ pub const ROUTES: &[Route] = &[
         Method::DELETE,
         Level::Bucket,
         &[Mark::Query("ownershipControls")],
-    ),
+    )
+    .serve(Action::PutBucketOwnershipControls, &[], |call| {
+        Box::pin(ops::bucket_policy::delete_bucket_ownership_controls(call))
+    }),
     row(
         Operation::DeleteBucketPolicy,
         Method::DELETE,
         Level::Bucket,
         &[Mark::Query("policy")],
-    ),
+    )
+    .serve(Action::DeleteBucketPolicy, &[], |call| {
+        Box::pin(ops::bucket_policy::delete_bucket_policy(call))
+    }),
     row(
         Operation::DeleteBucketReplication,
         Method::DELETE,
@@ -121,7 +128,10 @@ pub const ROUTES: &[Route] = &[
         Method::DELETE,
         Level::Bucket,
         &[Mark::Query("publicAccessBlock")],
-    ),
+    )
+    .serve(Action::PutBucketPublicAccessBlock, &[], |call| {
+        Box::pin(ops::bucket_policy::delete_public_access_block(call))
+    }),
     row(Operation::DeleteBucket, Method::DELETE, Level::Bucket, &[]).serve(
         Action::DeleteBucket,
         &[],
@@ -174,7 +184,10 @@ pub const ROUTES: &[Route] = &[
         Method::GET,
         Level::Bucket,
         &[Mark::Query("acl")],
-    ),
+    )
+    .serve(Action::GetBucketAcl, &[], |call| {
+        Box::pin(ops::acl::get_bucket_acl(call))
+    }),
     row(
         Operation::GetBucketCors,
         Method::GET,
@@ -234,19 +247,28 @@ pub const ROUTES: &[Route] = &[
         Method::GET,
         Level::Bucket,
         &[Mark::Query("ownershipControls")],
-    ),
+    )
+    .serve(Action::GetBucketOwnershipControls, &[], |call| {
+        Box::pin(ops::bucket_policy::get_bucket_ownership_controls(call))
+    }),
     row(
         Operation::GetBucketPolicy,
         Method::GET,
         Level::Bucket,
         &[Mark::Query("policy")],
-    ),
+    )
+    .serve(Action::GetBucketPolicy, &[], |call| {
+        Box::pin(ops::bucket_policy::get_bucket_policy(call))
+    }),
     row(
         Operation::GetBucketPolicyStatus,
         Method::GET,
         Level::Bucket,
         &[Mark::Query("policyStatus")],
-    ),
+    )
+    .serve(Action::GetBucketPolicyStatus, &[], |call| {
+        Box::pin(ops::bucket_policy::get_bucket_policy_status(call))
+    }),
     row(
         Operation::GetBucketReplication,
         Method::GET,
@@ -294,7 +316,10 @@ pub const ROUTES: &[Route] = &[
         Method::GET,
         Level::Bucket,
         &[Mark::Query("publicAccessBlock")],
-    ),
+    )
+    .serve(Action::GetBucketPublicAccessBlock, &[], |call| {
+        Box::pin(ops::bucket_policy::get_public_access_block(call))
+    }),
     row(
         Operation::ListBucketAnalyticsConfigurations,
         Method::GET,
@@ -426,6 +451,11 @@ pub const ROUTES: &[Route] = &[
         Method::PUT,
         Level::Bucket,
         &[Mark::Query("acl")],
+    )
+    .serve(
+        Action::PutBucketAcl,
+        &[ops::CHECKSUMS, ACL_HEADERS],
+        |call| Box::pin(ops::acl::put_bucket_acl(call)),
     ),
     row(
         Operation::PutBucketCors,
@@ -465,12 +495,22 @@ pub const ROUTES: &[Route] = &[
         Method::PUT,
         Level::Bucket,
         &[Mark::Query("ownershipControls")],
+    )
+    .serve(
+        Action::PutBucketOwnershipControls,
+        &[ops::CHECKSUMS],
+        |call| Box::pin(ops::bucket_policy::put_bucket_ownership_controls(call)),
     ),
     row(
         Operation::PutBucketPolicy,
         Method::PUT,
         Level::Bucket,
         &[Mark::Query("policy")],
+    )
+    .serve(
+        Action::PutBucketPolicy,
+        &[ops::CHECKSUMS, ops::bucket_policy::PUT_BUCKET_POLICY],
+        |call| Box::pin(ops::bucket_policy::put_bucket_policy(call)),
     ),
     row(
         Operation::PutBucketReplication,
@@ -519,6 +559,11 @@ pub const ROUTES: &[Route] = &[
         Method::PUT,
         Level::Bucket,
         &[Mark::Query("publicAccessBlock")],
+    )
+    .serve(
+        Action::PutBucketPublicAccessBlock,
+        &[ops::CHECKSUMS],
+        |call| Box::pin(ops::bucket_policy::put_public_access_block(call)),
     ),
     row(
         Operation::UpdateBucketMetadataInventoryTableConfiguration,
@@ -534,7 +579,7 @@ pub const ROUTES: &[Route] = &[
     ),
     row(Operation::CreateBucket, Method::PUT, Level::Bucket, &[]).serve(
         Action::CreateBucket,
-        &[],
+        &[ACL_HEADERS, ops::bucket::CREATE_BUCKET],
         |call| Box::pin(ops::bucket::create_bucket(call)),
     ),
     row(
@@ -551,7 +596,10 @@ pub const ROUTES: &[Route] = &[
         Method::DELETE,
         Level::Object,
         &[Mark::Query("tagging")],
-    ),
+    )
+    .serve(Action::DeleteObjectTagging, &[ops::VERSION], |call| {
+        Box::pin(ops::tagging::delete_object_tagging(call))
+    }),
     row(Operation::DeleteObject, Method::DELETE, Level::Object, &[]).serve(
         Action::DeleteObject,
         &[ops::delete::BYPASS, ops::delete::DELETE_OBJECT],
@@ -562,7 +610,10 @@ pub const ROUTES: &[Route] = &[
         Method::GET,
         Level::Object,
         &[Mark::Query("acl")],
-    ),
+    )
+    .serve(Action::GetObjectAcl, &[ops::VERSION], |call| {
+        Box::pin(ops::acl::get_object_acl(call))
+    }),
     row(
         Operation::GetObjectAttributes,
         Method::GET,
@@ -586,7 +637,10 @@ pub const ROUTES: &[Route] = &[
         Method::GET,
         Level::Object,
         &[Mark::Query("tagging")],
-    ),
+    )
+    .serve(Action::GetObjectTagging, &[ops::VERSION], |call| {
+        Box::pin(ops::tagging::get_object_tagging(call))
+    }),
     row(
         Operation::GetObjectTorrent,
         Method::GET,
@@ -639,7 +693,7 @@ pub const ROUTES: &[Route] = &[
     )
     .serve(
         Action::PutObject,
-        &[ops::put::PUT_OBJECT, ops::multipart::CREATE],
+        &[ACL_HEADERS, ops::put::PUT_OBJECT, ops::multipart::CREATE],
         |call| Box::pin(ops::multipart::create_multipart_upload(call)),
     ),
     row(
@@ -678,6 +732,11 @@ pub const ROUTES: &[Route] = &[
         Method::PUT,
         Level::Object,
         &[Mark::Query("acl")],
+    )
+    .serve(
+        Action::PutObjectAcl,
+        &[ops::CHECKSUMS, ops::VERSION, ACL_HEADERS],
+        |call| Box::pin(ops::acl::put_object_acl(call)),
     ),
     row(
         Operation::PutObjectLegalHold,
@@ -696,6 +755,11 @@ pub const ROUTES: &[Route] = &[
         Method::PUT,
         Level::Object,
         &[Mark::Query("tagging")],
+    )
+    .serve(
+        Action::PutObjectTagging,
+        &[ops::CHECKSUMS, ops::VERSION],
+        |call| Box::pin(ops::tagging::put_object_tagging(call)),
     ),
     row(
         Operation::RenameObject,
@@ -711,7 +775,7 @@ pub const ROUTES: &[Route] = &[
     ),
     row(Operation::PutObject, Method::PUT, Level::Object, &[]).serve(
         Action::PutObject,
-        &[ops::CHECKSUMS, ops::put::PUT_OBJECT],
+        &[ops::CHECKSUMS, ACL_HEADERS, ops::put::PUT_OBJECT],
         |call| Box::pin(ops::put::put_object(call)),
     ),
     row(

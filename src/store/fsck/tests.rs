@@ -5,7 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::*;
-use crate::clock::SystemClock;
+use crate::clock::{Clock as _, SystemClock};
 use crate::id::RequestId;
 use crate::name::{BucketName, ObjectKey};
 use crate::store::blob::durable;
@@ -40,6 +40,7 @@ async fn store(folder: &Path) -> ObjectStore {
     let new = NewBucket {
         owner: "me".into(),
         region: "eu".into(),
+        settings: crate::store::Settings::default(),
     };
     let name = BucketName::parse("abc").unwrap();
     let bucket = store.create_bucket(&name, new).await.unwrap();
@@ -49,6 +50,7 @@ async fn store(folder: &Path) -> ObjectStore {
             etag_md5: [0; 16],
             checksum: None,
             owner: "me".into(),
+            extras: crate::store::Extras::default(),
         };
         let by = Origin {
             request_id: RequestId::random(),
@@ -69,6 +71,7 @@ async fn store(folder: &Path) -> ObjectStore {
         checksum: None,
         initiator: "me".into(),
         owner: "me".into(),
+        extras: crate::store::Extras::default(),
     };
     let id = store.create_upload(&bucket, &key, new).await.unwrap();
     let part = NewPart {
@@ -84,6 +87,11 @@ async fn store(folder: &Path) -> ObjectStore {
 }
 
 async fn check(store: &ObjectStore, read_blobs: bool) -> FsckReport {
+    // What the check finds must be older than the check, by the millisecond of its clock.
+    let written = SystemClock.now();
+    while SystemClock.now() <= written {
+        std::hint::spin_loop();
+    }
     let progress = Arc::new(FsckProgress::default());
     let report = store
         .fsck(FsckOptions { read_blobs }, &progress)

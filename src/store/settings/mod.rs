@@ -2,9 +2,11 @@
 //! [`Settings`]; the bucket's record holds them all.
 
 mod cors;
+mod ownership;
 mod versioning;
 
 pub use cors::CorsRule;
+pub use ownership::{AccessSettings, Ownership, PublicAccessBlock};
 pub use versioning::Versioning;
 
 use super::bucket::Bucket;
@@ -26,6 +28,9 @@ pub struct Settings {
     /// Which pages may use it from a browser.
     #[cbor(n(2), default)]
     pub cors: Vec<CorsRule>,
+    /// Who may do what.
+    #[cbor(n(3), default)]
+    pub access: AccessSettings,
 }
 
 impl ObjectStore {
@@ -75,6 +80,7 @@ mod tests {
             versioning: Versioning::Suspended,
             tags: vec![("a".into(), String::new())],
             cors: vec![CorsRule::default()],
+            access: AccessSettings::default(),
         };
         let read: Settings = decode(&encode(&set).unwrap(), "settings").unwrap();
         assert_eq!(read, set);

@@ -216,6 +216,7 @@ impl ObjectStore {
             let bytes = (whole.len, whole.segments);
             let record = ObjectRecord {
                 headers: upload.headers,
+                extras: upload.extras,
                 checksum: whole.checksum,
                 parts: Some(whole.parts),
                 upload: Some(*id),
@@ -233,7 +234,7 @@ impl ObjectStore {
             };
             match self.settle(edit).await? {
                 Settled::Done => return Ok(Written { record }),
-                Settled::Lost(now) => bucket = Cow::Owned(now),
+                Settled::Lost(now) => bucket = Cow::Owned(*now),
             }
         }
         Err(StoreError::Conflict)

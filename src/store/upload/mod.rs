@@ -13,7 +13,9 @@ use bytes::Bytes;
 use super::meta::{Batch, MetaError, Space};
 use super::object::orphan;
 use super::record::{Segment, decode, encode};
-use super::{Bucket, ObjectHeaders, ObjectStore, StoreError, TRIES_MAX, UploadRecord, keyspace};
+use super::{
+    Bucket, Extras, ObjectHeaders, ObjectStore, StoreError, TRIES_MAX, UploadRecord, keyspace,
+};
 use crate::checksum::{Algorithm, Coverage};
 use crate::id::{BlobId, UploadId};
 use crate::name::ObjectKey;
@@ -40,6 +42,8 @@ pub struct NewUpload {
     pub initiator: String,
     /// Who will own the object.
     pub owner: String,
+    /// What else it is given.
+    pub extras: Extras,
 }
 
 fn blobs(segments: &[Segment]) -> Vec<BlobId> {
@@ -70,6 +74,7 @@ impl ObjectStore {
             checksum: new.checksum,
             initiator: new.initiator,
             owner: new.owner,
+            extras: new.extras,
             replaces: current.object().map(|current| current.sequence),
         };
         let at = Bytes::from(keyspace::upload(bucket.id, key.as_str(), &id));

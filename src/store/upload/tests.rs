@@ -31,6 +31,7 @@ async fn fixture() -> Fixture {
     let new = NewBucket {
         owner: "me".into(),
         region: "r".into(),
+        settings: crate::store::Settings::default(),
     };
     let bucket = store.create_bucket(&name, new).await.unwrap();
     Fixture {
@@ -56,6 +57,7 @@ fn new_upload(checksum: Option<(Algorithm, Coverage)>) -> NewUpload {
         checksum,
         initiator,
         owner,
+        extras: Extras::default(),
     }
 }
 

@@ -284,7 +284,7 @@ impl ObjectStore {
             Ok(()) => {}
             Err(MetaError::Conflict) => {
                 let present = self.present(edit.bucket).await?;
-                return Ok(Settled::Lost(present));
+                return Ok(Settled::Lost(Box::new(present)));
             }
             Err(error) => return Err(error.into()),
         }
@@ -336,7 +336,7 @@ impl ObjectStore {
             }
             match self.settle(edit).await? {
                 Settled::Done => return Ok(record),
-                Settled::Lost(now) => bucket = Cow::Owned(now),
+                Settled::Lost(now) => bucket = Cow::Owned(*now),
             }
         }
         Err(StoreError::Conflict.into())

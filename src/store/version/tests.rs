@@ -95,6 +95,7 @@ impl World {
         let new = NewBucket {
             owner: "me".into(),
             region: "eu".into(),
+            settings: crate::store::Settings::default(),
         };
         store.create_bucket(&bucket, new).await.unwrap();
         let (model, written) = (Model::default(), 0);
@@ -121,6 +122,7 @@ impl World {
             etag_md5: [0; 16],
             checksum: None,
             owner: "me".into(),
+            extras: crate::store::Extras::default(),
         };
         let staged = stager.finish().await.unwrap();
         let (bucket, when, by) = (self.bucket().await, WriteCondition::default(), origin());

@@ -285,6 +285,7 @@ mod tests {
             initiator: "o".into(),
             owner: "o".into(),
             replaces: None,
+            extras: crate::store::Extras::default(),
         }
     }
 

@@ -6,7 +6,7 @@ use super::{of_upload, upload_id};
 use crate::s3::checksum_header;
 use crate::s3::context::Call;
 use crate::s3::error::S3Error;
-use crate::s3::ops::put::object_headers;
+use crate::s3::ops::put::{given, object_headers};
 use crate::s3::ops::{about, bucket};
 use crate::s3::reply::Reply;
 use crate::s3::xml::XmlWriter;
@@ -25,11 +25,13 @@ pub async fn create_multipart_upload(call: Call) -> Result<Reply, S3Error> {
     let headers = object_headers(&head.headers)?;
     let checksum = checksum_header::of_upload(&head.headers)?;
     let key = head.key()?;
+    let (owner, extras) = given(&call.service, &bucket, &head.headers, &call.who).await?;
     let new = NewUpload {
         headers,
         checksum,
         initiator: call.who.owner().to_owned(),
-        owner: bucket.owner.clone(),
+        owner,
+        extras,
     };
     let begun = store.create_upload(&bucket, key, new).await;
     let id = begun.map_err(|error| about(head, error))?;
