@@ -98,6 +98,20 @@ pub enum Action {
     DeleteObjectTagging,
     /// Remove a version's tags.
     DeleteObjectVersionTagging,
+    /// Pass over retention in governance mode.
+    BypassGovernanceRetention,
+    /// Read how a bucket locks objects.
+    GetBucketObjectLockConfiguration,
+    /// Change how a bucket locks objects.
+    PutBucketObjectLockConfiguration,
+    /// Read until when a version is retained.
+    GetObjectRetention,
+    /// Change until when a version is retained.
+    PutObjectRetention,
+    /// Read whether a version is held.
+    GetObjectLegalHold,
+    /// Hold a version, or let it go.
+    PutObjectLegalHold,
     /// Administer the server: for the root key only.
     Administer,
 }
@@ -180,6 +194,23 @@ impl Action {
             Self::DeleteObjectVersionTagging => {
                 ("s3:DeleteObjectVersionTagging", true, Subject::Object)
             }
+            Self::BypassGovernanceRetention => {
+                ("s3:BypassGovernanceRetention", true, Subject::Object)
+            }
+            Self::GetBucketObjectLockConfiguration => (
+                "s3:GetBucketObjectLockConfiguration",
+                false,
+                Subject::BucketItself,
+            ),
+            Self::PutBucketObjectLockConfiguration => (
+                "s3:PutBucketObjectLockConfiguration",
+                true,
+                Subject::BucketItself,
+            ),
+            Self::GetObjectRetention => ("s3:GetObjectRetention", false, Subject::Object),
+            Self::PutObjectRetention => ("s3:PutObjectRetention", true, Subject::Object),
+            Self::GetObjectLegalHold => ("s3:GetObjectLegalHold", false, Subject::Object),
+            Self::PutObjectLegalHold => ("s3:PutObjectLegalHold", true, Subject::Object),
             Self::Administer => ("consign:Administer", true, Subject::Root),
         }
     }

@@ -263,6 +263,10 @@ impl From<StoreError> for S3Error {
             ),
             StoreError::NoSuchKey => Self::new(Code::NoSuchKey),
             StoreError::NoSuchVersion => Self::new(Code::NoSuchVersion),
+            StoreError::Locked => Self::because(
+                Code::AccessDenied,
+                "Access Denied because object protected by object lock.",
+            ),
             StoreError::DeleteMarker {
                 version,
                 modified,

@@ -71,6 +71,7 @@ codes! {
     InvalidPolicyDocument "InvalidPolicyDocument" 400 "The content of the form does not meet the conditions specified in the policy document.";
     InvalidRange "InvalidRange" 416 "The requested range is not satisfiable";
     InvalidRequest "InvalidRequest" 400 "Invalid Request";
+    InvalidRetentionPeriod "InvalidRetentionPeriod" 400 "Default retention period must be a positive integer value.";
     InvalidSecurity "InvalidSecurity" 403 "The provided security credentials are not valid.";
     InvalidSOAPRequest "InvalidSOAPRequest" 400 "The SOAP request body is invalid.";
     InvalidStorageClass "InvalidStorageClass" 400 "The storage class you specified is not valid";

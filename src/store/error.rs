@@ -39,6 +39,9 @@ pub enum StoreError {
         /// Whether that very version was asked for, not just what is current.
         named: bool,
     },
+    /// The version is retained, or somebody holds it.
+    #[error("the version is locked")]
+    Locked,
     /// No upload has that id under that key: it was completed or aborted, or never was.
     #[error("the upload does not exist")]
     NoSuchUpload,

@@ -10,6 +10,7 @@ pub mod hook;
 pub mod keys;
 mod keyspace;
 pub mod listing;
+pub mod lock;
 pub mod meta;
 pub mod object;
 mod read;

@@ -53,6 +53,8 @@ pub struct DeleteCondition {
     pub size: Option<u64>,
     /// When it was written, to the second.
     pub modified: Option<Timestamp>,
+    /// Retention in governance mode does not count.
+    pub bypass_governance: bool,
 }
 
 /// An object as it was when it was read.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::blob::BlobRef;
 use super::error::StoreError;
+use super::lock::Retention;
 use super::settings::Settings;
 use crate::auth::acl::Acl;
 use crate::checksum::{Algorithm, Checksum, Coverage};
@@ -107,6 +108,12 @@ pub struct Extras {
     /// Its access control list; none is that of its owner alone.
     #[n(1)]
     pub acl: Option<Acl>,
+    /// Until when it is retained.
+    #[n(2)]
+    pub retention: Option<Retention>,
+    /// Whether somebody holds it.
+    #[n(3)]
+    pub legal_hold: Option<bool>,
 }
 
 /// What is stored about a version of a key.

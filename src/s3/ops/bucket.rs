@@ -13,7 +13,8 @@ use crate::s3::error::{Code, S3Error};
 use crate::s3::head::Head;
 use crate::s3::reply::Reply;
 use crate::s3::xml::{self, XmlWriter};
-use crate::store::settings::{AccessSettings, Ownership, Settings};
+use crate::store::lock::ObjectLock;
+use crate::store::settings::{AccessSettings, Ownership, Settings, Versioning};
 use crate::store::{Bucket, BucketQuery, NewBucket, ObjectStore, StoreError};
 
 /// Buckets in one answer, at most.
@@ -121,9 +122,17 @@ pub async fn create_bucket(call: Call) -> Result<Reply, S3Error> {
     let configuration = body.bytes(CONFIGURATION_BYTES_MAX).await?;
     check_configuration(&configuration, &settings.region)?;
     let access = access_of(&service, &head, who.owner())?;
+    let locks = head.header("x-amz-bucket-object-lock-enabled")?;
+    let locks = locks.is_some_and(|locks| locks.eq_ignore_ascii_case("true"));
     let new = NewBucket {
         settings: Settings {
             access,
+            object_lock: locks.then(ObjectLock::default),
+            versioning: if locks {
+                Versioning::Enabled
+            } else {
+                Versioning::Off
+            },
             ..Settings::default()
         },
         owner: who.owner().to_owned(),
@@ -147,7 +156,7 @@ pub async fn create_bucket(call: Call) -> Result<Reply, S3Error> {
 }
 
 /// Options that [`create_bucket`] honours.
-pub const CREATE_BUCKET: &[&str] = &["x-amz-object-ownership"];
+pub const CREATE_BUCKET: &[&str] = &["x-amz-bucket-object-lock-enabled", "x-amz-object-ownership"];
 
 /// Who may do what to a new bucket, as its headers say.
 fn access_of(service: &Service, head: &Head, owner: &str) -> Result<AccessSettings, S3Error> {

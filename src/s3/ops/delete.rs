@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::{about, bucket, check_guarded, version_of};
+use super::{about, bucket, check_guarded, lock, version_of};
 use crate::auth::Action;
 use crate::clock::Timestamp;
 use crate::name::{InvalidName, ObjectKey};
@@ -20,8 +20,7 @@ const KEYS_MAX: usize = 1000;
 /// Bytes of a list, at most: 1,000 of the longest keys, each byte escaped.
 const LIST_BYTES_MAX: u64 = 8 << 20;
 
-/// Asks to delete what is retained in governance mode too: where nothing is retained it changes
-/// nothing.
+/// Asks to delete what is retained in governance mode too.
 pub const BYPASS: &[&str] = &["x-amz-bypass-governance-retention"];
 
 /// Options that [`delete_object`] honours.
@@ -40,11 +39,23 @@ pub async fn delete_object(call: Call) -> Result<Reply, S3Error> {
     let bucket = bucket::found(&call.service.store, &call.head).await?;
     let head = &call.head;
     let version = version_of(head)?;
+    let caller = Caller {
+        service: &call.service,
+        who: &call.who,
+        head,
+        peer: call.peer,
+        signature_age: call.signature_age,
+    };
+    let bypass_governance = lock::bypass(&caller).await?;
     let when = condition(
         header(&head.headers, "if-match")?,
         header(&head.headers, "x-amz-if-match-size")?,
         header(&head.headers, "x-amz-if-match-last-modified-time")?,
     )?;
+    let when = DeleteCondition {
+        bypass_governance,
+        ..when
+    };
     let origin = call.origin(EventName::ObjectRemovedDelete);
     let key = head.key()?;
     let store = &call.service.store;
@@ -81,6 +92,7 @@ pub async fn delete_objects(call: Call) -> Result<Reply, S3Error> {
         peer,
         signature_age,
     };
+    let bypass = lock::bypass(&caller).await?;
     let list = xml::parse(&body.xml(LIST_BYTES_MAX).await?, "Delete")?;
     let wanted: Vec<&Node> = list.all("Object").collect();
     if wanted.is_empty() || wanted.len() > KEYS_MAX {
@@ -100,7 +112,7 @@ pub async fn delete_objects(call: Call) -> Result<Reply, S3Error> {
             None => Action::DeleteObject,
         };
         let deleted = match caller.may(action, Some(&bucket.name), Some(name)).await {
-            Ok(()) => delete_one(&service.store, &bucket, object, &origin).await,
+            Ok(()) => delete_one(&service.store, &bucket, object, bypass, &origin).await,
             Err(denied) => Err(denied),
         };
         match deleted {
@@ -140,6 +152,7 @@ async fn delete_one(
     store: &ObjectStore,
     bucket: &Bucket,
     object: &Node,
+    bypass_governance: bool,
     origin: &Origin,
 ) -> Result<Deleted, S3Error> {
     let key = ObjectKey::parse(object.required("Key")?).map_err(|invalid| match invalid {
@@ -157,6 +170,10 @@ async fn delete_one(
         object.text_of("Size"),
         object.text_of("LastModifiedTime"),
     )?;
+    let when = DeleteCondition {
+        bypass_governance,
+        ..when
+    };
     let deleted = store.delete_object(bucket, &key, version.as_ref(), &when, origin);
     Ok(deleted.await?)
 }
@@ -183,6 +200,7 @@ fn condition(
         if_match: tag.map(|tag| tag.trim().trim_matches('"').to_owned()),
         size: size.transpose()?,
         modified: modified.transpose()?,
+        bypass_governance: false,
     })
 }
 

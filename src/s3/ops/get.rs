@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use http::StatusCode;
 
-use super::{about, bucket, quoted, version_name, version_of};
+use super::{about, bucket, lock, quoted, version_name, version_of};
 use crate::checksum::Checksum;
 use crate::clock::Timestamp;
 use crate::s3::condition::{Conditions, Verdict};
@@ -214,6 +214,7 @@ fn described(head: &Head, record: &ObjectRecord, plan: &Plan) -> Result<Reply, S
             "x-amz-website-redirect-location",
             record.headers.website_redirect.as_deref(),
         )?;
+    reply = lock::described(reply, record)?;
     if let Some(tags) = &record.extras.tags {
         reply = reply.with_header("x-amz-tagging-count", &tags.len().to_string())?;
     }

@@ -9,6 +9,7 @@ pub mod delete;
 pub mod get;
 pub mod list;
 pub mod list_versions;
+pub mod lock;
 pub mod multipart;
 pub mod paging;
 pub mod post_form;

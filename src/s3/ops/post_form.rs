@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use super::lock::LOCK_HEADERS;
 use super::put::{PUT_OBJECT, given, object_headers};
 use super::{CHECKSUMS, about, bucket, quoted, version_name};
 use crate::auth::post_form::{authenticate_form, expand_filename};
@@ -140,7 +141,7 @@ async fn prove(
     caller
         .may(Action::PutObject, Some(name), Some(key.as_str()))
         .await?;
-    Route::of(head)?.check_options(&asked, &[CHECKSUMS, ACL_HEADERS, PUT_OBJECT])?;
+    Route::of(head)?.check_options(&asked, &[CHECKSUMS, ACL_HEADERS, LOCK_HEADERS, PUT_OBJECT])?;
     let headers = object_headers(&asked.headers)?;
     let bucket = bucket::found(&service.store, head).await?;
     let (owner, mut extras) = given(service, &bucket, &asked.headers, who).await?;

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, StatusCode};
 
-use super::{about, bucket, quoted, version_name};
+use super::{about, bucket, lock, quoted, version_name};
 use crate::auth::Who;
 use crate::s3::acl::{self, Owned};
 use crate::s3::body::ReceiveOptions;
@@ -76,7 +76,13 @@ pub async fn given(
     let tags = header(headers, "x-amz-tagging")?.map(tags::of_header);
     let tags = tags.transpose()?.filter(|tags| !tags.is_empty());
     let Owned { owner, acl } = acl::of_new_object(service, bucket, headers, who.owner()).await?;
-    Ok((owner, Extras { tags, acl }))
+    let mut extras = Extras {
+        tags,
+        acl,
+        ..Extras::default()
+    };
+    lock::of_headers(headers, bucket, service.clock.now(), &mut extras)?;
+    Ok((owner, extras))
 }
 
 /// What the object keeps of the request's headers.

@@ -27,6 +27,11 @@ pub async fn put_bucket_versioning(call: Call) -> Result<Reply, S3Error> {
     } = call;
     let versioning = configured(&body.xml(CONFIGURATION_BYTES_MAX).await?)?;
     bucket::change(&service.store, &head, |_bucket, settings| {
+        if settings.object_lock.is_some() && versioning != Versioning::Enabled {
+            let message = "An Object Lock configuration is present on this bucket, so the \
+                           versioning state cannot be changed.";
+            return Err(S3Error::because(Code::InvalidBucketState, message));
+        }
         settings.versioning = versioning;
         Ok(())
     })

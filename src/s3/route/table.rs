@@ -310,7 +310,10 @@ pub const ROUTES: &[Route] = &[
         Method::GET,
         Level::Bucket,
         &[Mark::Query("object-lock")],
-    ),
+    )
+    .serve(Action::GetBucketObjectLockConfiguration, &[], |call| {
+        Box::pin(ops::lock::get_object_lock_configuration(call))
+    }),
     row(
         Operation::GetPublicAccessBlock,
         Method::GET,
@@ -553,6 +556,11 @@ pub const ROUTES: &[Route] = &[
         Method::PUT,
         Level::Bucket,
         &[Mark::Query("object-lock")],
+    )
+    .serve(
+        Action::PutBucketObjectLockConfiguration,
+        &[ops::CHECKSUMS],
+        |call| Box::pin(ops::lock::put_object_lock_configuration(call)),
     ),
     row(
         Operation::PutPublicAccessBlock,
@@ -625,13 +633,19 @@ pub const ROUTES: &[Route] = &[
         Method::GET,
         Level::Object,
         &[Mark::Query("legal-hold")],
-    ),
+    )
+    .serve(Action::GetObjectLegalHold, &[ops::VERSION], |call| {
+        Box::pin(ops::lock::get_object_legal_hold(call))
+    }),
     row(
         Operation::GetObjectRetention,
         Method::GET,
         Level::Object,
         &[Mark::Query("retention")],
-    ),
+    )
+    .serve(Action::GetObjectRetention, &[ops::VERSION], |call| {
+        Box::pin(ops::lock::get_object_retention(call))
+    }),
     row(
         Operation::GetObjectTagging,
         Method::GET,
@@ -693,7 +707,12 @@ pub const ROUTES: &[Route] = &[
     )
     .serve(
         Action::PutObject,
-        &[ACL_HEADERS, ops::put::PUT_OBJECT, ops::multipart::CREATE],
+        &[
+            ACL_HEADERS,
+            ops::lock::LOCK_HEADERS,
+            ops::put::PUT_OBJECT,
+            ops::multipart::CREATE,
+        ],
         |call| Box::pin(ops::multipart::create_multipart_upload(call)),
     ),
     row(
@@ -743,12 +762,22 @@ pub const ROUTES: &[Route] = &[
         Method::PUT,
         Level::Object,
         &[Mark::Query("legal-hold")],
+    )
+    .serve(
+        Action::PutObjectLegalHold,
+        &[ops::CHECKSUMS, ops::VERSION],
+        |call| Box::pin(ops::lock::put_object_legal_hold(call)),
     ),
     row(
         Operation::PutObjectRetention,
         Method::PUT,
         Level::Object,
         &[Mark::Query("retention")],
+    )
+    .serve(
+        Action::PutObjectRetention,
+        &[ops::CHECKSUMS, ops::VERSION, ops::delete::BYPASS],
+        |call| Box::pin(ops::lock::put_object_retention(call)),
     ),
     row(
         Operation::PutObjectTagging,
@@ -775,7 +804,12 @@ pub const ROUTES: &[Route] = &[
     ),
     row(Operation::PutObject, Method::PUT, Level::Object, &[]).serve(
         Action::PutObject,
-        &[ops::CHECKSUMS, ACL_HEADERS, ops::put::PUT_OBJECT],
+        &[
+            ops::CHECKSUMS,
+            ACL_HEADERS,
+            ops::lock::LOCK_HEADERS,
+            ops::put::PUT_OBJECT,
+        ],
         |call| Box::pin(ops::put::put_object(call)),
     ),
     row(

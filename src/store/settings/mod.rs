@@ -10,6 +10,7 @@ pub use ownership::{AccessSettings, Ownership, PublicAccessBlock};
 pub use versioning::Versioning;
 
 use super::bucket::Bucket;
+use super::lock::ObjectLock;
 use super::meta::{Batch, MetaError, Space};
 use super::record::encode;
 use super::{ObjectStore, StoreError, TRIES_MAX};
@@ -31,6 +32,9 @@ pub struct Settings {
     /// Who may do what.
     #[cbor(n(3), default)]
     pub access: AccessSettings,
+    /// Whether it locks objects.
+    #[n(4)]
+    pub object_lock: Option<ObjectLock>,
 }
 
 impl ObjectStore {
@@ -81,6 +85,7 @@ mod tests {
             tags: vec![("a".into(), String::new())],
             cors: vec![CorsRule::default()],
             access: AccessSettings::default(),
+            object_lock: Some(ObjectLock::default()),
         };
         let read: Settings = decode(&encode(&set).unwrap(), "settings").unwrap();
         assert_eq!(read, set);

@@ -7,8 +7,10 @@ use bytes::Bytes;
 use super::VersionRef;
 use super::find::{Current, Noncurrent, Place, readable};
 use crate::checksum::Algorithm;
+use crate::clock::Timestamp;
 use crate::id::{BlobId, VersionId};
 use crate::name::ObjectKey;
+use crate::store::lock::{apply_default, check_may_go};
 use crate::store::meta::{Batch, MetaError, Space};
 use crate::store::object::{Settled, next_sequence, orphan};
 use crate::store::record::{Layout, Segment, encode};
@@ -28,6 +30,8 @@ pub(in crate::store) struct Edit<'a> {
     gone: Vec<BlobId>,
     count: i64,
     bytes: i64,
+    /// Retention in governance mode does not count.
+    bypass: bool,
 }
 
 fn signed(len: u64) -> i64 {
@@ -65,6 +69,7 @@ impl<'a> Edit<'a> {
             gone: Vec::new(),
             count: 0,
             bytes: 0,
+            bypass: false,
         }
     }
 
@@ -104,7 +109,8 @@ impl<'a> Edit<'a> {
     }
 
     /// A version goes for good, save its own row.
-    fn drop_version(&mut self, old: &ObjectRecord) {
+    fn drop_version(&mut self, old: &ObjectRecord, now: Timestamp) -> Result<(), StoreError> {
+        check_may_go(old, now, self.bypass)?;
         orphan(&old.segments, &mut self.batch);
         if let Some(layout) = old.layout {
             self.batch
@@ -117,6 +123,7 @@ impl<'a> Edit<'a> {
             }));
         self.count = self.count.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(signed(old.len));
+        Ok(())
     }
 
     /// The row of a noncurrent version goes, if it is still as it was read.
@@ -144,17 +151,18 @@ impl ObjectStore {
             if enabled || !old_is_null {
                 edit.keep(old)?;
             } else {
-                edit.drop_version(old);
+                edit.drop_version(old, self.clock().now())?;
             }
             if enabled {
                 new.null_sequence = old.null_sequence.or(old_is_null.then_some(old.sequence));
             } else if let Some(sequence) = old.null_sequence {
                 let null = self.noncurrent(edit.bucket, edit.key, sequence).await?;
                 let (row, null) = null.ok_or(StoreError::Superseded)?;
-                edit.drop_version(&null);
+                edit.drop_version(&null, self.clock().now())?;
                 edit.drop_row(row);
             }
         }
+        apply_default(&edit.bucket.settings, &mut new);
         edit.add(&new)?;
         let (sequence, version) = (new.sequence, new.version);
         self.announce(edit, Some(&new), version, sequence, by);
@@ -175,7 +183,7 @@ impl ObjectStore {
             let Some(old) = &current.record else {
                 return Ok(None);
             };
-            edit.drop_version(old);
+            edit.drop_version(old, self.clock().now())?;
             edit.batch.delete(Space::Objects, edit.at.clone());
             self.announce(edit, None, None, next_sequence(now, Some(old)), by);
             return Ok(Some(Deleted {
@@ -219,7 +227,8 @@ impl ObjectStore {
             return Ok(None);
         };
         when.check(Some(&old))?;
-        edit.drop_version(&old);
+        edit.bypass = when.bypass_governance;
+        edit.drop_version(&old, self.clock().now())?;
         match place {
             Place::Current => self.promote(edit, &old).await?,
             Place::Noncurrent(row) => {
