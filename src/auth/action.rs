@@ -7,113 +7,125 @@ use crate::name::BucketName;
 use super::acl::Permission;
 use super::{AccessKey, Who};
 
-/// A permission, named as IAM names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident $iam:literal $write:ident $subject:ident;)*) => {
+        /// A permission, named as IAM names it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Action { $($(#[$doc])* $name,)* }
+
+        impl Action {
+            const fn row(self) -> (&'static str, bool, Subject) {
+                match self { $(Self::$name => ($iam, $write, Subject::$subject),)* }
+            }
+        }
+    };
+}
+
+actions! {
     /// List the buckets.
-    ListAllMyBuckets,
+    ListAllMyBuckets "s3:ListAllMyBuckets" false Server;
     /// Make a bucket.
-    CreateBucket,
+    CreateBucket "s3:CreateBucket" true BucketItself;
     /// Remove a bucket.
-    DeleteBucket,
+    DeleteBucket "s3:DeleteBucket" true BucketItself;
     /// Ask whether a bucket is there.
-    HeadBucket,
+    HeadBucket "s3:ListBucket" false Bucket;
     /// Ask for a bucket's region or settings.
-    GetBucketLocation,
+    GetBucketLocation "s3:GetBucketLocation" false Bucket;
     /// Change a bucket's settings.
-    PutBucketSettings,
+    PutBucketSettings "s3:PutBucketSettings" true BucketItself;
     /// Read a bucket's tags.
-    GetBucketTagging,
+    GetBucketTagging "s3:GetBucketTagging" false Bucket;
     /// Change a bucket's tags.
-    PutBucketTagging,
+    PutBucketTagging "s3:PutBucketTagging" true BucketItself;
     /// Ask whether a bucket keeps versions.
-    GetBucketVersioning,
+    GetBucketVersioning "s3:GetBucketVersioning" false Bucket;
     /// Change whether a bucket keeps versions.
-    PutBucketVersioning,
+    PutBucketVersioning "s3:PutBucketVersioning" true BucketItself;
     /// Ask for a bucket's rules for browsers.
-    GetBucketCors,
+    GetBucketCors "s3:GetBucketCORS" false Bucket;
     /// Change or remove a bucket's rules for browsers.
-    PutBucketCors,
+    PutBucketCors "s3:PutBucketCORS" true BucketItself;
     /// List a bucket's objects.
-    ListBucket,
+    ListBucket "s3:ListBucket" false Listing;
     /// List a bucket's versions.
-    ListBucketVersions,
+    ListBucketVersions "s3:ListBucketVersions" false Listing;
     /// List a bucket's unfinished uploads.
-    ListBucketMultipartUploads,
+    ListBucketMultipartUploads "s3:ListBucketMultipartUploads" false Listing;
     /// Read an object.
-    GetObject,
+    GetObject "s3:GetObject" false Object;
     /// Read a version of an object.
-    GetObjectVersion,
+    GetObjectVersion "s3:GetObjectVersion" false Object;
     /// Read what is known of an object.
-    GetObjectAttributes,
+    GetObjectAttributes "s3:GetObjectAttributes" false Object;
     /// Write an object, or a part of one.
-    PutObject,
+    PutObject "s3:PutObject" true Object;
     /// Remove an object.
-    DeleteObject,
+    DeleteObject "s3:DeleteObject" true Object;
     /// Remove a version of an object.
-    DeleteObjectVersion,
+    DeleteObjectVersion "s3:DeleteObjectVersion" true Object;
     /// Send a list of objects to remove; each is then judged as [`Action::DeleteObject`].
-    DeleteObjects,
+    DeleteObjects "s3:DeleteObject" true Bucket;
     /// Give up an upload.
-    AbortMultipartUpload,
+    AbortMultipartUpload "s3:AbortMultipartUpload" true Object;
     /// List an upload's parts.
-    ListMultipartUploadParts,
+    ListMultipartUploadParts "s3:ListMultipartUploadParts" false Object;
     /// Read a bucket's policy.
-    GetBucketPolicy,
+    GetBucketPolicy "s3:GetBucketPolicy" false BucketItself;
     /// Change a bucket's policy.
-    PutBucketPolicy,
+    PutBucketPolicy "s3:PutBucketPolicy" true BucketItself;
     /// Remove a bucket's policy.
-    DeleteBucketPolicy,
+    DeleteBucketPolicy "s3:DeleteBucketPolicy" true BucketItself;
     /// Ask whether a bucket is public.
-    GetBucketPolicyStatus,
+    GetBucketPolicyStatus "s3:GetBucketPolicyStatus" false BucketItself;
     /// Read a bucket's block of public access.
-    GetBucketPublicAccessBlock,
+    GetBucketPublicAccessBlock "s3:GetBucketPublicAccessBlock" false BucketItself;
     /// Change a bucket's block of public access.
-    PutBucketPublicAccessBlock,
+    PutBucketPublicAccessBlock "s3:PutBucketPublicAccessBlock" true BucketItself;
     /// Read who owns a bucket's objects.
-    GetBucketOwnershipControls,
+    GetBucketOwnershipControls "s3:GetBucketOwnershipControls" false BucketItself;
     /// Change who owns a bucket's objects.
-    PutBucketOwnershipControls,
+    PutBucketOwnershipControls "s3:PutBucketOwnershipControls" true BucketItself;
     /// Read a bucket's access control list.
-    GetBucketAcl,
+    GetBucketAcl "s3:GetBucketAcl" false BucketItself;
     /// Change a bucket's access control list.
-    PutBucketAcl,
+    PutBucketAcl "s3:PutBucketAcl" true BucketItself;
     /// Read an object's access control list.
-    GetObjectAcl,
+    GetObjectAcl "s3:GetObjectAcl" false Object;
     /// Read a version's access control list.
-    GetObjectVersionAcl,
+    GetObjectVersionAcl "s3:GetObjectVersionAcl" false Object;
     /// Change an object's access control list.
-    PutObjectAcl,
+    PutObjectAcl "s3:PutObjectAcl" true Object;
     /// Change a version's access control list.
-    PutObjectVersionAcl,
+    PutObjectVersionAcl "s3:PutObjectVersionAcl" true Object;
     /// Read an object's tags.
-    GetObjectTagging,
+    GetObjectTagging "s3:GetObjectTagging" false Object;
     /// Read a version's tags.
-    GetObjectVersionTagging,
+    GetObjectVersionTagging "s3:GetObjectVersionTagging" false Object;
     /// Change an object's tags.
-    PutObjectTagging,
+    PutObjectTagging "s3:PutObjectTagging" true Object;
     /// Change a version's tags.
-    PutObjectVersionTagging,
+    PutObjectVersionTagging "s3:PutObjectVersionTagging" true Object;
     /// Remove an object's tags.
-    DeleteObjectTagging,
+    DeleteObjectTagging "s3:DeleteObjectTagging" true Object;
     /// Remove a version's tags.
-    DeleteObjectVersionTagging,
+    DeleteObjectVersionTagging "s3:DeleteObjectVersionTagging" true Object;
     /// Pass over retention in governance mode.
-    BypassGovernanceRetention,
+    BypassGovernanceRetention "s3:BypassGovernanceRetention" true Object;
     /// Read how a bucket locks objects.
-    GetBucketObjectLockConfiguration,
+    GetBucketObjectLockConfiguration "s3:GetBucketObjectLockConfiguration" false BucketItself;
     /// Change how a bucket locks objects.
-    PutBucketObjectLockConfiguration,
+    PutBucketObjectLockConfiguration "s3:PutBucketObjectLockConfiguration" true BucketItself;
     /// Read until when a version is retained.
-    GetObjectRetention,
+    GetObjectRetention "s3:GetObjectRetention" false Object;
     /// Change until when a version is retained.
-    PutObjectRetention,
+    PutObjectRetention "s3:PutObjectRetention" true Object;
     /// Read whether a version is held.
-    GetObjectLegalHold,
+    GetObjectLegalHold "s3:GetObjectLegalHold" false Object;
     /// Hold a version, or let it go.
-    PutObjectLegalHold,
+    PutObjectLegalHold "s3:PutObjectLegalHold" true Object;
     /// Administer the server: for the root key only.
-    Administer,
+    Administer "consign:Administer" true Root;
 }
 
 /// What an action is about, which decides how a key's prefix limits it.
@@ -128,93 +140,6 @@ enum Subject {
 }
 
 impl Action {
-    const fn row(self) -> (&'static str, bool, Subject) {
-        match self {
-            Self::ListAllMyBuckets => ("s3:ListAllMyBuckets", false, Subject::Server),
-            Self::CreateBucket => ("s3:CreateBucket", true, Subject::BucketItself),
-            Self::DeleteBucket => ("s3:DeleteBucket", true, Subject::BucketItself),
-            Self::HeadBucket => ("s3:ListBucket", false, Subject::Bucket),
-            Self::GetBucketLocation => ("s3:GetBucketLocation", false, Subject::Bucket),
-            Self::PutBucketSettings => ("s3:PutBucketSettings", true, Subject::BucketItself),
-            Self::GetBucketTagging => ("s3:GetBucketTagging", false, Subject::Bucket),
-            Self::PutBucketTagging => ("s3:PutBucketTagging", true, Subject::BucketItself),
-            Self::GetBucketVersioning => ("s3:GetBucketVersioning", false, Subject::Bucket),
-            Self::PutBucketVersioning => ("s3:PutBucketVersioning", true, Subject::BucketItself),
-            Self::GetBucketCors => ("s3:GetBucketCORS", false, Subject::Bucket),
-            Self::PutBucketCors => ("s3:PutBucketCORS", true, Subject::BucketItself),
-            Self::ListBucketVersions => ("s3:ListBucketVersions", false, Subject::Listing),
-            Self::ListBucket => ("s3:ListBucket", false, Subject::Listing),
-            Self::ListBucketMultipartUploads => {
-                ("s3:ListBucketMultipartUploads", false, Subject::Listing)
-            }
-            Self::GetObjectVersion => ("s3:GetObjectVersion", false, Subject::Object),
-            Self::GetObject => ("s3:GetObject", false, Subject::Object),
-            Self::GetObjectAttributes => ("s3:GetObjectAttributes", false, Subject::Object),
-            Self::PutObject => ("s3:PutObject", true, Subject::Object),
-            Self::DeleteObjectVersion => ("s3:DeleteObjectVersion", true, Subject::Object),
-            Self::DeleteObject => ("s3:DeleteObject", true, Subject::Object),
-            Self::DeleteObjects => ("s3:DeleteObject", true, Subject::Bucket),
-            Self::AbortMultipartUpload => ("s3:AbortMultipartUpload", true, Subject::Object),
-            Self::ListMultipartUploadParts => {
-                ("s3:ListMultipartUploadParts", false, Subject::Object)
-            }
-            Self::GetBucketPolicy => ("s3:GetBucketPolicy", false, Subject::BucketItself),
-            Self::PutBucketPolicy => ("s3:PutBucketPolicy", true, Subject::BucketItself),
-            Self::DeleteBucketPolicy => ("s3:DeleteBucketPolicy", true, Subject::BucketItself),
-            Self::GetBucketPolicyStatus => {
-                ("s3:GetBucketPolicyStatus", false, Subject::BucketItself)
-            }
-            Self::GetBucketPublicAccessBlock => (
-                "s3:GetBucketPublicAccessBlock",
-                false,
-                Subject::BucketItself,
-            ),
-            Self::PutBucketPublicAccessBlock => {
-                ("s3:PutBucketPublicAccessBlock", true, Subject::BucketItself)
-            }
-            Self::GetBucketOwnershipControls => (
-                "s3:GetBucketOwnershipControls",
-                false,
-                Subject::BucketItself,
-            ),
-            Self::PutBucketOwnershipControls => {
-                ("s3:PutBucketOwnershipControls", true, Subject::BucketItself)
-            }
-            Self::GetBucketAcl => ("s3:GetBucketAcl", false, Subject::BucketItself),
-            Self::PutBucketAcl => ("s3:PutBucketAcl", true, Subject::BucketItself),
-            Self::GetObjectAcl => ("s3:GetObjectAcl", false, Subject::Object),
-            Self::GetObjectVersionAcl => ("s3:GetObjectVersionAcl", false, Subject::Object),
-            Self::PutObjectAcl => ("s3:PutObjectAcl", true, Subject::Object),
-            Self::PutObjectVersionAcl => ("s3:PutObjectVersionAcl", true, Subject::Object),
-            Self::GetObjectTagging => ("s3:GetObjectTagging", false, Subject::Object),
-            Self::GetObjectVersionTagging => ("s3:GetObjectVersionTagging", false, Subject::Object),
-            Self::PutObjectTagging => ("s3:PutObjectTagging", true, Subject::Object),
-            Self::PutObjectVersionTagging => ("s3:PutObjectVersionTagging", true, Subject::Object),
-            Self::DeleteObjectTagging => ("s3:DeleteObjectTagging", true, Subject::Object),
-            Self::DeleteObjectVersionTagging => {
-                ("s3:DeleteObjectVersionTagging", true, Subject::Object)
-            }
-            Self::BypassGovernanceRetention => {
-                ("s3:BypassGovernanceRetention", true, Subject::Object)
-            }
-            Self::GetBucketObjectLockConfiguration => (
-                "s3:GetBucketObjectLockConfiguration",
-                false,
-                Subject::BucketItself,
-            ),
-            Self::PutBucketObjectLockConfiguration => (
-                "s3:PutBucketObjectLockConfiguration",
-                true,
-                Subject::BucketItself,
-            ),
-            Self::GetObjectRetention => ("s3:GetObjectRetention", false, Subject::Object),
-            Self::PutObjectRetention => ("s3:PutObjectRetention", true, Subject::Object),
-            Self::GetObjectLegalHold => ("s3:GetObjectLegalHold", false, Subject::Object),
-            Self::PutObjectLegalHold => ("s3:PutObjectLegalHold", true, Subject::Object),
-            Self::Administer => ("consign:Administer", true, Subject::Root),
-        }
-    }
-
     /// What is needed to do the same to a version that is named.
     #[must_use]
     pub const fn of_version(self) -> Self {

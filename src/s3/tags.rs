@@ -85,6 +85,8 @@ pub fn of_header(text: &str) -> Result<Vec<(String, String)>, S3Error> {
         return Err(invalid());
     }
     check(&tags, Tagged::Object)?;
+    let mut tags = tags;
+    tags.sort();
     Ok(tags)
 }
 

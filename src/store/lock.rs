@@ -51,16 +51,13 @@ pub struct Retention {
 }
 
 impl Retention {
-    /// Whether it may become `new` at `now`: it may always be made stricter.
+    /// Whether it may become `new` at `now`: it may always last longer.
     pub fn may_become(&self, new: Option<&Self>, now: Timestamp, bypass: bool) -> bool {
         if self.until <= now {
             return true;
         }
-        let stricter = new.is_some_and(|new| {
-            let mode = new.mode == self.mode || new.mode == LockMode::Compliance;
-            mode && new.until >= self.until
-        });
-        stricter || (bypass && self.mode == LockMode::Governance)
+        let longer = new.is_some_and(|new| new.mode == self.mode && new.until >= self.until);
+        longer || (bypass && self.mode == LockMode::Governance)
     }
 }
 
@@ -154,7 +151,8 @@ mod tests {
             (at(soft, last), Some(at(soft, later)), false, false),
             (at(soft, last), Some(at(soft, later)), true, true),
             (at(soft, later), None, true, true),
-            (at(soft, later), Some(at(hard, last)), false, true),
+            (at(soft, later), Some(at(hard, last)), false, false),
+            (at(soft, later), Some(at(hard, last)), true, true),
             (at(hard, later), Some(at(soft, last)), true, false),
             (at(hard, later), None, true, false),
             (at(hard, now), None, false, true),

@@ -113,6 +113,11 @@ impl WriteCondition {
 }
 
 impl DeleteCondition {
+    /// Whether anything must hold.
+    pub(super) const fn is_some(&self) -> bool {
+        self.if_match.is_some() || self.size.is_some() || self.modified.is_some()
+    }
+
     pub(super) fn check(&self, old: Option<&ObjectRecord>) -> Result<(), StoreError> {
         let Some(old) = old else {
             return Ok(());

@@ -164,7 +164,7 @@ fn check_undisturbed(
     let now = current.map(|current| current.sequence);
     let condition = if when.if_match.is_some() && now != upload.replaces {
         "If-Match"
-    } else if when.if_none_match.is_some() && upload.replaces.is_some() {
+    } else if when.if_none_match.as_deref() == Some("*") && upload.replaces.is_some() {
         "If-None-Match"
     } else {
         return Ok(());

@@ -192,6 +192,10 @@ impl ObjectStore {
                 version: None,
             }));
         }
+        if current.record.is_none() && when.is_some() {
+            // A condition is about something: where there is nothing, nothing is marked.
+            return Ok(None);
+        }
         let md5 = Algorithm::Md5.digest(&[]).try_into();
         let etag = ETag::md5(md5.map_err(|_length| StoreError::corrupt("an MD5"))?);
         let sequence = next_sequence(now, current.record.as_ref());
