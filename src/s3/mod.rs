@@ -7,6 +7,7 @@ pub mod body;
 pub mod checksum_header;
 pub mod condition;
 pub mod context;
+pub mod copy_source;
 pub mod cors;
 pub mod error;
 mod handle;

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod blob;
 pub mod bucket;
+mod copy;
 pub mod error;
 pub mod fsck;
 mod garbage;

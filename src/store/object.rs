@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::meta::{Batch, Space};
-use super::record::{Segment, encode};
-use super::stage::StagedBytes;
+use super::record::Segment;
 use super::version::{Current, Edit, VersionRef};
 use super::{
     Bucket, ETag, Extras, ObjectHeaders, ObjectRecord, ObjectStore, Origin, Staged, StoreError,
@@ -171,6 +170,12 @@ pub(super) fn orphan(segments: &[Segment], batch: &mut Batch) {
     }
 }
 
+fn release(pieces: &mut [(InlineId, Staged)]) {
+    for (_inline, staged) in pieces {
+        staged.release();
+    }
+}
+
 impl ObjectStore {
     /// Whether `when` holds now: worth asking before the bytes come. The write asks again.
     ///
@@ -198,44 +203,68 @@ impl ObjectStore {
         bucket: &Bucket,
         key: &ObjectKey,
         new: NewObject,
-        mut staged: Staged,
+        staged: Staged,
         when: &WriteCondition,
         by: &Origin,
     ) -> Result<Written, StoreError> {
-        let (len, max) = (staged.len(), OBJECT_BYTES_MAX);
+        self.put_pieces(bucket, key, new, vec![staged], when, by)
+            .await
+    }
+
+    /// Makes these `pieces`, one behind the other, the key's object.
+    ///
+    /// # Errors
+    /// As [`ObjectStore::put_object`].
+    pub async fn put_pieces(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        new: NewObject,
+        pieces: Vec<Staged>,
+        when: &WriteCondition,
+        by: &Origin,
+    ) -> Result<Written, StoreError> {
+        let lens = pieces.iter().map(Staged::len);
+        let (len, max) = (lens.fold(0, u64::saturating_add), OBJECT_BYTES_MAX);
         if len > max {
             return Err(StoreError::TooLarge { len, max });
         }
-        let inline = InlineId::new(self.clock().now());
-        let segment = staged.segment(inline);
+        let now = self.clock().now();
+        let name = |piece| (InlineId::new(now), piece);
+        let mut pieces: Vec<(InlineId, Staged)> = pieces.into_iter().map(name).collect();
+        let segments: Vec<_> = pieces
+            .iter()
+            .map(|(inline, staged)| staged.segment(*inline))
+            .collect();
+        let layout = (segments.len() > SEGMENTS_IN_ROW).then(|| InlineId::new(now));
         let mut bucket = Cow::Borrowed(bucket);
         for _try in 0..TRIES_MAX {
             let current = self.current(&bucket, key).await?;
             when.check(current.object())?;
-            let record = self.new_record(&new, len, segment, &current);
-            let mut batch = Batch::new();
-            match &staged.0 {
-                StagedBytes::Inline(bytes) => {
-                    batch.put(Space::Inline, inline.as_bytes().to_vec(), bytes.clone())
-                }
-                StagedBytes::Blob(blob) => {
-                    batch.put(Space::Blobs, blob.id.as_bytes().to_vec(), encode(blob)?)
-                }
+            let record = ObjectRecord {
+                layout,
+                ..self.new_record(&new, len, segments.clone(), &current)
             };
+            let mut batch = Batch::new();
+            for (inline, staged) in &pieces {
+                staged.add_to(*inline, &mut batch)?;
+            }
             let mut edit = Edit::new(&bucket, key, &current, batch);
             let record = match self.write(&mut edit, &current, record, by).await {
                 Err(StoreError::Superseded) => continue,
                 written => written?,
             };
-            staged.hold();
+            for (_inline, staged) in &mut pieces {
+                staged.hold();
+            }
             match self.settle(edit).await {
                 Ok(Settled::Done) => return Ok(Written { record }),
                 Ok(Settled::Lost(now)) => {
-                    staged.release();
+                    release(&mut pieces);
                     bucket = Cow::Owned(*now);
                 }
                 Err(StoreError::NoSuchBucket) => {
-                    staged.release();
+                    release(&mut pieces);
                     return Err(StoreError::NoSuchBucket);
                 }
                 Err(error) => return Err(error),
@@ -248,7 +277,7 @@ impl ObjectStore {
         &self,
         new: &NewObject,
         len: u64,
-        segment: Segment,
+        segments: Vec<Segment>,
         current: &Current,
     ) -> ObjectRecord {
         let now = self.clock().now();
@@ -258,7 +287,7 @@ impl ObjectStore {
             headers: new.headers.clone(),
             extras: new.extras.clone(),
             checksum: new.checksum.clone(),
-            ..ObjectRecord::new(new.owner.clone(), now, sequence, etag, (len, vec![segment]))
+            ..ObjectRecord::new(new.owner.clone(), now, sequence, etag, (len, segments))
         }
     }
 

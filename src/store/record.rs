@@ -28,6 +28,14 @@ impl ETag {
         Self { md5, parts: None }
     }
 
+    /// The MD5 of all bytes, where the tag is that.
+    pub const fn whole(&self) -> Option<[u8; 16]> {
+        match self.parts {
+            None => Some(self.md5),
+            Some(_) => None,
+        }
+    }
+
     /// Of an object made of `parts` parts: the MD5 of their MD5s.
     pub const fn multipart(md5: [u8; 16], parts: u32) -> Self {
         let parts = Some(parts);

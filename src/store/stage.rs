@@ -4,9 +4,9 @@ use bytes::{Bytes, BytesMut};
 
 use super::blob::{BlobRef, BlobWriter};
 use super::garbage::in_background;
-use super::meta::Space;
+use super::meta::{Batch, Space};
 use super::read::Pinned;
-use super::record::Segment;
+use super::record::{Segment, encode};
 use super::{ObjectStore, StoreError};
 use crate::id::{BlobId, InlineId};
 
@@ -83,6 +83,19 @@ impl Staged {
         self.len() == 0
     }
 
+    /// The rows that keep these bytes, which `inline` names where they are small.
+    pub(super) fn add_to(&self, inline: InlineId, batch: &mut Batch) -> Result<(), StoreError> {
+        match &self.0 {
+            StagedBytes::Inline(bytes) => {
+                batch.put(Space::Inline, inline.as_bytes().to_vec(), bytes.clone())
+            }
+            StagedBytes::Blob(blob) => {
+                batch.put(Space::Blobs, blob.id.as_bytes().to_vec(), encode(blob)?)
+            }
+        };
+        Ok(())
+    }
+
     /// What a record says of these bytes; `inline` is their name where they are small.
     pub(super) fn segment(&self, inline: InlineId) -> Segment {
         match &self.0 {
@@ -93,6 +106,21 @@ impl Staged {
 }
 
 impl ObjectStore {
+    /// Whole bytes that no record names yet.
+    pub(super) fn staged(&self, bytes: StagedBytes) -> Staged {
+        let blob = match &bytes {
+            StagedBytes::Blob(blob) => Some(blob.id),
+            StagedBytes::Inline(_bytes) => None,
+        };
+        let guard = Guard {
+            _pinned: Pinned::new(self.clone(), blob.into_iter().collect()),
+            store: self.clone(),
+            blob,
+            held: false,
+        };
+        Staged(bytes, guard)
+    }
+
     /// Begins to take bytes; `expected_len` of them, where that is known.
     pub fn stage(&self, expected_len: Option<u64>) -> Stager {
         Stager {
@@ -136,16 +164,6 @@ impl Stager {
             Some(writer) => StagedBytes::Blob(writer.finish().await?),
             None => StagedBytes::Inline(self.small.freeze()),
         };
-        let blob = match &bytes {
-            StagedBytes::Blob(blob) => Some(blob.id),
-            StagedBytes::Inline(_bytes) => None,
-        };
-        let guard = Guard {
-            _pinned: Pinned::new(self.store.clone(), blob.into_iter().collect()),
-            store: self.store,
-            blob,
-            held: false,
-        };
-        Ok(Staged(bytes, guard))
+        Ok(self.store.staged(bytes))
     }
 }

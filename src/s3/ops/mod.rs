@@ -1,10 +1,12 @@
 //! One file for each group of operations.
 
 pub mod acl;
+pub mod attributes;
 pub mod bucket;
 pub mod bucket_cors;
 pub mod bucket_policy;
 pub mod bucket_tagging;
+pub mod copy;
 pub mod delete;
 pub mod get;
 pub mod list;

@@ -5,6 +5,7 @@ use http::Method;
 use super::{Mark, Operation, Route, row};
 use crate::auth::Action;
 use crate::s3::acl::ACL_HEADERS;
+use crate::s3::copy_source::COPY_SOURCE;
 use crate::s3::target::Level;
 use crate::s3::{cors, ops};
 
@@ -627,6 +628,11 @@ pub const ROUTES: &[Route] = &[
         Method::GET,
         Level::Object,
         &[Mark::Query("attributes")],
+    )
+    .serve(
+        Action::GetObjectAttributes,
+        &[ops::VERSION, ops::attributes::ATTRIBUTES],
+        |call| Box::pin(ops::attributes::get_object_attributes(call)),
     ),
     row(
         Operation::GetObjectLegalHold,
@@ -730,6 +736,11 @@ pub const ROUTES: &[Route] = &[
             Mark::Query("uploadId"),
             Mark::Header("x-amz-copy-source"),
         ],
+    )
+    .serve(
+        Action::PutObject,
+        &[COPY_SOURCE, ops::multipart::PART_COPY],
+        |call| Box::pin(ops::multipart::upload_part_copy(call)),
     ),
     row(
         Operation::UploadPart,
@@ -745,6 +756,17 @@ pub const ROUTES: &[Route] = &[
         Method::PUT,
         Level::Object,
         &[Mark::Header("x-amz-copy-source")],
+    )
+    .serve(
+        Action::PutObject,
+        &[
+            COPY_SOURCE,
+            ACL_HEADERS,
+            ops::lock::LOCK_HEADERS,
+            ops::put::PUT_OBJECT,
+            ops::copy::COPY_OBJECT,
+        ],
+        |call| Box::pin(ops::copy::copy_object(call)),
     ),
     row(
         Operation::PutObjectAcl,

@@ -4,11 +4,13 @@ mod complete;
 mod create;
 mod list;
 mod part;
+mod part_copy;
 
 pub use complete::{COMPLETE, complete_multipart_upload};
 pub use create::{CREATE, abort_multipart_upload, create_multipart_upload};
 pub use list::{LIST_PARTS, LIST_UPLOADS, list_multipart_uploads, list_parts};
 pub use part::upload_part;
+pub use part_copy::{PART_COPY, upload_part_copy};
 
 use super::about;
 use crate::id::UploadId;

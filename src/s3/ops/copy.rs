@@ -1,0 +1,174 @@
+//! Objects are copied, without a byte of theirs being moved.
+
+use http::StatusCode;
+
+use super::put::{given, object_headers, write_condition};
+use super::{about, bucket, quoted, version_name};
+use crate::checksum::{Algorithm, Checksum, Coverage};
+use crate::s3::access::Caller;
+use crate::s3::checksum_header::algorithm;
+use crate::s3::context::{Call, Service};
+use crate::s3::copy_source::{CopySource, digest};
+use crate::s3::error::{Code, S3Error};
+use crate::s3::head::Head;
+use crate::s3::reply::Reply;
+use crate::s3::xml::XmlWriter;
+use crate::store::{EventName, NewObject, ObjectRecord};
+
+/// Options that [`copy_object`] honours beside those of `PutObject` and of a source.
+pub const COPY_OBJECT: &[&str] = &[
+    "x-amz-checksum-algorithm",
+    "x-amz-metadata-directive",
+    "x-amz-tagging-directive",
+];
+
+/// Bytes of the largest source: 5 GiB.
+const SOURCE_BYTES_MAX: u64 = 5 << 30;
+
+/// Whether the new object takes something from its source, or gets it with the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Directive {
+    Copy,
+    Replace,
+}
+
+fn directive(head: &Head, name: &str, message: &'static str) -> Result<Directive, S3Error> {
+    match head.header(name)? {
+        None | Some("COPY") => Ok(Directive::Copy),
+        Some("REPLACE") => Ok(Directive::Replace),
+        Some(other) => Err(S3Error::argument(name, other, message)),
+    }
+}
+
+/// `CopyObject`.
+///
+/// # Errors
+/// `NoSuchBucket`, `NoSuchKey`, `AccessDenied`, `PreconditionFailed`, and `InvalidRequest` for a
+/// copy onto itself that changes nothing.
+pub async fn copy_object(call: Call) -> Result<Reply, S3Error> {
+    let origin = call.origin(EventName::ObjectCreatedCopy);
+    let Call {
+        service,
+        head,
+        who,
+        peer,
+        signature_age,
+        ..
+    } = call;
+    let caller = Caller {
+        service: &service,
+        who: &who,
+        head: &head,
+        peer,
+        signature_age,
+    };
+    let store = &service.store;
+    let bucket = bucket::found(store, &head).await?;
+    let key = head.key()?;
+    let metadata = directive(
+        &head,
+        "x-amz-metadata-directive",
+        "Unknown metadata directive.",
+    )?;
+    let tagging = directive(
+        &head,
+        "x-amz-tagging-directive",
+        "Unknown tagging directive.",
+    )?;
+    let when = write_condition(&head.headers)?;
+    let source = CopySource::find(&caller).await?;
+    let record = &source.object.record;
+    if record.len > SOURCE_BYTES_MAX {
+        let message = "The specified copy source is larger than the maximum allowable size for a \
+                       copy source: 5368709120";
+        return Err(S3Error::because(Code::InvalidRequest, message));
+    }
+    check_changes(&head, &source, bucket.name.as_str(), metadata)?;
+    let (owner, mut extras) = given(&service, &bucket, &head.headers, &who).await?;
+    if tagging == Directive::Copy {
+        extras.tags.clone_from(&record.extras.tags);
+    }
+    let headers = match metadata {
+        Directive::Copy => record.headers.clone(),
+        Directive::Replace => object_headers(&head.headers)?,
+    };
+    let (etag_md5, checksum) = digests(&service, &head, &source).await?;
+    let new = NewObject {
+        headers,
+        etag_md5,
+        checksum: Some(checksum.clone()),
+        owner,
+        extras,
+    };
+    let pieces = store.link(&source.object).await?;
+    let put = store.put_pieces(&bucket, key, new, pieces, &when, &origin);
+    let written = put.await.map_err(|error| about(&head, error))?.record;
+    let mut document = XmlWriter::new("CopyObjectResult");
+    result(&mut document, &written, &checksum);
+    let (from, to) = (source.version_name(), version_name(&bucket, &written));
+    Reply::xml(document)
+        .with_status(StatusCode::OK)
+        .with_optional("x-amz-copy-source-version-id", from.as_deref())?
+        .with_optional("x-amz-version-id", to.as_deref())
+}
+
+fn result(document: &mut XmlWriter, written: &ObjectRecord, checksum: &Checksum) {
+    document.text("LastModified", &written.modified.iso8601_ms());
+    document.text("ETag", &quoted(&written.etag));
+    document.text(checksum.algorithm.element(), &checksum.text());
+    document.text("ChecksumType", checksum.coverage.name());
+}
+
+/// A copy onto itself must change something.
+fn check_changes(
+    head: &Head,
+    source: &CopySource,
+    bucket: &str,
+    metadata: Directive,
+) -> Result<(), S3Error> {
+    let itself = source.version.is_none()
+        && source.bucket.name.as_str() == bucket
+        && head.target.key.as_ref() == Some(&source.key);
+    let changes = metadata == Directive::Replace
+        || [
+            "x-amz-storage-class",
+            "x-amz-website-redirect-location",
+            "x-amz-server-side-encryption",
+        ]
+        .iter()
+        .any(|name| head.headers.contains_key(*name));
+    if !itself || changes {
+        return Ok(());
+    }
+    let message = "This copy request is illegal because it is trying to copy an object to itself \
+                   without changing the object's metadata, storage class, website redirect \
+                   location or encryption attributes.";
+    Err(S3Error::because(Code::InvalidRequest, message))
+}
+
+/// The entity tag and the checksum of the copy. They are the source's where that says all of its
+/// bytes; otherwise the bytes are read once more.
+async fn digests(
+    service: &Service,
+    head: &Head,
+    source: &CopySource,
+) -> Result<([u8; 16], Checksum), S3Error> {
+    let record = &source.object.record;
+    let asked = head.header("x-amz-checksum-algorithm")?.map(algorithm);
+    let asked = asked.transpose()?;
+    let whole = record
+        .checksum
+        .clone()
+        .filter(|checksum| checksum.coverage == Coverage::FullObject)
+        .filter(|checksum| asked.is_none_or(|asked| asked == checksum.algorithm));
+    if let (Some(md5), Some(checksum)) = (record.etag.whole(), whole) {
+        return Ok((md5, checksum));
+    }
+    let kept = record.checksum.as_ref().map(|checksum| checksum.algorithm);
+    let wanted = asked.or(kept).unwrap_or(Algorithm::Crc64Nvme);
+    let bytes = source.bytes(&service.store, 0..record.len).await?;
+    let (md5, checksums) = digest(bytes, vec![wanted], None).await?;
+    let checksum = checksums.into_iter().next();
+    let checksum = checksum.ok_or(S3Error::new(Code::InternalError))?;
+    Ok((record.etag.whole().unwrap_or(md5), checksum))
+}

@@ -1,0 +1,130 @@
+//! Parts are copied from objects.
+
+use std::ops::Range;
+
+use super::{of_upload, upload_id};
+use crate::checksum::Algorithm;
+use crate::s3::access::Caller;
+use crate::s3::context::Call;
+use crate::s3::copy_source::{CopySource, digest};
+use crate::s3::error::{Code, S3Error};
+use crate::s3::ops::{bucket, quoted};
+use crate::s3::part_number;
+use crate::s3::reply::Reply;
+use crate::s3::xml::XmlWriter;
+use crate::store::NewPart;
+use crate::store::upload::PART_BYTES_MAX;
+
+/// Options that [`upload_part_copy`] honours beside those of a source.
+pub const PART_COPY: &[&str] = &["x-amz-copy-source-range"];
+
+/// `UploadPartCopy`.
+///
+/// # Errors
+/// As `UploadPart` and `CopyObject`, and `InvalidArgument` or `InvalidRange` for the range.
+pub async fn upload_part_copy(call: Call) -> Result<Reply, S3Error> {
+    let Call {
+        service,
+        head,
+        who,
+        peer,
+        signature_age,
+        ..
+    } = call;
+    let number = part_number::parse(head.query.get("partNumber").unwrap_or_default())?;
+    let store = &service.store;
+    let bucket = bucket::found(store, &head).await?;
+    let (key, id) = (head.key()?, upload_id(&head)?);
+    let upload = store.upload(&bucket, key, &id).await;
+    let upload = upload.map_err(|error| of_upload(&head, error))?;
+    let caller = Caller {
+        service: &service,
+        who: &who,
+        head: &head,
+        peer,
+        signature_age,
+    };
+    let source = CopySource::find(&caller).await?;
+    let len = source.object.record.len;
+    let range = match head.header("x-amz-copy-source-range")? {
+        Some(text) => range(text, len)?,
+        None => 0..len,
+    };
+    let bytes = range.end.saturating_sub(range.start);
+    if bytes > PART_BYTES_MAX {
+        let message = "The specified copy source is larger than the maximum allowable size for a \
+                       copy source: 5368709120";
+        return Err(S3Error::because(Code::InvalidRequest, message));
+    }
+    let kept = upload
+        .checksum
+        .map_or(Algorithm::Crc64Nvme, |(algorithm, _)| algorithm);
+    let stream = source.bytes(store, range).await?;
+    let mut stager = store.stage(Some(bytes));
+    let (etag_md5, checksums) = digest(stream, vec![kept], Some(&mut stager)).await?;
+    let checksum = checksums.into_iter().next();
+    let staged = stager.finish().await?;
+    let part = NewPart {
+        etag_md5,
+        checksum: checksum.clone(),
+    };
+    let put = store.put_part(&bucket, key, &id, number, part, staged);
+    let record = put.await.map_err(|error| of_upload(&head, error))?;
+    let mut document = XmlWriter::new("CopyPartResult");
+    document.text("LastModified", &record.modified.iso8601_ms());
+    document.text("ETag", &quoted(&record.etag()));
+    if let Some(checksum) = checksum.filter(|_checksum| upload.checksum.is_some()) {
+        document.text(checksum.algorithm.element(), &checksum.text());
+    }
+    let version = source.version_name();
+    Reply::xml(document).with_optional("x-amz-copy-source-version-id", version.as_deref())
+}
+
+/// `bytes=first-last`, both of which must lie within the source.
+fn range(text: &str, len: u64) -> Result<Range<u64>, S3Error> {
+    let bounds = text.strip_prefix("bytes=").and_then(|text| {
+        let (first, last) = text.split_once('-')?;
+        let number = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            digits.then(|| text.parse::<u64>().ok()).flatten()
+        };
+        Some((number(first)?, number(last)?))
+    });
+    let bounds = bounds.filter(|(first, last)| first <= last);
+    let (first, last) = bounds.ok_or_else(|| {
+        let message = "The x-amz-copy-source-range value must be of the form bytes=first-last \
+                       where first and last are the zero-based offsets of the first and last \
+                       bytes to copy";
+        S3Error::argument("x-amz-copy-source-range", text, message)
+    })?;
+    if last >= len {
+        let message = format!("Range specified is not valid for source object of size: {len}");
+        return Err(S3Error::argument("x-amz-copy-source-range", text, message));
+    }
+    Ok(first..last.saturating_add(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_lies_within_its_source() {
+        assert_eq!(range("bytes=0-9", 10).unwrap(), 0..10);
+        assert_eq!(range("bytes=3-3", 10).unwrap(), 3..4);
+        for bad in [
+            "0-2",
+            "bytes=0",
+            "bytes=2-1",
+            "bytes=hello-world",
+            "bytes=0-bar",
+            "bytes=0-2,3-5",
+            "bytes=-4",
+            "bytes=0-10",
+            "bytes=+1-2",
+        ] {
+            let refused = range(bad, 10).unwrap_err();
+            assert_eq!(refused.code(), Code::InvalidArgument, "{bad}");
+        }
+    }
+}
