@@ -231,7 +231,6 @@ pub async fn of_new_object(
     }
     let owner = match ownership {
         Ownership::BucketOwnerPreferred if full => bucket.owner.as_str(),
-        Ownership::Unchosen if asked.is_none() => bucket.owner.as_str(),
         _ => writer,
     };
     let acl = if owner == writer {

@@ -220,7 +220,7 @@ impl Matter<'_> {
 
     /// Whether a list lets the caller do it.
     async fn by_list(&self) -> Result<bool, S3Error> {
-        if !self.bucket.settings.access.ownership.heeds_lists() {
+        if !self.bucket.settings.access.ownership.knows_lists() {
             return Ok(false);
         }
         if let Some(permission) = self.action.bucket_permission() {

@@ -1,6 +1,7 @@
 //! What is known of an object, in one document.
 
 use super::{about, bucket, version_name, version_of};
+use crate::checksum::{Checksum, Coverage};
 use crate::s3::context::Call;
 use crate::s3::error::{Code, S3Error};
 use crate::s3::head::Head;
@@ -108,8 +109,15 @@ fn list_parts(
     let page: Vec<_> = behind.iter().take(most).collect();
     let last = page.last().map_or(after, |part| usize::from(part.number));
     let chosen = record.checksum.as_ref().map(|checksum| checksum.algorithm);
+    let composite = |whole: &Checksum| whole.coverage == Coverage::Composite;
+    if !record.checksum.as_ref().is_some_and(composite) {
+        document.element("ObjectParts", |document| {
+            document.value("PartsCount", parts.len());
+        });
+        return Ok(());
+    }
     document.element("ObjectParts", |document| {
-        document.value("TotalPartsCount", parts.len());
+        document.value("PartsCount", parts.len());
         document.value("PartNumberMarker", after);
         document.value("NextPartNumberMarker", last);
         document.value("MaxParts", most);

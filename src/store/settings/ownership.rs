@@ -6,7 +6,8 @@ use crate::auth::acl::Acl;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 #[cbor(index_only)]
 pub enum Ownership {
-    /// Nobody has chosen: the bucket's owner owns all, until somebody who may gives a list.
+    /// Nobody has chosen: as if enforced, save that who writes an object may read it, until somebody
+    /// who may gives a list.
     #[n(0)]
     #[default]
     Unchosen,
@@ -25,7 +26,12 @@ pub enum Ownership {
 }
 
 impl Ownership {
-    /// Whether access control lists count.
+    /// Whether access control lists can let anybody in.
+    pub const fn knows_lists(self) -> bool {
+        !matches!(self, Self::BucketOwnerEnforced)
+    }
+
+    /// Whether access control lists can keep the bucket's owner out.
     pub const fn heeds_lists(self) -> bool {
         matches!(
             self,
