@@ -124,6 +124,10 @@ actions! {
     GetObjectLegalHold "s3:GetObjectLegalHold" false Object;
     /// Hold a version, or let it go.
     PutObjectLegalHold "s3:PutObjectLegalHold" true Object;
+    /// Read how a bucket seals objects.
+    GetEncryptionConfiguration "s3:GetEncryptionConfiguration" false BucketItself;
+    /// Change how a bucket seals objects.
+    PutEncryptionConfiguration "s3:PutEncryptionConfiguration" true BucketItself;
     /// Administer the server: for the root key only.
     Administer "consign:Administer" true Root;
 }

@@ -45,6 +45,8 @@ pub struct Config {
     pub inline_bytes_max: usize,
     /// The longest time for which a presigned URL is honoured.
     pub presign_seconds_max: u64,
+    /// The keys that wrap those of sealed objects.
+    pub encryption: EncryptionSettings,
     /// What a client may take.
     pub limits: Limits,
     /// What is logged, and how.
@@ -79,6 +81,24 @@ pub enum Durability {
     Fsync,
     /// Nothing at all: for test suites.
     None,
+}
+
+/// The keys that wrap those of sealed objects.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct EncryptionSettings {
+    /// The master key; without one, the data folder makes and keeps its own.
+    pub master_key: Option<[u8; 32]>,
+    /// The names of the keys of SSE-KMS; without a list every name is one.
+    pub kms_keys: Option<Vec<String>>,
+}
+
+impl fmt::Debug for EncryptionSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EncryptionSettings")
+            .field("master_key", &self.master_key.map(|_key| "******"))
+            .field("kms_keys", &self.kms_keys)
+            .finish()
+    }
 }
 
 /// What a client may take of the server.
@@ -143,6 +163,7 @@ impl Default for Config {
             durability: Durability::default(),
             inline_bytes_max: 64 * 1024,
             presign_seconds_max: 604_800,
+            encryption: EncryptionSettings::default(),
             limits: Limits::default(),
             log: Log {
                 format: LogFormat::Auto,

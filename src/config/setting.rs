@@ -4,6 +4,9 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::str::FromStr;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::{Config, Durability, LogFormat, RootKey};
 
 /// One setting.
@@ -57,6 +60,12 @@ pub(super) const SETTINGS: &[Setting] = &[
     }),
     one("presign_seconds_max", |config, text| {
         put(&mut config.presign_seconds_max, number(text)?)
+    }),
+    one("encryption.master_key", |config, text| {
+        put(&mut config.encryption.master_key, Some(master_key(text)?))
+    }),
+    list("encryption.kms_keys", |config, values| {
+        put(&mut config.encryption.kms_keys, Some(values.to_vec()))
     }),
     one("limits.connections", |config, text| {
         put(&mut config.limits.connections, number(text)?)
@@ -164,6 +173,12 @@ fn number<T: FromStr>(text: &str) -> Result<T, String> {
     text.trim()
         .parse()
         .map_err(|_ignored| format!("must be a whole number, not \"{text}\""))
+}
+
+fn master_key(text: &str) -> Result<[u8; 32], String> {
+    let bytes = STANDARD.decode(text.trim()).ok();
+    let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or_else(|| "must be 32 bytes in base64: openssl rand -base64 32".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -18,6 +18,7 @@ use crate::id::RequestId;
 use crate::store::accounts::Accounts;
 use crate::store::blob::BlobError;
 use crate::store::meta::MetaError;
+use crate::store::seal::{DataKey, MasterRing};
 use crate::store::{EventName, ObjectStore, Origin, Staged, Stager, StoreError};
 
 /// An account as answers show it.
@@ -62,6 +63,8 @@ pub struct Service {
     pub accounts: Arc<Accounts>,
     /// The settings.
     pub settings: ServiceSettings,
+    /// The keys that wrap those of objects.
+    pub masters: MasterRing,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The administration, where there is one.
@@ -175,8 +178,13 @@ impl Payload {
         self,
         store: &ObjectStore,
         want: ReceiveOptions,
+        key: Option<&DataKey>,
     ) -> Result<Received, S3Error> {
-        let mut stager = store.stage(Some(self.announced_len()?));
+        let len = Some(self.announced_len()?);
+        let mut stager = match key {
+            Some(key) => store.stage_sealed(len, key)?,
+            None => store.stage(len),
+        };
         let digest = self.receive_into(&mut stager, want).await?;
         Ok(Received {
             staged: stager.finish().await?,

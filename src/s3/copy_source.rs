@@ -9,11 +9,14 @@ use super::condition::{Conditions, Verdict};
 use super::error::{Code, S3Error};
 use super::head::Head;
 use super::query::decode;
+use super::sse;
 use super::target::key_from_text;
 use crate::auth::Action;
 use crate::checksum::{Algorithm, Checksum, Hasher};
 use crate::name::{BucketName, ObjectKey};
 use crate::store::blob::BlobStream;
+use crate::store::read::Wanted;
+use crate::store::seal::DataKey;
 use crate::store::{Bucket, Object, ObjectStore, Stager, StoreError, VersionRef, Versioning};
 
 /// Options that say which source is copied.
@@ -36,6 +39,8 @@ pub struct CopySource {
     pub version: Option<VersionRef>,
     /// The object as it was found.
     pub object: Object,
+    /// The key of its bytes, where they are sealed.
+    pub key_of: Option<DataKey>,
 }
 
 /// `x-amz-copy-source`: bucket and key, percent-encoded, and a version behind `?versionId=`.
@@ -92,11 +97,14 @@ impl CopySource {
         })?;
         let object = store.object(&bucket, &key, version.as_ref()).await;
         let object = object.map_err(|error| of_source_error(error, &key))?;
+        let seal = object.record.extras.seal.as_ref();
+        let key_of = sse::for_source(caller.service, &head.headers, seal)?;
         let found = Self {
             bucket,
             key,
             version,
             object,
+            key_of,
         };
         found.check_conditions(head)?;
         Ok(found)
@@ -126,7 +134,8 @@ impl CopySource {
         store: &ObjectStore,
         range: Range<u64>,
     ) -> Result<BlobStream, S3Error> {
-        Ok(store.read(&self.object, range).await?)
+        let key = self.key_of.clone();
+        Ok(store.read(&self.object, Wanted { range, key }).await?)
     }
 }
 

@@ -79,6 +79,7 @@ codes! {
     InvalidTargetBucketForLogging "InvalidTargetBucketForLogging" 400 "The target bucket for logging does not exist";
     InvalidToken "InvalidToken" 400 "The provided token is malformed or otherwise invalid.";
     InvalidURI "InvalidURI" 400 "Couldn't parse the specified URI.";
+    KMSNotFoundException "KMS.NotFoundException" 400 "The request was rejected because the specified entity or resource could not be found.";
     KeyTooLongError "KeyTooLongError" 400 "Your key is too long";
     MalformedACLError "MalformedACLError" 400 "The XML you provided was not well-formed or did not validate against our published schema";
     MalformedPOSTRequest "MalformedPOSTRequest" 400 "The body of your POST request is not well-formed multipart/form-data.";

@@ -95,7 +95,7 @@ pub fn content_encoding(headers: &HeaderMap) -> Result<Option<String>, S3Error> 
         let encodings = text.split(',').map(str::trim);
         kept.extend(encodings.filter(|e| !e.is_empty() && !e.eq_ignore_ascii_case("aws-chunked")));
     }
-    Ok((!kept.is_empty()).then(|| kept.join(",")))
+    Ok((!kept.is_empty()).then(|| kept.join(", ")))
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ pub mod range;
 pub mod render;
 pub mod reply;
 pub mod route;
+pub mod sse;
 pub mod tags;
 pub mod target;
 pub mod xml;

@@ -8,6 +8,7 @@ mod connection;
 mod guard;
 mod listen;
 mod lock;
+mod master_key;
 mod offline;
 mod root_key;
 mod run;
@@ -230,6 +231,12 @@ async fn wire(
         background: background.clone(),
         fsck: Fsck::default(),
     };
+    let encryption = &config.encryption;
+    let masters = master_key::load_or_make(
+        &config.data_dir,
+        encryption.master_key.as_ref(),
+        encryption.kms_keys.as_deref(),
+    )?;
     let settings = ServiceSettings {
         region: config.region.clone(),
         domains: config.domains.clone(),
@@ -242,6 +249,7 @@ async fn wire(
             keys,
             accounts,
             settings,
+            masters,
             clock,
             admin: Some(Arc::new(admin)),
         },

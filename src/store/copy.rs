@@ -2,7 +2,6 @@
 
 use super::meta::Space;
 use super::object::OBJECT_BYTES_MAX;
-use super::record::Segment;
 use super::stage::StagedBytes;
 use super::{Object, ObjectStore, Staged, StoreError};
 use crate::store::blob::BlobError;
@@ -21,18 +20,19 @@ impl ObjectStore {
         }
         let mut pieces = Vec::with_capacity(source.record.segments.len());
         for segment in &source.record.segments {
-            let bytes = match segment {
-                Segment::Inline(id, _len) => {
+            let bytes = match (segment.inline(), segment.blob()) {
+                (Some((id, _len)), _) => {
                     let row = self.meta().get(Space::Inline, id.as_bytes()).await?;
                     StagedBytes::Inline(row.ok_or(StoreError::Superseded)?)
                 }
-                Segment::Blob(blob) => match self.blobs().link(*blob).await {
+                (None, Some(blob)) => match self.blobs().link(blob).await {
                     Ok(linked) => StagedBytes::Blob(linked),
                     Err(BlobError::Missing { .. }) => return Err(StoreError::Superseded),
                     Err(error) => return Err(error.into()),
                 },
+                (None, None) => continue,
             };
-            pieces.push(self.staged(bytes));
+            pieces.push(self.staged(bytes, segment.sealed()));
         }
         Ok(pieces)
     }

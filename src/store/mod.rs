@@ -14,7 +14,7 @@ pub mod listing;
 pub mod lock;
 pub mod meta;
 pub mod object;
-mod read;
+pub mod read;
 pub mod record;
 pub mod seal;
 pub mod settings;
@@ -32,7 +32,9 @@ pub use error::StoreError;
 pub use hook::{Change, CommitHook, EventName, NoHook, Origin};
 pub use listing::{Listed, ObjectPage, ObjectQuery};
 pub use object::{DeleteCondition, Deleted, NewObject, Object, WriteCondition, Written};
-pub use record::{ETag, Extras, ObjectHeaders, ObjectPart, ObjectRecord, PartRecord, UploadRecord};
+pub use record::{
+    ETag, Extras, ObjectHeaders, ObjectPart, ObjectRecord, PartRecord, Seal, SealKind, UploadRecord,
+};
 pub use settings::{Settings, Versioning};
 pub use stage::{Staged, Stager};
 pub use sweep::SweepReport;

@@ -159,14 +159,14 @@ pub(super) const SEGMENTS_IN_ROW: usize = 16;
 /// Takes `segments` away; blobs wait as garbage until they are deleted.
 pub(super) fn orphan(segments: &[Segment], batch: &mut Batch) {
     for segment in segments {
-        match segment {
-            Segment::Inline(id, _len) => batch.delete(Space::Inline, id.as_bytes().to_vec()),
-            Segment::Blob(blob) => {
-                let id = blob.id.as_bytes().to_vec();
-                batch.delete(Space::Blobs, id.clone());
-                batch.put(Space::Garbage, id, Bytes::new())
-            }
-        };
+        if let Some((id, _len)) = segment.inline() {
+            batch.delete(Space::Inline, id.as_bytes().to_vec());
+        }
+        if let Some(blob) = segment.blob() {
+            let id = blob.id.as_bytes().to_vec();
+            batch.delete(Space::Blobs, id.clone());
+            batch.put(Space::Garbage, id, Bytes::new());
+        }
     }
 }
 

@@ -10,7 +10,9 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use super::blob::{BlobError, BlobRef, BlobStream};
 use super::meta::Space;
-use super::record::Segment;
+use super::record::{Sealed, Segment};
+use super::seal::chunk::{self, sealed_range};
+use super::seal::{DataKey, SegmentKey};
 use super::{Bucket, Object, ObjectStore, StoreError, TRIES_MAX, VersionRef};
 use crate::id::{BlobId, InlineId};
 use crate::name::ObjectKey;
@@ -20,6 +22,30 @@ use crate::name::ObjectKey;
 enum Piece {
     Inline(Bytes),
     Blob(BlobRef, Range<u64>),
+}
+
+/// How a piece is opened: with which key, and which bytes of how many.
+#[derive(Debug)]
+struct Opening {
+    key: SegmentKey,
+    blob: BlobId,
+    range: Range<u64>,
+    len: u64,
+}
+
+/// What of an object is to be read, and the key where it is sealed.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// The bytes.
+    pub range: Range<u64>,
+    /// The data key.
+    pub key: Option<DataKey>,
+}
+
+impl From<Range<u64>> for Wanted {
+    fn from(range: Range<u64>) -> Self {
+        Self { range, key: None }
+    }
 }
 
 /// Blobs that readers have yet to open, or that are on their way into a batch: deleting them waits.
@@ -115,7 +141,7 @@ impl ObjectStore {
         bucket: &Bucket,
         key: &ObjectKey,
         version: Option<&VersionRef>,
-        mut choose: impl FnMut(&Object) -> Result<Range<u64>, E> + Send,
+        mut choose: impl FnMut(&Object) -> Result<Wanted, E> + Send,
     ) -> Result<(Object, BlobStream), E> {
         let mut before: Option<Object> = None;
         for _try in 0..TRIES_MAX {
@@ -123,8 +149,8 @@ impl ObjectStore {
             if before.is_some_and(|before| before.record == object.record) {
                 return Err(StoreError::corrupt("an object whose bytes are missing").into());
             }
-            let range = choose(&object)?;
-            match self.read(&object, range).await {
+            let wanted = choose(&object)?;
+            match self.read(&object, wanted).await {
                 Ok(bytes) => return Ok((object, bytes)),
                 Err(StoreError::Superseded) => before = Some(object),
                 Err(error) => return Err(error.into()),
@@ -139,27 +165,61 @@ impl ObjectStore {
     /// # Errors
     /// [`StoreError::Superseded`] where its bytes went away after `object` was read: find the
     /// object anew.
-    pub async fn read(&self, object: &Object, range: Range<u64>) -> Result<BlobStream, StoreError> {
+    pub async fn read(
+        &self,
+        object: &Object,
+        wanted: impl Into<Wanted> + Send,
+    ) -> Result<BlobStream, StoreError> {
+        let Wanted { range, key } = wanted.into();
         let mut pieces = Vec::new();
         let mut start = 0_u64;
         for segment in object.record.segments.iter().copied() {
             if let Some(part) = overlap(segment, start, &range) {
-                pieces.push(match segment {
-                    Segment::Inline(id, _len) => Piece::Inline(self.inline(id, &part).await?),
-                    Segment::Blob(blob) => Piece::Blob(blob, part),
-                });
+                pieces.push(self.piece(segment, part, key.as_ref()).await?);
             }
             start = start.saturating_add(segment.len());
         }
         let opened = match pieces.pop() {
             None => return Ok(stream::empty().boxed()),
-            Some(Piece::Blob(blob, part)) if pieces.is_empty() => {
-                return self.blobs().read(blob, part).await.map_err(superseded);
+            Some((Piece::Blob(blob, part), opening)) if pieces.is_empty() => {
+                let bytes = self.blobs().read(blob, part).await.map_err(superseded)?;
+                return Ok(unsealed(bytes, opening));
             }
             Some(last) => last,
         };
         pieces.push(opened);
         self.chain(pieces).await
+    }
+
+    /// Where the bytes `part` of `segment` are, and how they are opened.
+    async fn piece(
+        &self,
+        segment: Segment,
+        part: Range<u64>,
+        key: Option<&DataKey>,
+    ) -> Result<(Piece, Option<Opening>), StoreError> {
+        let (stored, opening) = match segment.sealed() {
+            None => (part, None),
+            Some(Sealed { salt, len }) => {
+                let key = key.ok_or_else(|| StoreError::corrupt("a sealed object's key"))?;
+                let key = SegmentKey::derive(key, salt.as_bytes());
+                let opening = Opening {
+                    key: key.map_err(|_cipher| StoreError::corrupt("a data key"))?,
+                    blob: segment
+                        .blob()
+                        .map_or(BlobId::from_bytes(*salt.as_bytes()), |blob| blob.id),
+                    range: part.clone(),
+                    len,
+                };
+                (sealed_range(&part, len), Some(opening))
+            }
+        };
+        let piece = match (segment.inline(), segment.blob()) {
+            (Some((id, _len)), _) => Piece::Inline(self.inline(id, &stored).await?),
+            (None, Some(blob)) => Piece::Blob(blob, stored),
+            (None, None) => Piece::Inline(Bytes::new()),
+        };
+        Ok((piece, opening))
     }
 
     async fn inline(&self, id: InlineId, range: &Range<u64>) -> Result<Bytes, StoreError> {
@@ -169,8 +229,8 @@ impl ObjectStore {
     }
 
     /// Opens each piece when it is its turn, and keeps its blob until then.
-    async fn chain(&self, pieces: Vec<Piece>) -> Result<BlobStream, StoreError> {
-        let ids = pieces.iter().filter_map(|piece| match piece {
+    async fn chain(&self, pieces: Vec<(Piece, Option<Opening>)>) -> Result<BlobStream, StoreError> {
+        let ids = pieces.iter().filter_map(|(piece, _opening)| match piece {
             Piece::Blob(blob, _range) => Some(blob.id),
             Piece::Inline(_bytes) => None,
         });
@@ -189,17 +249,29 @@ impl ObjectStore {
             return Err(StoreError::Superseded);
         }
         let pinned = Arc::new(pinned);
-        let opened = stream::iter(pieces).then(move |piece| {
+        let opened = stream::iter(pieces).then(move |(piece, opening)| {
             let pinned = Arc::clone(&pinned);
             async move {
                 let bytes: BoxStream<'static, Result<Bytes, BlobError>> = match piece {
                     Piece::Inline(bytes) => stream::iter([Ok(bytes)]).boxed(),
                     Piece::Blob(blob, range) => pinned.store.blobs().read(blob, range).await?,
                 };
-                Ok::<_, BlobError>(bytes)
+                Ok::<_, BlobError>(unsealed(bytes, opening))
             }
         });
         Ok(opened.try_flatten().boxed())
+    }
+}
+
+fn unsealed(bytes: BlobStream, opening: Option<Opening>) -> BlobStream {
+    match opening {
+        None => bytes,
+        Some(Opening {
+            key,
+            blob,
+            range,
+            len,
+        }) => chunk::open(key, blob, bytes, range, len),
     }
 }
 

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use super::blob::BlobRef;
 use super::error::StoreError;
 use super::lock::Retention;
+use super::seal::WrappedKey;
+use super::seal::chunk::sealed_len;
 use super::settings::Settings;
 use crate::auth::acl::Acl;
 use crate::checksum::{Algorithm, Checksum, Coverage};
@@ -90,14 +92,32 @@ pub enum Segment {
     /// In a blob of its own.
     #[n(1)]
     Blob(#[n(0)] BlobRef),
+    /// As [`Segment::Inline`], sealed.
+    #[n(2)]
+    SealedInline(#[n(0)] InlineId, #[n(1)] Sealed),
+    /// As [`Segment::Blob`], sealed.
+    #[n(3)]
+    SealedBlob(#[n(0)] BlobRef, #[n(1)] Sealed),
+}
+
+/// How a run of bytes is sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Sealed {
+    /// What its key is derived with: never the same twice under one data key.
+    #[n(0)]
+    pub salt: InlineId,
+    /// Its length in bytes before it was sealed.
+    #[n(1)]
+    pub len: u64,
 }
 
 impl Segment {
-    /// Its length in bytes.
+    /// Its length in bytes, as readers see them.
     pub const fn len(self) -> u64 {
         match self {
             Self::Inline(_, len) => len,
             Self::Blob(blob) => blob.len,
+            Self::SealedInline(_, sealed) | Self::SealedBlob(_, sealed) => sealed.len,
         }
     }
 
@@ -105,6 +125,56 @@ impl Segment {
     pub const fn is_empty(self) -> bool {
         self.len() == 0
     }
+
+    /// The blob that it is in.
+    pub const fn blob(self) -> Option<BlobRef> {
+        match self {
+            Self::Blob(blob) | Self::SealedBlob(blob, _) => Some(blob),
+            Self::Inline(..) | Self::SealedInline(..) => None,
+        }
+    }
+
+    /// The row that it is in, and how many bytes that has.
+    pub const fn inline(self) -> Option<(InlineId, u64)> {
+        match self {
+            Self::Inline(id, len) => Some((id, len)),
+            Self::SealedInline(id, sealed) => Some((id, sealed_len(sealed.len))),
+            Self::Blob(_) | Self::SealedBlob(..) => None,
+        }
+    }
+
+    /// How it is sealed, if it is.
+    pub const fn sealed(self) -> Option<Sealed> {
+        match self {
+            Self::SealedInline(_, sealed) | Self::SealedBlob(_, sealed) => Some(sealed),
+            Self::Inline(..) | Self::Blob(_) => None,
+        }
+    }
+}
+
+/// Whose key it takes to open an object's data key.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub enum SealKind {
+    /// The server's (SSE-S3).
+    #[n(0)]
+    Server,
+    /// The server's, by the name of a key (SSE-KMS).
+    #[n(1)]
+    Named(#[n(0)] String),
+    /// The client's, which is known by its MD5 only (SSE-C).
+    #[n(2)]
+    Customer(#[cbor(n(0), with = "minicbor::bytes")] [u8; 16]),
+}
+
+/// That an object is sealed, and how its data key is kept.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Seal {
+    /// Whose key opens it.
+    #[n(0)]
+    pub kind: SealKind,
+    /// Its data key.
+    #[n(1)]
+    pub wrapped: WrappedKey,
 }
 
 /// What an object may be given beside its bytes and its headers.
@@ -122,6 +192,9 @@ pub struct Extras {
     /// Whether somebody holds it.
     #[n(3)]
     pub legal_hold: Option<bool>,
+    /// How its bytes are sealed.
+    #[n(4)]
+    pub seal: Option<Seal>,
 }
 
 /// What is stored about a version of a key.

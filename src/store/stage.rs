@@ -6,7 +6,9 @@ use super::blob::{BlobRef, BlobWriter};
 use super::garbage::in_background;
 use super::meta::{Batch, Space};
 use super::read::Pinned;
-use super::record::{Segment, encode};
+use super::record::{Sealed, Segment, encode};
+use super::seal::chunk::sealed_len;
+use super::seal::{DataKey, Sealer, SegmentKey};
 use super::{ObjectStore, StoreError};
 use crate::id::{BlobId, InlineId};
 
@@ -17,13 +19,14 @@ pub struct Stager {
     expected_len: Option<u64>,
     inline_bytes_max: usize,
     small: BytesMut,
+    sealer: Option<(Sealer, Sealed)>,
     writer: Option<Box<dyn BlobWriter>>,
 }
 
 /// Bytes that are whole but that no record names yet. Dropping it leaves nothing behind, unless a
 /// commit may have named its blob.
 #[derive(Debug)]
-pub struct Staged(pub(crate) StagedBytes, Guard);
+pub struct Staged(pub(crate) StagedBytes, Guard, Option<Sealed>);
 
 /// Deletes a blob that no batch came to name.
 #[derive(Debug)]
@@ -72,6 +75,11 @@ impl Staged {
 
     /// The length in bytes.
     pub fn len(&self) -> u64 {
+        self.2
+            .map_or_else(|| self.stored_len(), |sealed| sealed.len)
+    }
+
+    fn stored_len(&self) -> u64 {
         match &self.0 {
             StagedBytes::Inline(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
             StagedBytes::Blob(blob) => blob.len,
@@ -98,16 +106,18 @@ impl Staged {
 
     /// What a record says of these bytes; `inline` is their name where they are small.
     pub(super) fn segment(&self, inline: InlineId) -> Segment {
-        match &self.0 {
-            StagedBytes::Inline(_bytes) => Segment::Inline(inline, self.len()),
-            StagedBytes::Blob(blob) => Segment::Blob(*blob),
+        match (&self.0, self.2) {
+            (StagedBytes::Inline(_bytes), None) => Segment::Inline(inline, self.len()),
+            (StagedBytes::Inline(_bytes), Some(sealed)) => Segment::SealedInline(inline, sealed),
+            (StagedBytes::Blob(blob), None) => Segment::Blob(*blob),
+            (StagedBytes::Blob(blob), Some(sealed)) => Segment::SealedBlob(*blob, sealed),
         }
     }
 }
 
 impl ObjectStore {
     /// Whole bytes that no record names yet.
-    pub(super) fn staged(&self, bytes: StagedBytes) -> Staged {
+    pub(super) fn staged(&self, bytes: StagedBytes, sealed: Option<Sealed>) -> Staged {
         let blob = match &bytes {
             StagedBytes::Blob(blob) => Some(blob.id),
             StagedBytes::Inline(_bytes) => None,
@@ -118,7 +128,25 @@ impl ObjectStore {
             blob,
             held: false,
         };
-        Staged(bytes, guard)
+        Staged(bytes, guard, sealed)
+    }
+
+    /// Begins to take bytes that are sealed by `key` before they are kept.
+    ///
+    /// # Errors
+    /// What the cipher refuses.
+    pub fn stage_sealed(
+        &self,
+        expected_len: Option<u64>,
+        key: &DataKey,
+    ) -> Result<Stager, StoreError> {
+        let salt = InlineId::new(self.clock().now());
+        let segment = SegmentKey::derive(key, salt.as_bytes());
+        let sealer = Sealer::new(segment.map_err(|_cipher| StoreError::corrupt("a data key"))?);
+        Ok(Stager {
+            sealer: Some((sealer, Sealed { salt, len: 0 })),
+            ..self.stage(expected_len.map(sealed_len))
+        })
     }
 
     /// Begins to take bytes; `expected_len` of them, where that is known.
@@ -128,6 +156,7 @@ impl ObjectStore {
             expected_len,
             inline_bytes_max: self.settings().inline_bytes_max,
             small: BytesMut::new(),
+            sealer: None,
             writer: None,
         }
     }
@@ -139,6 +168,19 @@ impl Stager {
     /// # Errors
     /// What the blob store fails with.
     pub async fn write(&mut self, bytes: Bytes) -> Result<(), StoreError> {
+        let Some((sealer, sealed)) = &mut self.sealer else {
+            return self.keep(bytes).await;
+        };
+        let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        sealed.len = sealed.len.saturating_add(len);
+        let chunks = sealer.push(&bytes);
+        for chunk in chunks.map_err(|_cipher| StoreError::corrupt("sealed bytes"))? {
+            self.keep(chunk).await?;
+        }
+        Ok(())
+    }
+
+    async fn keep(&mut self, bytes: Bytes) -> Result<(), StoreError> {
         if let Some(writer) = &mut self.writer {
             return Ok(writer.write(bytes).await?);
         }
@@ -159,11 +201,18 @@ impl Stager {
     ///
     /// # Errors
     /// What the blob store fails with.
-    pub async fn finish(self) -> Result<Staged, StoreError> {
+    pub async fn finish(mut self) -> Result<Staged, StoreError> {
+        let mut sealed = None;
+        if let Some((sealer, how)) = self.sealer.take() {
+            let last = sealer.finish();
+            let last = last.map_err(|_cipher| StoreError::corrupt("sealed bytes"))?;
+            self.keep(last).await?;
+            sealed = Some(how);
+        }
         let bytes = match self.writer {
             Some(writer) => StagedBytes::Blob(writer.finish().await?),
             None => StagedBytes::Inline(self.small.freeze()),
         };
-        Ok(self.store.staged(bytes))
+        Ok(self.store.staged(bytes, sealed))
     }
 }

@@ -256,7 +256,7 @@ async fn a_reader_survives_what_happens_to_its_object() {
             assert!(matches!(late, Err(StoreError::Superseded)));
             let read = stream.try_collect::<Vec<Bytes>>().await.unwrap().concat();
             assert_eq!(read, vec![1; len - 4]);
-            let whole = |object: &Object| Ok::<_, StoreError>(0..object.record.len);
+            let whole = |object: &Object| Ok::<_, StoreError>((0..object.record.len).into());
             let opened = bench
                 .store
                 .open_object(&bench.bucket, &key("k"), None, whole)

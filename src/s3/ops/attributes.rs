@@ -6,6 +6,7 @@ use crate::s3::context::Call;
 use crate::s3::error::{Code, S3Error};
 use crate::s3::head::Head;
 use crate::s3::reply::Reply;
+use crate::s3::sse;
 use crate::s3::xml::XmlWriter;
 use crate::store::{ObjectPart, ObjectRecord};
 
@@ -37,6 +38,11 @@ pub async fn get_object_attributes(call: Call) -> Result<Reply, S3Error> {
     let version = version_of(head)?;
     let object = store.object(&bucket, head.key()?, version.as_ref()).await;
     let record = object.map_err(|error| about(head, error))?.record;
+    drop(sse::for_read(
+        &call.service,
+        &head.headers,
+        record.extras.seal.as_ref(),
+    )?);
     let wants = |name: &str| wanted.iter().any(|wanted| wanted == name);
     let mut document = XmlWriter::new("GetObjectAttributesResponse");
     if wants("ETag") {

@@ -1,7 +1,5 @@
 //! Objects are copied, without a byte of theirs being moved.
 
-use http::StatusCode;
-
 use super::put::{given, object_headers, write_condition};
 use super::{about, bucket, quoted, version_name};
 use crate::checksum::{Algorithm, Checksum, Coverage};
@@ -12,8 +10,9 @@ use crate::s3::copy_source::{CopySource, digest};
 use crate::s3::error::{Code, S3Error};
 use crate::s3::head::Head;
 use crate::s3::reply::Reply;
+use crate::s3::sse;
 use crate::s3::xml::XmlWriter;
-use crate::store::{EventName, NewObject, ObjectRecord};
+use crate::store::{EventName, NewObject, ObjectRecord, Stager};
 
 /// Options that [`copy_object`] honours beside those of `PutObject` and of a source.
 pub const COPY_OBJECT: &[&str] = &[
@@ -64,7 +63,7 @@ pub async fn copy_object(call: Call) -> Result<Reply, S3Error> {
     };
     let store = &service.store;
     let bucket = bucket::found(store, &head).await?;
-    let key = head.key()?;
+    let (key, when) = (head.key()?, write_condition(&head.headers)?);
     let metadata = directive(
         &head,
         "x-amz-metadata-directive",
@@ -75,14 +74,8 @@ pub async fn copy_object(call: Call) -> Result<Reply, S3Error> {
         "x-amz-tagging-directive",
         "Unknown tagging directive.",
     )?;
-    let when = write_condition(&head.headers)?;
     let source = CopySource::find(&caller).await?;
     let record = &source.object.record;
-    if record.len > SOURCE_BYTES_MAX {
-        let message = "The specified copy source is larger than the maximum allowable size for a \
-                       copy source: 5368709120";
-        return Err(S3Error::because(Code::InvalidRequest, message));
-    }
     check_changes(&head, &source, bucket.name.as_str(), metadata)?;
     let (owner, mut extras) = given(&service, &bucket, &head.headers, &who).await?;
     if tagging == Directive::Copy {
@@ -92,7 +85,15 @@ pub async fn copy_object(call: Call) -> Result<Reply, S3Error> {
         Directive::Copy => record.headers.clone(),
         Directive::Replace => object_headers(&head.headers)?,
     };
-    let (etag_md5, checksum) = digests(&service, &head, &source).await?;
+    let sealing = sse::for_new(&service, &bucket, &head.headers)?;
+    let mut resealed = match &sealing {
+        Some((key, _seal)) => Some(store.stage_sealed(Some(record.len), key)?),
+        None if source.key_of.is_some() => Some(store.stage(Some(record.len))),
+        None => None,
+    };
+    extras.seal = sealing.map(|(_key, seal)| seal);
+    let seal = extras.seal.clone();
+    let (etag_md5, checksum) = digests(&service, &head, &source, resealed.as_mut()).await?;
     let new = NewObject {
         headers,
         etag_md5,
@@ -100,32 +101,41 @@ pub async fn copy_object(call: Call) -> Result<Reply, S3Error> {
         owner,
         extras,
     };
-    let pieces = store.link(&source.object).await?;
+    // What is sealed otherwise than its source is written anew; the rest is linked.
+    let pieces = match resealed {
+        Some(stager) => vec![stager.finish().await?],
+        None => store.link(&source.object).await?,
+    };
     let put = store.put_pieces(&bucket, key, new, pieces, &when, &origin);
     let written = put.await.map_err(|error| about(&head, error))?.record;
-    let mut document = XmlWriter::new("CopyObjectResult");
-    result(&mut document, &written, &checksum);
+    let document = result(&written, &checksum);
     let (from, to) = (source.version_name(), version_name(&bucket, &written));
-    Reply::xml(document)
-        .with_status(StatusCode::OK)
-        .with_optional("x-amz-copy-source-version-id", from.as_deref())?
-        .with_optional("x-amz-version-id", to.as_deref())
+    let reply = sse::described(Reply::xml(document), seal.as_ref())?;
+    let reply = reply.with_optional("x-amz-copy-source-version-id", from.as_deref())?;
+    reply.with_optional("x-amz-version-id", to.as_deref())
 }
 
-fn result(document: &mut XmlWriter, written: &ObjectRecord, checksum: &Checksum) {
+fn result(written: &ObjectRecord, checksum: &Checksum) -> XmlWriter {
+    let mut document = XmlWriter::new("CopyObjectResult");
     document.text("LastModified", &written.modified.iso8601_ms());
     document.text("ETag", &quoted(&written.etag));
     document.text(checksum.algorithm.element(), &checksum.text());
     document.text("ChecksumType", checksum.coverage.name());
+    document
 }
 
-/// A copy onto itself must change something.
+/// A copy's source must not be too large, and a copy onto itself must change something.
 fn check_changes(
     head: &Head,
     source: &CopySource,
     bucket: &str,
     metadata: Directive,
 ) -> Result<(), S3Error> {
+    if source.object.record.len > SOURCE_BYTES_MAX {
+        let message = "The specified copy source is larger than the maximum allowable size for a \
+                       copy source: 5368709120";
+        return Err(S3Error::because(Code::InvalidRequest, message));
+    }
     let itself = source.version.is_none()
         && source.bucket.name.as_str() == bucket
         && head.target.key.as_ref() == Some(&source.key);
@@ -152,6 +162,7 @@ async fn digests(
     service: &Service,
     head: &Head,
     source: &CopySource,
+    copy: Option<&mut Stager>,
 ) -> Result<([u8; 16], Checksum), S3Error> {
     let record = &source.object.record;
     let asked = head.header("x-amz-checksum-algorithm")?.map(algorithm);
@@ -161,13 +172,13 @@ async fn digests(
         .clone()
         .filter(|checksum| checksum.coverage == Coverage::FullObject)
         .filter(|checksum| asked.is_none_or(|asked| asked == checksum.algorithm));
-    if let (Some(md5), Some(checksum)) = (record.etag.whole(), whole) {
+    if let (Some(md5), Some(checksum), None) = (record.etag.whole(), whole, &copy) {
         return Ok((md5, checksum));
     }
     let kept = record.checksum.as_ref().map(|checksum| checksum.algorithm);
     let wanted = asked.or(kept).unwrap_or(Algorithm::Crc64Nvme);
     let bytes = source.bytes(&service.store, 0..record.len).await?;
-    let (md5, checksums) = digest(bytes, vec![wanted], None).await?;
+    let (md5, checksums) = digest(bytes, vec![wanted], copy).await?;
     let checksum = checksums.into_iter().next();
     let checksum = checksum.ok_or(S3Error::new(Code::InternalError))?;
     Ok((record.etag.whole().unwrap_or(md5), checksum))

@@ -14,6 +14,8 @@ use crate::s3::head::Head;
 use crate::s3::part_number::{self, NumberedPart};
 use crate::s3::range;
 use crate::s3::reply::{Reply, ReplyBody};
+use crate::s3::sse;
+use crate::store::read::Wanted;
 use crate::store::{ObjectHeaders, ObjectRecord};
 
 /// Options that [`get_object`] and [`head_object`] honour.
@@ -97,8 +99,11 @@ pub async fn get_object(call: Call) -> Result<Reply, S3Error> {
     let version = version_of(head)?;
     let mut plan = Plan::Whole;
     let choose = |object: &crate::store::Object| {
+        let seal = object.record.extras.seal.as_ref();
+        let key = sse::for_read(&call.service, &head.headers, seal)?;
         plan = Plan::of(head, &object.record)?;
-        Ok::<_, S3Error>(plan.bytes(object.record.len))
+        let range = plan.bytes(object.record.len);
+        Ok::<_, S3Error>(Wanted { range, key })
     };
     let opened = store
         .open_object(&bucket, key, version.as_ref(), choose)
@@ -132,6 +137,12 @@ pub async fn head_object(call: Call) -> Result<Reply, S3Error> {
     let version = version_of(head)?;
     let object = store.object(&bucket, head.key()?, version.as_ref()).await;
     let record = object.map_err(|error| about(head, error))?.record;
+    // Who can't open it is told nothing of it.
+    drop(sse::for_read(
+        &call.service,
+        &head.headers,
+        record.extras.seal.as_ref(),
+    )?);
     let plan = Plan::of(head, &record)?;
     let version = version_name(&bucket, &record);
     let reply =
@@ -215,6 +226,7 @@ fn described(head: &Head, record: &ObjectRecord, plan: &Plan) -> Result<Reply, S
             record.headers.website_redirect.as_deref(),
         )?;
     reply = lock::described(reply, record)?;
+    reply = sse::described(reply, record.extras.seal.as_ref())?;
     if let Some(tags) = &record.extras.tags {
         reply = reply.with_header("x-amz-tagging-count", &tags.len().to_string())?;
     }

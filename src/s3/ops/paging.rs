@@ -33,7 +33,8 @@ impl Encoding {
         }
     }
 
-    /// A name as the listing writes it. A form's encoding, as S3's: a space is `+`, `/` stays.
+    /// A name as the listing writes it: percent-encoded, save `/`. A space is `%20`, which every decoder
+    /// of a form and of a URL reads.
     pub fn apply(self, name: &str) -> Cow<'_, str> {
         if self == Self::Plain {
             return Cow::Borrowed(name);
@@ -44,7 +45,6 @@ impl Encoding {
                 b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' | b'*' => {
                     out.push(char::from(byte));
                 }
-                b' ' => out.push('+'),
                 // Writing into a String can't fail.
                 other => drop(write!(out, "%{other:02X}")),
             }
@@ -85,7 +85,7 @@ mod tests {
     fn names_are_encoded_as_a_form() {
         assert_eq!(
             Encoding::Url.apply("a b/c+ü(1)~*"),
-            "a+b/c%2B%C3%BC%281%29%7E*"
+            "a%20b/c%2B%C3%BC%281%29%7E*"
         );
         assert_eq!(Encoding::Plain.apply("a b"), "a b");
         assert!(Encoding::parse(&Query::parse("encoding-type=x").unwrap()).is_err());

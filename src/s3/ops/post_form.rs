@@ -24,9 +24,11 @@ use crate::s3::head::Head;
 use crate::s3::query::Query;
 use crate::s3::reply::Reply;
 use crate::s3::route::Route;
+use crate::s3::sse::{self, SSE};
 use crate::s3::tags::{self, Tagged};
 use crate::s3::target::key_from_text;
 use crate::s3::xml::XmlWriter;
+use crate::store::seal::DataKey;
 use crate::store::{Bucket, EventName, Extras, NewObject, ObjectHeaders, Origin, WriteCondition};
 
 /// Fields that S3 keeps with the object like the headers of that name.
@@ -49,6 +51,7 @@ struct Proven {
     headers: ObjectHeaders,
     owner: String,
     extras: Extras,
+    sealed_by: Option<DataKey>,
     least: u64,
     most: u64,
     origin: Origin,
@@ -76,7 +79,10 @@ pub async fn post_object(call: FormCall) -> Result<Reply, S3Error> {
     let proven = prove(&service, &head, &form.fields, (id, peer)).await?;
     let after = After::of(&form.fields);
     let (file, rest) = form.into_file();
-    let mut stager = service.store.stage(None);
+    let mut stager = match &proven.sealed_by {
+        Some(key) => service.store.stage_sealed(None, key)?,
+        None => service.store.stage(None),
+    };
     let want = ReceiveOptions {
         max_len: proven.most,
         ..ReceiveOptions::default()
@@ -110,8 +116,8 @@ pub async fn post_object(call: FormCall) -> Result<Reply, S3Error> {
         etag: quoted(&written.record.etag),
     };
     let version = version_name(bucket, &written.record);
-    after
-        .reply(&done)?
+    let reply = sse::described(after.reply(&done)?, written.record.extras.seal.as_ref())?;
+    reply
         .with_optional("x-amz-version-id", version.as_deref())?
         .with_header(digest.checksum.algorithm.header(), &digest.checksum.text())?
         .with_header("x-amz-checksum-type", digest.checksum.coverage.name())
@@ -141,13 +147,18 @@ async fn prove(
     caller
         .may(Action::PutObject, Some(name), Some(key.as_str()))
         .await?;
-    Route::of(head)?.check_options(&asked, &[CHECKSUMS, ACL_HEADERS, LOCK_HEADERS, PUT_OBJECT])?;
+    Route::of(head)?.check_options(
+        &asked,
+        &[CHECKSUMS, ACL_HEADERS, LOCK_HEADERS, SSE, PUT_OBJECT],
+    )?;
     let headers = object_headers(&asked.headers)?;
     let bucket = bucket::found(&service.store, head).await?;
     let (owner, mut extras) = given(service, &bucket, &asked.headers, who).await?;
     if let Some(document) = find(fields, "tagging").filter(|text| !text.is_empty()) {
         extras.tags = Some(tags::parse(document.as_bytes(), Tagged::Object)?);
     }
+    let (sealed_by, seal) = sse::for_new(service, &bucket, &asked.headers)?.unzip();
+    extras.seal = seal;
     check_expected_owner(service, &asked).await?;
     let range = duties.length_range.unwrap_or(0..=OBJECT_BYTES_MAX);
     Ok(Proven {
@@ -157,6 +168,7 @@ async fn prove(
         headers,
         owner,
         extras,
+        sealed_by,
         least: *range.start(),
         most: OBJECT_BYTES_MAX.min(*range.end()),
         origin: origin(id, who, peer, EventName::ObjectCreatedPost),

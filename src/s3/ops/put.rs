@@ -11,6 +11,7 @@ use crate::s3::error::S3Error;
 use crate::s3::head::header;
 use crate::s3::metadata_header::{content_encoding, content_header, user_metadata};
 use crate::s3::reply::Reply;
+use crate::s3::sse;
 use crate::s3::tags;
 use crate::store::{Bucket, EventName, Extras, NewObject, ObjectHeaders, WriteCondition};
 
@@ -33,14 +34,16 @@ pub async fn put_object(call: Call) -> Result<Reply, S3Error> {
         body,
         ..
     } = call;
-    let (owner, extras) = given(&service, &bucket, &head.headers, &who).await?;
+    let (owner, mut extras) = given(&service, &bucket, &head.headers, &who).await?;
+    let (key_of, seal) = sse::for_new(&service, &bucket, &head.headers)?.unzip();
+    extras.seal = seal;
     let key = head.key()?;
     // A write that is refused anyway must not cost its bytes.
     let store = &service.store;
     let holds = store.check_condition(&bucket, key, &when).await;
     holds.map_err(|error| about(&head, error))?;
     let received = body
-        .receive(&service.store, ReceiveOptions::default())
+        .receive(&service.store, ReceiveOptions::default(), key_of.as_ref())
         .await?;
     let checksum = received.digest.checksum;
     let new = NewObject {
@@ -56,7 +59,8 @@ pub async fn put_object(call: Call) -> Result<Reply, S3Error> {
         .await
         .map_err(|error| about(&head, error))?;
     let version = version_name(&bucket, &written.record);
-    Reply::empty(StatusCode::OK)
+    let reply = Reply::empty(StatusCode::OK);
+    sse::described(reply, written.record.extras.seal.as_ref())?
         .with_header("etag", &quoted(&written.record.etag))?
         .with_optional("x-amz-version-id", version.as_deref())?
         .with_header(checksum.algorithm.header(), &checksum.text())?

@@ -16,6 +16,7 @@ use crate::store::blob::memory::MemoryBlobs;
 use crate::store::meta::MetaEngine;
 use crate::store::meta::fault::{FaultyEngine, MetaFault};
 use crate::store::meta::memory::MemoryEngine;
+use crate::store::seal::{MasterKey, MasterRing};
 use crate::store::{NoHook, ObjectStore, StoreSettings};
 
 struct NoKeys;
@@ -39,6 +40,7 @@ async fn service_over(meta: Arc<dyn MetaEngine>) -> Arc<Service> {
     let accounts = Accounts::open(meta.clone(), clock.clone()).await.unwrap();
     let store = ObjectStore::open(meta, blobs, clock.clone(), Arc::new(NoHook), settings);
     Arc::new(Service {
+        masters: MasterRing::new("1".into(), MasterKey::from_bytes([1; 32])),
         store: store.await.unwrap(),
         keys: Arc::new(NoKeys),
         accounts,

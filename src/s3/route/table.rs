@@ -6,6 +6,7 @@ use super::{Mark, Operation, Route, row};
 use crate::auth::Action;
 use crate::s3::acl::ACL_HEADERS;
 use crate::s3::copy_source::COPY_SOURCE;
+use crate::s3::sse::{SSE, SSE_C, SSE_C_SOURCE};
 use crate::s3::target::Level;
 use crate::s3::{cors, ops};
 
@@ -66,7 +67,10 @@ pub const ROUTES: &[Route] = &[
         Method::DELETE,
         Level::Bucket,
         &[Mark::Query("encryption")],
-    ),
+    )
+    .serve(Action::PutEncryptionConfiguration, &[], |call| {
+        Box::pin(ops::bucket_encryption::delete_bucket_encryption(call))
+    }),
     row(
         Operation::DeleteBucketLifecycle,
         Method::DELETE,
@@ -203,7 +207,10 @@ pub const ROUTES: &[Route] = &[
         Method::GET,
         Level::Bucket,
         &[Mark::Query("encryption")],
-    ),
+    )
+    .serve(Action::GetEncryptionConfiguration, &[], |call| {
+        Box::pin(ops::bucket_encryption::get_bucket_encryption(call))
+    }),
     row(
         Operation::GetBucketLifecycleConfiguration,
         Method::GET,
@@ -475,6 +482,11 @@ pub const ROUTES: &[Route] = &[
         Method::PUT,
         Level::Bucket,
         &[Mark::Query("encryption")],
+    )
+    .serve(
+        Action::PutEncryptionConfiguration,
+        &[ops::CHECKSUMS],
+        |call| Box::pin(ops::bucket_encryption::put_bucket_encryption(call)),
     ),
     row(
         Operation::PutBucketLifecycleConfiguration,
@@ -631,7 +643,7 @@ pub const ROUTES: &[Route] = &[
     )
     .serve(
         Action::GetObjectAttributes,
-        &[ops::VERSION, ops::attributes::ATTRIBUTES],
+        &[SSE_C, ops::VERSION, ops::attributes::ATTRIBUTES],
         |call| Box::pin(ops::attributes::get_object_attributes(call)),
     ),
     row(
@@ -680,12 +692,12 @@ pub const ROUTES: &[Route] = &[
     ),
     row(Operation::GetObject, Method::GET, Level::Object, &[]).serve(
         Action::GetObject,
-        &[ops::VERSION, ops::get::READ_OBJECT],
+        &[SSE, ops::VERSION, ops::get::READ_OBJECT],
         |call| Box::pin(ops::get::get_object(call)),
     ),
     row(Operation::HeadObject, Method::HEAD, Level::Object, &[]).serve(
         Action::GetObject,
-        &[ops::VERSION, ops::get::READ_OBJECT],
+        &[SSE, ops::VERSION, ops::get::READ_OBJECT],
         |call| Box::pin(ops::get::head_object(call)),
     ),
     row(
@@ -702,7 +714,7 @@ pub const ROUTES: &[Route] = &[
     )
     .serve(
         Action::PutObject,
-        &[ops::CHECKSUMS, ops::multipart::COMPLETE],
+        &[SSE_C, ops::CHECKSUMS, ops::multipart::COMPLETE],
         |call| Box::pin(ops::multipart::complete_multipart_upload(call)),
     ),
     row(
@@ -716,6 +728,7 @@ pub const ROUTES: &[Route] = &[
         &[
             ACL_HEADERS,
             ops::lock::LOCK_HEADERS,
+            SSE,
             ops::put::PUT_OBJECT,
             ops::multipart::CREATE,
         ],
@@ -739,7 +752,7 @@ pub const ROUTES: &[Route] = &[
     )
     .serve(
         Action::PutObject,
-        &[COPY_SOURCE, ops::multipart::PART_COPY],
+        &[COPY_SOURCE, SSE_C, SSE_C_SOURCE, ops::multipart::PART_COPY],
         |call| Box::pin(ops::multipart::upload_part_copy(call)),
     ),
     row(
@@ -748,7 +761,7 @@ pub const ROUTES: &[Route] = &[
         Level::Object,
         &[Mark::Query("partNumber"), Mark::Query("uploadId")],
     )
-    .serve(Action::PutObject, &[ops::CHECKSUMS], |call| {
+    .serve(Action::PutObject, &[SSE, ops::CHECKSUMS], |call| {
         Box::pin(ops::multipart::upload_part(call))
     }),
     row(
@@ -761,8 +774,10 @@ pub const ROUTES: &[Route] = &[
         Action::PutObject,
         &[
             COPY_SOURCE,
+            SSE_C_SOURCE,
             ACL_HEADERS,
             ops::lock::LOCK_HEADERS,
+            SSE,
             ops::put::PUT_OBJECT,
             ops::copy::COPY_OBJECT,
         ],
@@ -830,6 +845,7 @@ pub const ROUTES: &[Route] = &[
             ops::CHECKSUMS,
             ACL_HEADERS,
             ops::lock::LOCK_HEADERS,
+            SSE,
             ops::put::PUT_OBJECT,
         ],
         |call| Box::pin(ops::put::put_object(call)),

@@ -39,9 +39,11 @@ impl Examiner<'_> {
             _ => self.of_object(row, unnamed).await?,
         };
         for segment in &bytes.segments {
-            match segment {
-                Segment::Inline(id, _len) => drop(unnamed.inline.remove(id)),
-                Segment::Blob(blob) => drop(unnamed.blobs.remove(&blob.id)),
+            if let Some((id, _len)) = segment.inline() {
+                unnamed.inline.remove(&id);
+            }
+            if let Some(blob) = segment.blob() {
+                unnamed.blobs.remove(&blob.id);
             }
         }
         Ok(bytes)
@@ -96,7 +98,7 @@ impl Examiner<'_> {
         }
         for segment in bytes.segments {
             faults.extend(self.segment(segment).await?);
-            if let Segment::Blob(blob) = segment {
+            if let Some(blob) = segment.blob() {
                 self.progress.count_bytes(blob.len);
             }
         }
@@ -143,23 +145,24 @@ impl Examiner<'_> {
     }
 
     async fn segment(&self, segment: Segment) -> Result<Option<(FindingKind, String)>, StoreError> {
-        match segment {
-            Segment::Inline(id, len) => {
-                let row = self.store.meta().get(Space::Inline, id.as_bytes()).await?;
-                Ok(match row.map(|row| row.len() as u64) {
-                    None => {
-                        let text = format!("its bytes {id} are missing");
-                        Some((FindingKind::MissingInline, text))
-                    }
-                    Some(found) if found != len => {
-                        let text = format!("it has {found} bytes instead of {len}");
-                        Some((FindingKind::WrongInline, text))
-                    }
-                    Some(_same) => None,
-                })
-            }
-            Segment::Blob(blob) => self.blob(blob).await,
+        if let Some(blob) = segment.blob() {
+            return self.blob(blob).await;
         }
+        let Some((id, len)) = segment.inline() else {
+            return Ok(None);
+        };
+        let row = self.store.meta().get(Space::Inline, id.as_bytes()).await?;
+        Ok(match row.map(|row| row.len() as u64) {
+            None => {
+                let text = format!("its bytes {id} are missing");
+                Some((FindingKind::MissingInline, text))
+            }
+            Some(found) if found != len => {
+                let text = format!("it has {found} bytes instead of {len}");
+                Some((FindingKind::WrongInline, text))
+            }
+            Some(_same) => None,
+        })
     }
 
     async fn blob(&self, blob: BlobRef) -> Result<Option<(FindingKind, String)>, StoreError> {

@@ -3,13 +3,20 @@
 //! A ring has one current key for SSE-S3, earlier ones that only unwrap (rotation: new objects take the
 //! current key, old ones stay readable), and named keys for SSE-KMS.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::chunk::DataKey;
+
+/// Leads the names of keys of SSE-KMS.
+const NAMED: &str = "kms:";
+/// The key of SSE-KMS that there always is.
+const OWN_NAME: &str = "aws/s3";
 
 /// A master key.
 #[derive(Clone)]
@@ -62,19 +69,33 @@ pub enum RingError {
 pub struct MasterRing {
     current: String,
     keys: BTreeMap<String, MasterKey>,
+    /// The names of SSE-KMS that there are; none admits every name.
+    named: Option<BTreeSet<String>>,
 }
 
 impl MasterRing {
     /// A ring whose `current` key wraps new data keys of SSE-S3.
     pub fn new(current: String, key: MasterKey) -> Self {
         let keys = BTreeMap::from([(current.clone(), key)]);
-        Self { current, keys }
+        Self {
+            current,
+            keys,
+            named: None,
+        }
     }
 
     /// Adds a key: an earlier one, or a named one for SSE-KMS.
     #[must_use]
     pub fn with(mut self, name: String, key: MasterKey) -> Self {
         self.keys.insert(name, key);
+        self
+    }
+
+    /// Which keys of SSE-KMS there are: each is derived from the current master key and its own name.
+    /// Without a list every name is one.
+    #[must_use]
+    pub fn with_named(mut self, named: Option<BTreeSet<String>>) -> Self {
+        self.named = named;
         self
     }
 
@@ -122,10 +143,27 @@ impl MasterRing {
         Ok(DataKey::from_bytes(key))
     }
 
+    /// The key of that name: one of the ring, or one that is derived from a key of the ring, which
+    /// is then called `kms:NAME`.
+    fn key(&self, name: &str) -> Option<MasterKey> {
+        if let Some(key) = self.keys.get(name) {
+            return Some(key.clone());
+        }
+        let own = name.strip_prefix(NAMED)?;
+        let known = |named: &BTreeSet<String>| own == OWN_NAME || named.contains(own);
+        if !self.named.as_ref().is_none_or(known) {
+            return None;
+        }
+        let master = self.keys.get(&self.current)?;
+        let mac = Hmac::<Sha256>::new_from_slice(master.0.as_slice()).ok()?;
+        let derived = mac.chain_update(name.as_bytes()).finalize().into_bytes();
+        Some(MasterKey::from_bytes(derived.into()))
+    }
+
     fn cipher(&self, name: &str) -> Result<LessSafeKey, RingError> {
-        let key = self.keys.get(name);
+        let key = self.key(name);
         let key = key.ok_or_else(|| RingError::NoSuchMaster {
-            name: name.to_owned(),
+            name: name.strip_prefix(NAMED).unwrap_or(name).to_owned(),
         })?;
         let unbound = UnboundKey::new(&AES_256_GCM, key.0.as_slice());
         unbound

@@ -2,10 +2,12 @@
 //! [`Settings`]; the bucket's record holds them all.
 
 mod cors;
+mod encryption;
 mod ownership;
 mod versioning;
 
 pub use cors::CorsRule;
+pub use encryption::{DefaultKey, Encryption};
 pub use ownership::{AccessSettings, Ownership, PublicAccessBlock};
 pub use versioning::Versioning;
 
@@ -35,6 +37,9 @@ pub struct Settings {
     /// Whether it locks objects.
     #[n(4)]
     pub object_lock: Option<ObjectLock>,
+    /// How it seals objects.
+    #[n(5)]
+    pub encryption: Option<Encryption>,
 }
 
 impl ObjectStore {
@@ -86,6 +91,7 @@ mod tests {
             cors: vec![CorsRule::default()],
             access: AccessSettings::default(),
             object_lock: Some(ObjectLock::default()),
+            encryption: None,
         };
         let read: Settings = decode(&encode(&set).unwrap(), "settings").unwrap();
         assert_eq!(read, set);

@@ -47,11 +47,8 @@ pub struct NewUpload {
 }
 
 fn blobs(segments: &[Segment]) -> Vec<BlobId> {
-    let blobs = segments.iter().filter_map(|segment| match segment {
-        Segment::Blob(blob) => Some(blob.id),
-        Segment::Inline(..) => None,
-    });
-    blobs.collect()
+    let blobs = segments.iter().filter_map(|segment| segment.blob());
+    blobs.map(|blob| blob.id).collect()
 }
 
 impl ObjectStore {

@@ -13,7 +13,7 @@ use crate::name::ObjectKey;
 use crate::store::lock::{apply_default, check_may_go};
 use crate::store::meta::{Batch, MetaError, Space};
 use crate::store::object::{Settled, next_sequence, orphan};
-use crate::store::record::{Layout, Segment, encode};
+use crate::store::record::{Layout, encode};
 use crate::store::{
     Bucket, Change, DeleteCondition, Deleted, ETag, ObjectRecord, ObjectStore, Origin, StoreError,
     TRIES_MAX, Versioning, keyspace,
@@ -116,11 +116,8 @@ impl<'a> Edit<'a> {
             self.batch
                 .delete(Space::Layouts, layout.as_bytes().to_vec());
         }
-        self.gone
-            .extend(old.segments.iter().filter_map(|segment| match segment {
-                Segment::Blob(blob) => Some(blob.id),
-                Segment::Inline(..) => None,
-            }));
+        let blobs = old.segments.iter().filter_map(|segment| segment.blob());
+        self.gone.extend(blobs.map(|blob| blob.id));
         self.count = self.count.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(signed(old.len));
         Ok(())

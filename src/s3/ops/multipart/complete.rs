@@ -11,6 +11,7 @@ use crate::s3::head::{Head, header};
 use crate::s3::ops::put::write_condition;
 use crate::s3::ops::{bucket, quoted, version_name};
 use crate::s3::reply::Reply;
+use crate::s3::sse;
 use crate::s3::xml::{self, Node, XmlWriter};
 use crate::store::upload::PART_NUMBER_MAX;
 use crate::store::{ClaimedPart, Completion, EventName, StoreError, UploadRecord};
@@ -85,7 +86,8 @@ pub async fn complete_multipart_upload(call: Call) -> Result<Reply, S3Error> {
         document.text("ChecksumType", checksum.coverage.name());
     }
     let version = version_name(&bucket, &made.record);
-    Reply::xml(document).with_optional("x-amz-version-id", version.as_deref())
+    let reply = sse::described(Reply::xml(document), made.record.extras.seal.as_ref())?;
+    reply.with_optional("x-amz-version-id", version.as_deref())
 }
 
 /// The parts of the document, as they stand there.

@@ -9,6 +9,7 @@ use crate::s3::error::S3Error;
 use crate::s3::ops::put::{given, object_headers};
 use crate::s3::ops::{about, bucket};
 use crate::s3::reply::Reply;
+use crate::s3::sse;
 use crate::s3::xml::XmlWriter;
 use crate::store::NewUpload;
 
@@ -25,7 +26,9 @@ pub async fn create_multipart_upload(call: Call) -> Result<Reply, S3Error> {
     let headers = object_headers(&head.headers)?;
     let checksum = checksum_header::of_upload(&head.headers)?;
     let key = head.key()?;
-    let (owner, extras) = given(&call.service, &bucket, &head.headers, &call.who).await?;
+    let (owner, mut extras) = given(&call.service, &bucket, &head.headers, &call.who).await?;
+    extras.seal = sse::for_new(&call.service, &bucket, &head.headers)?.map(|(_key, seal)| seal);
+    let seal = extras.seal.clone();
     let new = NewUpload {
         headers,
         checksum,
@@ -39,7 +42,7 @@ pub async fn create_multipart_upload(call: Call) -> Result<Reply, S3Error> {
     document.text("Bucket", bucket.name.as_str());
     document.text("Key", key.as_str());
     document.text("UploadId", &id.to_string());
-    let reply = Reply::xml(document);
+    let reply = sse::described(Reply::xml(document), seal.as_ref())?;
     Ok(match checksum {
         Some((algorithm, coverage)) => reply
             .with_static("x-amz-checksum-algorithm", algorithm.name())

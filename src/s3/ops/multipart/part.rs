@@ -11,6 +11,7 @@ use crate::s3::error::S3Error;
 use crate::s3::ops::{bucket, quoted};
 use crate::s3::part_number;
 use crate::s3::reply::Reply;
+use crate::s3::sse;
 use crate::store::upload::PART_BYTES_MAX;
 use crate::store::{NewPart, UploadRecord};
 
@@ -32,7 +33,10 @@ pub async fn upload_part(call: Call) -> Result<Reply, S3Error> {
     let (key, id) = (head.key()?, upload_id(&head)?);
     let upload = store.upload(&bucket, key, &id).await;
     let upload = upload.map_err(|error| of_upload(&head, error))?;
-    let received = body.receive(store, wanted(&upload, &head.headers)?).await?;
+    let seal = upload.extras.seal.as_ref();
+    let sealed_by = sse::for_part(&service, &head.headers, seal)?;
+    let want = wanted(&upload, &head.headers)?;
+    let received = body.receive(store, want, sealed_by.as_ref()).await?;
     let digest = received.digest;
     let kept = upload
         .checksum
@@ -44,7 +48,7 @@ pub async fn upload_part(call: Call) -> Result<Reply, S3Error> {
     let put = store.put_part(&bucket, key, &id, number, part, received.staged);
     let record = put.await.map_err(|error| of_upload(&head, error))?;
     let shown = &digest.checksum;
-    Reply::empty(StatusCode::OK)
+    sse::described(Reply::empty(StatusCode::OK), seal)?
         .with_header("etag", &quoted(&record.etag()))?
         .with_header(shown.algorithm.header(), &shown.text())
 }

@@ -11,6 +11,7 @@ use crate::s3::error::{Code, S3Error};
 use crate::s3::ops::{bucket, quoted};
 use crate::s3::part_number;
 use crate::s3::reply::Reply;
+use crate::s3::sse;
 use crate::s3::xml::XmlWriter;
 use crate::store::NewPart;
 use crate::store::upload::PART_BYTES_MAX;
@@ -60,7 +61,11 @@ pub async fn upload_part_copy(call: Call) -> Result<Reply, S3Error> {
         .checksum
         .map_or(Algorithm::Crc64Nvme, |(algorithm, _)| algorithm);
     let stream = source.bytes(store, range).await?;
-    let mut stager = store.stage(Some(bytes));
+    let seal = upload.extras.seal.as_ref();
+    let mut stager = match sse::for_part(&service, &head.headers, seal)? {
+        Some(key) => store.stage_sealed(Some(bytes), &key)?,
+        None => store.stage(Some(bytes)),
+    };
     let (etag_md5, checksums) = digest(stream, vec![kept], Some(&mut stager)).await?;
     let checksum = checksums.into_iter().next();
     let staged = stager.finish().await?;
@@ -77,7 +82,8 @@ pub async fn upload_part_copy(call: Call) -> Result<Reply, S3Error> {
         document.text(checksum.algorithm.element(), &checksum.text());
     }
     let version = source.version_name();
-    Reply::xml(document).with_optional("x-amz-copy-source-version-id", version.as_deref())
+    sse::described(Reply::xml(document), seal)?
+        .with_optional("x-amz-copy-source-version-id", version.as_deref())
 }
 
 /// `bytes=first-last`, both of which must lie within the source.

@@ -1,0 +1,87 @@
+//! The master keys that wrap objects' data keys: from the configuration, or made by the data folder
+//! for itself.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use super::root_key::RootKeyError;
+use crate::store::seal::{MasterKey, MasterRing};
+
+/// Where a data folder keeps its own master keys.
+const FILE: &str = "master-key.json";
+
+/// The keys by name, in base64. `current` seals what is new; the others only open: to rotate, add a
+/// key and name it.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    current: String,
+    keys: std::collections::BTreeMap<String, String>,
+}
+
+/// The folder's master keys, or the one that the configuration gives.
+///
+/// # Errors
+/// [`RootKeyError`], where the file can't be read or made.
+pub(super) fn load_or_make(
+    data_dir: &Path,
+    configured: Option<&[u8; 32]>,
+    named: Option<&[String]>,
+) -> Result<MasterRing, RootKeyError> {
+    let named = named.map(|names| names.iter().cloned().collect());
+    if let Some(key) = configured {
+        let key = MasterKey::from_bytes(*key);
+        return Ok(MasterRing::new("configured".to_owned(), key).with_named(named));
+    }
+    let path = data_dir.join(FILE);
+    let io = |source| RootKeyError::Io {
+        path: path.clone(),
+        source,
+    };
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            make(data_dir, &path).map_err(io)?;
+            std::fs::read(&path).map_err(io)?
+        }
+        Err(error) => return Err(io(error)),
+    };
+    let invalid = || RootKeyError::Invalid { path: path.clone() };
+    let stored: Stored = serde_json::from_slice(&bytes).map_err(|_json| invalid())?;
+    let mut ring: Option<MasterRing> = None;
+    let key = |text: &str| {
+        let bytes = STANDARD.decode(text).ok();
+        let bytes = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        bytes.map(MasterKey::from_bytes).ok_or_else(invalid)
+    };
+    if let Some(text) = stored.keys.get(&stored.current) {
+        ring = Some(MasterRing::new(stored.current.clone(), key(text)?));
+    }
+    for (name, text) in &stored.keys {
+        let key = key(text)?;
+        ring = ring.map(|ring| ring.with(name.clone(), key));
+    }
+    Ok(ring.ok_or_else(invalid)?.with_named(named))
+}
+
+fn make(data_dir: &Path, path: &Path) -> std::io::Result<()> {
+    let key = STANDARD.encode(crate::id::random::<32>());
+    let stored = Stored {
+        current: "1".to_owned(),
+        keys: [("1".to_owned(), key)].into(),
+    };
+    let staged = path.with_extension("json.new");
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = options.open(&staged)?;
+    file.write_all(&serde_json::to_vec_pretty(&stored)?)?;
+    file.sync_all()?;
+    // A link, not a rename: it never replaces keys that are already there.
+    std::fs::hard_link(&staged, path)?;
+    std::fs::remove_file(&staged)?;
+    std::fs::File::open(data_dir)?.sync_all()
+}
