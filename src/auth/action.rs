@@ -128,6 +128,10 @@ actions! {
     GetEncryptionConfiguration "s3:GetEncryptionConfiguration" false BucketItself;
     /// Change how a bucket seals objects.
     PutEncryptionConfiguration "s3:PutEncryptionConfiguration" true BucketItself;
+    /// Read what becomes of a bucket's objects with time.
+    GetLifecycleConfiguration "s3:GetLifecycleConfiguration" false BucketItself;
+    /// Change what becomes of a bucket's objects with time.
+    PutLifecycleConfiguration "s3:PutLifecycleConfiguration" true BucketItself;
     /// Administer the server: for the root key only.
     Administer "consign:Administer" true Root;
 }

@@ -47,6 +47,8 @@ pub struct Config {
     pub presign_seconds_max: u64,
     /// The keys that wrap those of sealed objects.
     pub encryption: EncryptionSettings,
+    /// How long a day of lifecycle rules is: shorter in tests only.
+    pub lifecycle_day: Duration,
     /// What a client may take.
     pub limits: Limits,
     /// What is logged, and how.
@@ -164,6 +166,7 @@ impl Default for Config {
             inline_bytes_max: 64 * 1024,
             presign_seconds_max: 604_800,
             encryption: EncryptionSettings::default(),
+            lifecycle_day: Duration::from_secs(24 * 3600),
             limits: Limits::default(),
             log: Log {
                 format: LogFormat::Auto,

@@ -67,6 +67,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     list("encryption.kms_keys", |config, values| {
         put(&mut config.encryption.kms_keys, Some(values.to_vec()))
     }),
+    one("lifecycle.day_seconds", |config, text| {
+        put(&mut config.lifecycle_day, seconds(text)?)
+    }),
     one("limits.connections", |config, text| {
         put(&mut config.limits.connections, number(text)?)
     }),

@@ -137,7 +137,8 @@ impl Server {
         tasks.spawn(async move { callbacks.run(stop).await });
         lock.announce(&endpoint)?;
         let (store, stop) = (shared.responder.store.clone(), shared.stop.clone());
-        tasks.spawn(run::sweep(store, stop));
+        tasks.spawn(run::sweep(store.clone(), stop.clone()));
+        tasks.spawn(run::lifecycle(store, config.lifecycle_day, stop));
         let shutdown_time = config.limits.shutdown_time;
         Ok(Self {
             endpoint,

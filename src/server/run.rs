@@ -8,6 +8,11 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{self, Respond, Shared};
 use super::listen::Listener;
 use crate::store::ObjectStore;
+use crate::store::lifecycle::LifecycleReport;
+use crate::store::settings::DayLength;
+
+/// At most so often the lifecycle rules are applied.
+const LIFECYCLE_PAUSE_MIN: Duration = Duration::from_millis(200);
 
 /// Accepts connections until the server stops; the listening socket closes with it.
 pub(super) async fn accept<R: Respond>(listener: Listener, shared: Arc<Shared<R>>) {
@@ -39,6 +44,35 @@ pub(super) async fn sweep(store: ObjectStore, stop: CancellationToken) {
             );
         }
         Err(error) => tracing::warn!(%error, "the sweep of the blobs failed"),
+    }
+}
+
+/// Applies lifecycle rules: at every midnight (UTC), or, where a day is shorter, in each half of one.
+pub(super) async fn lifecycle(store: ObjectStore, day: Duration, stop: CancellationToken) {
+    let length = DayLength(day);
+    loop {
+        let wait = if length == DayLength::default() {
+            length
+                .after(store.clock().now(), 0)
+                .since(store.clock().now())
+        } else {
+            day / 2
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(wait.max(LIFECYCLE_PAUSE_MIN)) => {}
+        }
+        match store.apply_lifecycle(length).await {
+            Ok(report) if report == LifecycleReport::default() => {}
+            Ok(report) => {
+                tracing::info!(
+                    report.expired,
+                    report.aborted,
+                    "applied the lifecycle rules"
+                );
+            }
+            Err(error) => tracing::warn!(%error, "applying the lifecycle rules failed"),
+        }
     }
 }
 

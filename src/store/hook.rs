@@ -31,6 +31,10 @@ pub enum EventName {
     ObjectRemovedDelete,
     /// `ObjectRemoved:DeleteMarkerCreated`.
     ObjectRemovedDeleteMarkerCreated,
+    /// `LifecycleExpiration:Delete`.
+    LifecycleExpirationDelete,
+    /// `LifecycleExpiration:DeleteMarkerCreated`.
+    LifecycleExpirationDeleteMarkerCreated,
 }
 
 impl EventName {
@@ -46,6 +50,10 @@ impl EventName {
             Self::ObjectTaggingDelete => "ObjectTagging:Delete",
             Self::ObjectRemovedDelete => "ObjectRemoved:Delete",
             Self::ObjectRemovedDeleteMarkerCreated => "ObjectRemoved:DeleteMarkerCreated",
+            Self::LifecycleExpirationDelete => "LifecycleExpiration:Delete",
+            Self::LifecycleExpirationDeleteMarkerCreated => {
+                "LifecycleExpiration:DeleteMarkerCreated"
+            }
         }
     }
 
@@ -53,6 +61,7 @@ impl EventName {
     pub(super) const fn with_marker(self) -> Self {
         match self {
             Self::ObjectRemovedDelete => Self::ObjectRemovedDeleteMarkerCreated,
+            Self::LifecycleExpirationDelete => Self::LifecycleExpirationDeleteMarkerCreated,
             other => other,
         }
     }

@@ -10,6 +10,7 @@ mod garbage;
 pub mod hook;
 pub mod keys;
 mod keyspace;
+pub mod lifecycle;
 pub mod listing;
 pub mod lock;
 pub mod meta;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use http::StatusCode;
 
-use super::{about, bucket, lock, quoted, version_name, version_of};
+use super::{about, bucket, lifecycle, lock, quoted, version_name, version_of};
 use crate::checksum::Checksum;
 use crate::clock::Timestamp;
 use crate::s3::condition::{Conditions, Verdict};
@@ -117,7 +117,8 @@ pub async fn get_object(call: Call) -> Result<Reply, S3Error> {
     })?;
     let range = plan.bytes(object.record.len);
     let version = version_name(&bucket, &object.record);
-    let mut reply = described(head, &object.record, &plan)?
+    let reply = described(head, &object.record, &plan)?;
+    let mut reply = lifecycle::described(reply, &bucket, key.as_str(), &object.record)?
         .with_optional("x-amz-version-id", version.as_deref())?;
     if plan != Plan::NotModified {
         let len = range.end.saturating_sub(range.start);

@@ -10,6 +10,7 @@ pub mod bucket_tagging;
 pub mod copy;
 pub mod delete;
 pub mod get;
+pub mod lifecycle;
 pub mod list;
 pub mod list_versions;
 pub mod lock;

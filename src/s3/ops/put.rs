@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, StatusCode};
 
-use super::{about, bucket, lock, quoted, version_name};
+use super::{about, bucket, lifecycle, lock, quoted, version_name};
 use crate::auth::Who;
 use crate::s3::acl::{self, Owned};
 use crate::s3::body::ReceiveOptions;
@@ -60,6 +60,7 @@ pub async fn put_object(call: Call) -> Result<Reply, S3Error> {
         .map_err(|error| about(&head, error))?;
     let version = version_name(&bucket, &written.record);
     let reply = Reply::empty(StatusCode::OK);
+    let reply = lifecycle::described(reply, &bucket, key.as_str(), &written.record)?;
     sse::described(reply, written.record.extras.seal.as_ref())?
         .with_header("etag", &quoted(&written.record.etag))?
         .with_optional("x-amz-version-id", version.as_deref())?

@@ -76,7 +76,10 @@ pub const ROUTES: &[Route] = &[
         Method::DELETE,
         Level::Bucket,
         &[Mark::Query("lifecycle")],
-    ),
+    )
+    .serve(Action::PutLifecycleConfiguration, &[], |call| {
+        Box::pin(ops::lifecycle::delete_bucket_lifecycle(call))
+    }),
     row(
         Operation::DeleteBucketMetadataConfiguration,
         Method::DELETE,
@@ -216,7 +219,10 @@ pub const ROUTES: &[Route] = &[
         Method::GET,
         Level::Bucket,
         &[Mark::Query("lifecycle")],
-    ),
+    )
+    .serve(Action::GetLifecycleConfiguration, &[], |call| {
+        Box::pin(ops::lifecycle::get_bucket_lifecycle_configuration(call))
+    }),
     row(
         Operation::GetBucketLocation,
         Method::GET,
@@ -493,6 +499,11 @@ pub const ROUTES: &[Route] = &[
         Method::PUT,
         Level::Bucket,
         &[Mark::Query("lifecycle")],
+    )
+    .serve(
+        Action::PutLifecycleConfiguration,
+        &[ops::CHECKSUMS, ops::lifecycle::LIFECYCLE],
+        |call| Box::pin(ops::lifecycle::put_bucket_lifecycle_configuration(call)),
     ),
     row(
         Operation::PutBucketLogging,

@@ -3,11 +3,15 @@
 
 mod cors;
 mod encryption;
+mod lifecycle;
 mod ownership;
 mod versioning;
 
 pub use cors::CorsRule;
 pub use encryption::{DefaultKey, Encryption};
+pub use lifecycle::{
+    DayLength, Expiration, FilterForm, LifecycleFilter, LifecycleRule, NoncurrentExpiration,
+};
 pub use ownership::{AccessSettings, Ownership, PublicAccessBlock};
 pub use versioning::Versioning;
 
@@ -40,6 +44,9 @@ pub struct Settings {
     /// How it seals objects.
     #[n(5)]
     pub encryption: Option<Encryption>,
+    /// What becomes of its objects with time.
+    #[cbor(n(6), default)]
+    pub lifecycle: Vec<LifecycleRule>,
 }
 
 impl ObjectStore {
@@ -92,6 +99,7 @@ mod tests {
             access: AccessSettings::default(),
             object_lock: Some(ObjectLock::default()),
             encryption: None,
+            lifecycle: vec![LifecycleRule::default()],
         };
         let read: Settings = decode(&encode(&set).unwrap(), "settings").unwrap();
         assert_eq!(read, set);

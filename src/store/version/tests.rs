@@ -259,3 +259,64 @@ proptest! {
         });
     }
 }
+
+/// What a rule leaves of a key that was put twice, deleted, and put under another prefix.
+#[tokio::test]
+async fn lifecycle_rules_let_go_what_is_due_and_nothing_else() {
+    use crate::store::settings::{
+        DayLength, Expiration, LifecycleFilter, LifecycleRule, NoncurrentExpiration,
+    };
+    let mut world = World::new().await;
+    world.apply(Change::Set(Versioning::Enabled)).await;
+    let rule = LifecycleRule {
+        id: "r".into(),
+        enabled: true,
+        filter: LifecycleFilter {
+            prefix: Some("k/0".into()),
+            ..LifecycleFilter::default()
+        },
+        expiration: Some(Expiration::Days(2)),
+        noncurrent: Some(NoncurrentExpiration {
+            days: 1,
+            newer: None,
+        }),
+        abort_days: None,
+    };
+    let set = world
+        .store
+        .update_bucket(&world.bucket, |_bucket, settings| {
+            settings.lifecycle = vec![rule.clone()];
+            Ok::<_, StoreError>(())
+        });
+    set.await.unwrap();
+    for change in [
+        Change::Put(0),
+        Change::Put(0),
+        Change::Put(1),
+        Change::Put(1),
+    ] {
+        world.apply(change).await;
+    }
+    let day = DayLength::default();
+    let pass = async |world: &World| world.store.apply_lifecycle(day).await.unwrap().expired;
+    assert_eq!(pass(&world).await, 0);
+    world.clock.advance(day.0 * 2);
+    // The noncurrent version goes at the first midnight after a day, the current one a day later.
+    assert_eq!(pass(&world).await, 1);
+    assert_eq!(world.listed(1000).await.len(), 3);
+    world.clock.advance(day.0);
+    assert_eq!(pass(&world).await, 1);
+    let listed = world.listed(1000).await;
+    assert_eq!(
+        (listed.len(), listed[0].2.1),
+        (4, None),
+        "a delete marker is current"
+    );
+    world.clock.advance(day.0 * 4);
+    // What it hides goes first; then nothing is left for it to hide.
+    assert_eq!(pass(&world).await, 1);
+    assert_eq!(pass(&world).await, 1);
+    let listed = world.listed(1000).await;
+    assert!(listed.iter().all(|(key, ..)| key == "k/1"), "{listed:?}");
+    assert_eq!(listed.len(), 2);
+}
