@@ -47,7 +47,7 @@ impl BucketName {
             && text.bytes().all(inner)
             && edge(text.bytes().next())
             && edge(text.bytes().next_back())
-            && !text.contains("..")
+            && !["..", ".-", "-."].iter().any(|pair| text.contains(pair))
             && text.parse::<std::net::Ipv4Addr>().is_err()
             && !RESERVED_PREFIXES
                 .iter()
@@ -134,6 +134,8 @@ mod tests {
             ".abc",
             "abc.",
             "a..b",
+            "a.-b",
+            "a-.b",
             "192.168.5.4",
             "xn--abc",
             "sthree-abc",
