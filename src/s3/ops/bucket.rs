@@ -46,7 +46,9 @@ pub async fn list_buckets(call: Call) -> Result<Reply, S3Error> {
         return Err(S3Error::argument("max-buckets", "0", message));
     }
     let prefix = query.get("prefix").unwrap_or_default();
-    let after = paging::after_token(query)?;
+    // An empty token is none here, as S3 answers it; ListObjectsV2 refuses one.
+    let token = query.get("continuation-token");
+    let after = paging::after_token(token.filter(|token| !token.is_empty()))?;
     let (buckets, next) = visible(&call.service.store, &call.who, prefix, after, limit).await?;
     let region = query.get("bucket-region");
     let mut document = XmlWriter::new("ListAllMyBucketsResult");

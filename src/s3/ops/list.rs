@@ -69,7 +69,7 @@ pub async fn list_objects_v2(call: Call) -> Result<Reply, S3Error> {
     let (store, query) = (&call.service.store, &call.head.query);
     let encoding = Encoding::parse(query)?;
     let start = query.get("start-after").filter(|start| !start.is_empty());
-    let after = paging::after_token(query)?.or(start.map(str::to_owned));
+    let after = paging::after_token(query.get("continuation-token"))?.or(start.map(str::to_owned));
     let q = asked(query, after)?;
     let bucket = bucket::found(store, &call.head).await?;
     let page = store.list_objects(&bucket, q.clone()).await?;

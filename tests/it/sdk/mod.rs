@@ -92,6 +92,12 @@ async fn buckets_are_made_found_listed_and_deleted() {
         .await
         .unwrap();
     assert_eq!(rest.buckets().len(), 2);
+    // S3 takes an empty token for none where it lists buckets, and refuses it where it lists objects.
+    let afresh = client.list_buckets().continuation_token("");
+    assert_eq!(afresh.send().await.unwrap().buckets().len(), 4);
+    let objects = client.list_objects_v2().bucket(BUCKET);
+    let none = objects.continuation_token("").send().await;
+    assert_eq!(fault(none), (400, "InvalidArgument".into()));
 
     put(&client, "here", b"x").await;
     let full = client.delete_bucket().bucket(BUCKET).send().await;
@@ -106,6 +112,8 @@ async fn buckets_are_made_found_listed_and_deleted() {
     client.delete_bucket().bucket(BUCKET).send().await.unwrap();
     let gone = client.list_objects_v2().bucket(BUCKET).send().await;
     assert_eq!(fault(gone), (404, "NoSuchBucket".into()));
-    let bad = client.create_bucket().bucket("Not_A_Name").send().await;
-    assert_eq!(fault(bad), (400, "InvalidBucketName".into()));
+    for name in ["Not_A_Name", "foo.-bar", "foo-.bar"] {
+        let bad = client.create_bucket().bucket(name).send().await;
+        assert_eq!(fault(bad), (400, "InvalidBucketName".into()), "{name}");
+    }
 }
