@@ -249,10 +249,9 @@ impl ObjectStore {
         let more = rows.len() > q.limit;
         let mut buckets = Vec::new();
         for row in rows.into_iter().take(q.limit) {
-            let name = std::str::from_utf8(&row.key).ok().map(BucketName::parse);
-            let name = name.and_then(Result::ok);
-            let name = name.ok_or_else(|| StoreError::corrupt("a bucket's name"))?;
-            buckets.push(Bucket::read(name, row.value)?);
+            let name = std::str::from_utf8(&row.key);
+            let name = name.map_err(|_utf8| StoreError::corrupt("a bucket's name"))?;
+            buckets.push(Bucket::read(BucketName::stored(name), row.value)?);
         }
         let last = buckets.last().filter(|_bucket| more);
         let next = last.map(|bucket| bucket.name.to_string());

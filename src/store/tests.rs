@@ -210,6 +210,29 @@ async fn an_object_is_put_overwritten_and_deleted_without_rest() {
 }
 
 #[tokio::test]
+async fn a_bucket_named_by_older_rules_is_listed_with_the_others() {
+    for bench in benches().await {
+        let older = BucketName::stored("a-.b");
+        assert!(BucketName::parse(older.as_str()).is_err());
+        let new = NewBucket {
+            owner: "me".into(),
+            region: "eu".into(),
+            settings: Settings::default(),
+        };
+        bench.store.create_bucket(&older, new).await.unwrap();
+        let all = BucketQuery {
+            owner: None,
+            prefix: String::new(),
+            after: None,
+            limit: 10,
+        };
+        let listed = bench.store.list_buckets(all).await.unwrap().buckets;
+        let names: Vec<_> = listed.iter().map(|bucket| bucket.name.as_str()).collect();
+        assert_eq!(names, ["a-.b", "abc"]);
+    }
+}
+
+#[tokio::test]
 async fn one_of_fifty_creators_wins() {
     for bench in benches().await {
         for len in [INLINE, LARGE] {
