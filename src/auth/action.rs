@@ -308,6 +308,7 @@ mod tests {
             scope,
             root: false,
             owner: "o".into(),
+            policy: None,
         }
     }
 

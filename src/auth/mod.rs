@@ -31,6 +31,7 @@ use crate::clock::Timestamp;
 pub use action::{Action, Denied, Scope, may};
 pub use chunk::ChunkChain;
 pub use error::{AuthError, Details, Mismatch};
+use policy::OwnPolicy;
 pub use secret::Secret;
 
 /// How far a request's clock may be from ours.
@@ -76,6 +77,8 @@ pub struct AccessKey {
     pub root: bool,
     /// The canonical id of whom its objects belong to.
     pub owner: String,
+    /// What it may do within its scope; a key without one may do all that its account may.
+    pub policy: Option<Arc<OwnPolicy>>,
 }
 
 /// What authentication depends on beside the request.

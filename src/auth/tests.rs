@@ -26,6 +26,7 @@ impl KeyRing for Ring {
                 scope: Scope::default(),
                 root: true,
                 owner: "owner".into(),
+                policy: None,
             })
         })
     }

@@ -1,5 +1,6 @@
 //! `consign keys`: access keys of the running server.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -14,6 +15,7 @@ use super::{AdminClient, CliError, Common, block_on, print_json, text};
     consign keys add app                              may do everything but manage keys\n  \
     consign keys add app --bucket uploads --prefix user/\n  \
     consign keys add ann --account tenant             acts for another account\n  \
+    consign keys add web --policy web.json            may do what its IAM policy allows\n  \
     consign keys add reports --read-only --json\n  \
     consign keys disable AKIA…                        refused from the next request on\n  \
     consign keys rotate AKIA…                         a new secret; the old one ends now")]
@@ -81,12 +83,17 @@ struct AddArgs {
     /// Only keys in the bucket that begin so
     #[arg(long, requires = "bucket")]
     prefix: Option<String>,
+    /// What it may do: a file with a policy in IAM's language, without a Principal; all that its
+    /// account may if not given
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &KeysArgs) -> Result<ExitCode, CliError> {
     let config = args.common.load()?;
     let client = AdminClient::new(&config, args.endpoint.as_deref())?;
-    let answer = block_on(async { Ok(ask(&client, &args.command).await?) })?;
+    let policy = policy_of(&args.command)?;
+    let answer = block_on(async { Ok(ask(&client, &args.command, policy).await?) })?;
     match &args.command {
         _ if args.json => print_json(&answer)?,
         KeysCommand::List => print_list(&answer),
@@ -98,7 +105,25 @@ pub(super) fn run(args: &KeysArgs) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn ask(client: &AdminClient, command: &KeysCommand) -> Result<Value, super::ClientError> {
+/// The text of the file that `--policy` names.
+fn policy_of(command: &KeysCommand) -> Result<Option<String>, CliError> {
+    let KeysCommand::Add(AddArgs {
+        policy: Some(file), ..
+    }) = command
+    else {
+        return Ok(None);
+    };
+    let text = std::fs::read_to_string(file);
+    let text =
+        text.map_err(|error| CliError::Usage(format!("can't read {}: {error}", file.display())))?;
+    Ok(Some(text))
+}
+
+async fn ask(
+    client: &AdminClient,
+    command: &KeysCommand,
+    policy: Option<String>,
+) -> Result<Value, super::ClientError> {
     match command {
         KeysCommand::Add(add) => {
             let body = json!({
@@ -109,6 +134,7 @@ async fn ask(client: &AdminClient, command: &KeysCommand) -> Result<Value, super
                 "read_only": add.read_only,
                 "bucket": add.bucket,
                 "prefix": add.prefix,
+                "policy": policy,
             });
             client.ask(Method::POST, "keys", Some(&body)).await
         }
@@ -158,9 +184,14 @@ fn print_list(answer: &Value) {
             ("", _) => String::new(),
             (bucket, prefix) => format!(" {bucket}/{prefix}"),
         };
+        let held = if text(key, "policy").is_empty() {
+            ""
+        } else {
+            " as its policy allows"
+        };
         let day = text(key, "created").get(..10).unwrap_or_default();
         let (id, name) = (text(key, "access_key"), text(key, "name"));
         let account = text(key, "account");
-        println!("{id:<22} {name:<16} {account:<12} {state:<9} {day:<10} {what}{place}");
+        println!("{id:<22} {name:<16} {account:<12} {state:<9} {day:<10} {what}{place}{held}");
     }
 }

@@ -67,6 +67,14 @@ impl Condition {
         })
     }
 
+    /// Whether one of its values has a variable whose key begins so.
+    pub(super) fn varies_by(&self, start: &str) -> bool {
+        self.operands.iter().any(|operand| match operand {
+            Operand::Text(template) => template.varies_by(start),
+            _ => false,
+        })
+    }
+
     /// Whether it holds for the request.
     pub(super) fn holds(&self, context: &Context) -> bool {
         let Operator {

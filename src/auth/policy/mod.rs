@@ -13,6 +13,7 @@ mod glob;
 mod json;
 mod network;
 mod operator;
+mod own;
 mod parse;
 mod principal;
 mod public;
@@ -23,6 +24,7 @@ mod validate;
 
 pub use context::Context;
 pub use fault::PolicyFault;
+pub use own::OwnPolicy;
 pub use principal::{Identity, Principal, Role};
 
 use condition::Condition;

@@ -71,11 +71,19 @@ impl Identity {
         if self.arn() == arn || self.role_arn().is_some_and(|role| role == arn) {
             return true;
         }
+        // A role is a user's other name here: what is said of the user holds for sessions too, so
+        // that nobody escapes a denial by assuming themselves.
+        let own = match &self.role {
+            Role::User(name) | Role::Session { role: name, .. } => Some(name.as_str()),
+            Role::Root | Role::Federated(_) => None,
+        };
+        let user = own.map(|name| format!("arn:aws:iam::{}:user/{name}", self.account));
+        if user.is_some_and(|user| user == arn) {
+            return true;
+        }
         // Ceph's way: no account, and a user by their name or their id.
         let ceph = arn.strip_prefix("arn:aws:iam:::user/");
-        ceph.is_some_and(|name| {
-            name == self.canonical || matches!(&self.role, Role::User(own) if own == name)
-        })
+        ceph.is_some_and(|name| name == self.canonical || own == Some(name))
     }
 }
 

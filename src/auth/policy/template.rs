@@ -73,6 +73,13 @@ impl Template {
         self.parts.iter().any(varies)
     }
 
+    /// Whether it has a variable whose key begins so, in its canonical form.
+    pub(super) fn varies_by(&self, start: &str) -> bool {
+        let varies =
+            |part: &Part| matches!(part, Part::Variable { key, .. } if key.starts_with(start));
+        self.parts.iter().any(varies)
+    }
+
     /// It with the request's values for its variables, which are plain whatever they hold: nobody
     /// shall name themselves `*`. None where a variable has no value, or several.
     pub(super) fn fill(&self, context: &Context) -> Option<Vec<Token>> {

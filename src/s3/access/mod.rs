@@ -3,15 +3,18 @@
 //! Every way to a bucket comes through [`Caller::may`]: the dispatcher's, a form's, a copy's source.
 
 mod condition;
+mod own;
 
 use std::net::SocketAddr;
 use std::time::Duration;
+
+use own::Own;
 
 use super::context::Service;
 use super::error::{Code, S3Error};
 use super::head::Head;
 use crate::auth::acl::{Acl, Asker, Permission};
-use crate::auth::policy::{Access, Context, Decision, Identity, Policy, Principal, Role};
+use crate::auth::policy::{Access, Context, Decision, Policy};
 use crate::auth::{Action, Who, may};
 use crate::name::{BucketName, ObjectKey};
 use crate::store::{Bucket, ObjectRecord, StoreError, VersionRef};
@@ -52,12 +55,16 @@ impl Caller<'_> {
         }
         // Whoever wants a name that is taken hears that it is.
         let (Some(name), false) = (bucket, action == Action::CreateBucket) else {
-            let allowed = !anonymous;
+            let allowed = !anonymous && self.own(action, bucket, subject, None).allows();
             return allowed.then_some(()).ok_or(Code::AccessDenied.into());
         };
         let bucket = match self.service.store.bucket(name).await {
             Ok(bucket) => bucket,
-            Err(StoreError::NoSuchBucket) => return Ok(()),
+            // Their own policy may keep from them even that.
+            Err(StoreError::NoSuchBucket) => {
+                let allowed = self.own(action, bucket, subject, None).allows();
+                return allowed.then_some(()).ok_or(Code::AccessDenied.into());
+            }
             Err(error) => return Err(error.into()),
         };
         let matter = Matter {
@@ -67,6 +74,23 @@ impl Caller<'_> {
             subject,
         };
         matter.judge().await
+    }
+
+    /// Judges what is asked for beside an action that the caller may do, where the head does not
+    /// tell: only policies of their own keep it apart from the action.
+    ///
+    /// # Errors
+    /// `AccessDenied`.
+    pub async fn may_also(
+        &self,
+        action: Action,
+        bucket: &BucketName,
+        key: &str,
+    ) -> Result<(), S3Error> {
+        if !self.has_own_policy() {
+            return Ok(());
+        }
+        self.may(action, Some(bucket), Some(key)).await
     }
 }
 
@@ -83,20 +107,58 @@ impl Matter<'_> {
         self.caller.who.key().is_some() && self.caller.who.owner() == self.bucket.owner
     }
 
-    /// An explicit denial wins. Then the owner's account may all; others what the policy or a list
-    /// lets them.
+    /// Whether it is allowed, and not only hidden.
     async fn judge(&self) -> Result<(), S3Error> {
-        let denied = || S3Error::new(Code::AccessDenied);
-        let owner = self.is_owner();
-        match self.by_policy().await? {
-            // The owner of a bucket can always mend a policy that shuts everybody out.
-            Decision::Deny if owner && self.action.is_about_policy() => Ok(()),
-            Decision::Deny => Err(denied()),
-            _ if owner => self.as_owner().await,
-            Decision::Allow | Decision::Account => self.hide_absence().await,
-            Decision::None if self.by_list().await? => self.hide_absence().await,
-            Decision::None => Err(denied()),
+        if !self.is_allowed().await? {
+            return Err(Code::AccessDenied.into());
         }
+        if self.is_owner() && !self.caller.has_own_policy() {
+            return Ok(());
+        }
+        self.hide_absence().await
+    }
+
+    /// An explicit denial wins. Within the owner's account their own policy or the bucket's must
+    /// allow it; others need both, or a list in the place of the bucket's policy.
+    ///
+    /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html>
+    async fn is_allowed(&self) -> Result<bool, S3Error> {
+        let owner = self.is_owner();
+        let own = self.own().await?;
+        if own.denies() {
+            return Ok(false);
+        }
+        let said = match self.by_policy().await? {
+            // The owner of a bucket can always mend a policy that shuts everybody out.
+            Decision::Deny if owner && self.action.is_about_policy() => Decision::None,
+            Decision::Deny => return Ok(false),
+            said => said,
+        };
+        if owner {
+            let allowed = own.allows() || (said == Decision::Allow && own.admits());
+            return Ok(allowed && self.owner_reaches().await?);
+        }
+        Ok(own.allows()
+            && match said {
+                Decision::Allow | Decision::Account => true,
+                Decision::None | Decision::Deny => self.by_list().await?,
+            })
+    }
+
+    /// What the caller's own policies say.
+    async fn own(&self) -> Result<Own, S3Error> {
+        if !self.caller.has_own_policy() {
+            return Ok(Own::UNLIMITED);
+        }
+        let object = if self.caller.asks_for_tags() {
+            self.object().await?
+        } else {
+            None
+        };
+        let name = Some(&self.bucket.name);
+        Ok(self
+            .caller
+            .own(self.action, name, self.subject, object.as_ref()))
     }
 
     /// What the bucket's policy says.
@@ -108,10 +170,10 @@ impl Matter<'_> {
         let policy = Policy::parse_bucket(text, self.bucket.name.as_str())?;
         let mut context = condition::of_request(&self.caller);
         if text.contains("ExistingObjectTag") {
-            self.add_tags(&mut context).await?;
+            add_tags(&mut context, self.object().await?.as_ref());
         }
-        let principal = self.principal();
-        let resource = self.resource();
+        let principal = self.caller.principal();
+        let resource = resource(self.action, Some(&self.bucket.name), self.subject);
         let decision = policy.evaluate(&Access {
             principal: &principal,
             action: self.action.as_str(),
@@ -124,15 +186,6 @@ impl Matter<'_> {
             return Ok(Decision::Deny);
         }
         Ok(decision)
-    }
-
-    async fn add_tags(&self, context: &mut Context) -> Result<(), S3Error> {
-        if let Some(record) = self.object().await? {
-            for (name, value) in record.extras.tags.iter().flatten() {
-                context.set(&format!("s3:ExistingObjectTag/{name}"), value.as_str());
-            }
-        }
-        Ok(())
     }
 
     /// The object that it is about, where there is one.
@@ -153,42 +206,19 @@ impl Matter<'_> {
         }
     }
 
-    fn principal(&self) -> Principal {
-        let Some(key) = self.caller.who.key() else {
-            return Principal::Anonymous;
-        };
-        let account = self.caller.service.accounts.by_id(&key.owner);
-        Principal::Account(Identity {
-            account: account.map_or_else(String::new, |account| account.number.clone()),
-            canonical: key.owner.clone(),
-            role: Role::User(key.name.clone()),
-        })
-    }
-
-    fn resource(&self) -> String {
-        let bucket = self.bucket.name.as_str();
-        match self.subject.filter(|_key| self.action.is_about_object()) {
-            Some(key) => format!("arn:aws:s3:::{bucket}/{key}"),
-            None => format!("arn:aws:s3:::{bucket}"),
-        }
-    }
-
     /// The bucket's owner may all, save what the owner of a foreign object keeps for themselves.
-    async fn as_owner(&self) -> Result<(), S3Error> {
+    async fn owner_reaches(&self) -> Result<bool, S3Error> {
         let Some(permission) = self.action.object_permission() else {
-            return Ok(());
+            return Ok(true);
         };
         if !self.bucket.settings.access.ownership.heeds_lists() {
-            return Ok(());
+            return Ok(true);
         }
         let Some(record) = self.object().await? else {
-            return Ok(());
+            return Ok(true);
         };
         let foreign = record.owner != self.bucket.owner;
-        if foreign && !self.list_of(&record).allows(self.asker(), permission) {
-            return Err(Code::AccessDenied.into());
-        }
-        Ok(())
+        Ok(!foreign || self.list_of(&record).allows(self.asker(), permission))
     }
 
     fn asker(&self) -> Asker<'_> {
@@ -248,14 +278,26 @@ impl Matter<'_> {
             subject: None,
             ..*self
         };
-        let lists = matches!(
-            listing.by_policy().await?,
-            Decision::Allow | Decision::Account
-        );
-        if lists || listing.by_list().await? {
+        if listing.is_allowed().await? {
             return Ok(());
         }
         Err(Code::AccessDenied.into())
+    }
+}
+
+/// What an action on a bucket, or on a key in it, is about.
+fn resource(action: Action, bucket: Option<&BucketName>, subject: Option<&str>) -> String {
+    let bucket = bucket.map_or("*", BucketName::as_str);
+    match subject.filter(|_key| action.is_about_object()) {
+        Some(key) => format!("arn:aws:s3:::{bucket}/{key}"),
+        None => format!("arn:aws:s3:::{bucket}"),
+    }
+}
+
+fn add_tags(context: &mut Context, object: Option<&ObjectRecord>) {
+    let tags = object.and_then(|record| record.extras.tags.as_ref());
+    for (name, value) in tags.into_iter().flatten() {
+        context.set(&format!("s3:ExistingObjectTag/{name}"), value.as_str());
     }
 }
 

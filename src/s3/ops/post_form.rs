@@ -155,6 +155,9 @@ async fn prove(
     let bucket = bucket::found(&service.store, head).await?;
     let (owner, mut extras) = given(service, &bucket, &asked.headers, who).await?;
     if let Some(document) = find(fields, "tagging").filter(|text| !text.is_empty()) {
+        caller
+            .may_also(Action::PutObjectTagging, name, key.as_str())
+            .await?;
         extras.tags = Some(tags::parse(document.as_bytes(), Tagged::Object)?);
     }
     let (sealed_by, seal) = sse::for_new(service, &bucket, &asked.headers)?.unzip();

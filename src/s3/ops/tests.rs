@@ -81,6 +81,7 @@ async fn call(
         scope: Scope::default(),
         root: true,
         owner: service.accounts.root().id.clone(),
+        policy: None,
     };
     let Some(Serve::Head { run, .. }) = Route::of(&head).unwrap().serve else {
         panic!("{line} is not served");

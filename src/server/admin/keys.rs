@@ -20,6 +20,7 @@ struct Add {
     read_only: bool,
     bucket: Option<String>,
     prefix: Option<String>,
+    policy: Option<String>,
 }
 
 /// One key, by its public half or its name.
@@ -80,6 +81,7 @@ impl Admin {
             "read_only": key.scope.read_only,
             "bucket": key.scope.bucket,
             "prefix": key.scope.prefix,
+            "policy": key.policy,
         })
     }
 
@@ -104,6 +106,7 @@ impl From<Add> for NewKey {
             read_only: add.read_only,
             bucket: add.bucket,
             prefix: add.prefix,
+            policy: add.policy,
         }
     }
 }
@@ -115,9 +118,10 @@ impl From<KeyError> for AdminError {
             KeyError::NoSuchAccessKey { .. } | KeyError::NoSuchAccount { .. } => {
                 Self::NotFound(text)
             }
-            KeyError::KeyExists { .. } | KeyError::InvalidKey { .. } | KeyError::RootKey => {
-                Self::Invalid(text)
-            }
+            KeyError::KeyExists { .. }
+            | KeyError::InvalidKey { .. }
+            | KeyError::InvalidPolicy(_)
+            | KeyError::RootKey => Self::Invalid(text),
             KeyError::Store(_) => Self::Failed(text),
         }
     }

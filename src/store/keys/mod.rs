@@ -17,6 +17,7 @@ use super::garbage::to_its_end;
 use super::meta::{self, Batch, KeyRange, MetaEngine, MetaError, Space};
 use super::record::{decode, encode};
 use super::{StoreError, TRIES_MAX};
+use crate::auth::policy::PolicyFault;
 use crate::auth::{AccessKey, KeyRing, Scope, Secret};
 use crate::clock::Clock;
 
@@ -51,6 +52,9 @@ pub enum KeyError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// Its policy is no identity's policy.
+    #[error("the policy is not valid: {0}")]
+    InvalidPolicy(#[from] PolicyFault),
     /// No account answers to that word.
     #[error("there is no account {what}")]
     NoSuchAccount {
@@ -136,6 +140,7 @@ impl Keys {
             scope: Scope::default(),
             root: true,
             owner,
+            policy: None,
         }));
         Ok(Arc::new(Self {
             meta,
@@ -160,7 +165,7 @@ impl Keys {
     /// Makes a key.
     ///
     /// # Errors
-    /// [`KeyError::InvalidKey`], [`KeyError::NoSuchAccount`], or [`KeyError::KeyExists`] where its
+    /// [`KeyError::InvalidKey`], [`KeyError::InvalidPolicy`], [`KeyError::NoSuchAccount`], or [`KeyError::KeyExists`] where its
     /// name or public half is taken.
     pub async fn add(self: &Arc<Self>, new: NewKey) -> Result<IssuedKey, KeyError> {
         validate(&new)?;
@@ -187,6 +192,7 @@ impl Keys {
             bucket: new.bucket,
             prefix: new.prefix,
             owner,
+            policy: new.policy,
         };
         let _order = self.changing.lock().await;
         for what in [&record.access_key, &record.name] {

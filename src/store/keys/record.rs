@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::KeyError;
+use crate::auth::policy::OwnPolicy;
 use crate::auth::{AccessKey, Scope, Secret};
 use crate::clock::Timestamp;
 use crate::id::random;
@@ -19,6 +20,9 @@ pub(super) const NAME_ROW: u8 = b'n';
 const ACCESS_KEY_CHARS: std::ops::RangeInclusive<usize> = 3..=128;
 const SECRET_CHARS: std::ops::RangeInclusive<usize> = 8..=128;
 const NAME_BYTES: std::ops::RangeInclusive<usize> = 1..=128;
+
+/// Blanks do not count for IAM's limit, which the reader knows; but they are kept.
+const POLICY_BYTES_MAX: usize = 32 * 1024;
 
 /// What a new key is given.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +41,8 @@ pub struct NewKey {
     pub bucket: Option<String>,
     /// It sees only keys that begin so.
     pub prefix: Option<String>,
+    /// What it may do, in IAM's policy language; none: all that its account may.
+    pub policy: Option<String>,
 }
 
 /// A key with its secret, which is shown this once.
@@ -63,6 +69,8 @@ pub struct KeyInfo {
     pub disabled: bool,
     /// To what it is limited.
     pub scope: Scope,
+    /// What it may do, in IAM's policy language.
+    pub policy: Option<String>,
 }
 
 /// A key's row.
@@ -87,6 +95,9 @@ pub(super) struct KeyRecord {
     /// The canonical id of its account; none in keys of the server's owner.
     #[n(8)]
     pub(super) owner: Option<String>,
+    /// Its own policy, as it was given.
+    #[n(9)]
+    pub(super) policy: Option<String>,
 }
 
 impl KeyRecord {
@@ -106,18 +117,25 @@ impl KeyRecord {
             created: self.created,
             disabled: self.disabled,
             scope: self.scope(),
+            policy: self.policy.clone(),
         }
     }
 
     pub(super) fn ring_entry(&self, root: &str) -> Arc<AccessKey> {
+        let policy = self.policy.as_deref().map(OwnPolicy::parse).transpose();
+        if let Err(fault) = &policy {
+            tracing::error!(key = self.name, %fault, "a key's policy can't be read: it is refused");
+        }
         Arc::new(AccessKey {
             access_key: self.access_key.clone(),
             name: self.name.clone(),
             secret: Secret::new(self.secret.as_str()),
-            disabled: self.disabled,
+            // A policy that can't be read must not become no policy, which would allow all.
+            disabled: self.disabled || policy.is_err(),
             scope: self.scope(),
             root: false,
             owner: self.owner.as_deref().unwrap_or(root).to_owned(),
+            policy: policy.ok().flatten().map(Arc::new),
         })
     }
 }
@@ -153,6 +171,12 @@ pub(super) fn validate(new: &NewKey) -> Result<(), KeyError> {
     }
     if new.prefix.as_deref() == Some("") {
         return refuse("an empty prefix limits nothing: leave it out");
+    }
+    if let Some(policy) = &new.policy {
+        if policy.len() > POLICY_BYTES_MAX {
+            return refuse("a key's policy has at most 32 KiB, blanks included");
+        }
+        OwnPolicy::parse(policy)?;
     }
     Ok(())
 }

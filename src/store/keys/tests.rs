@@ -144,6 +144,52 @@ async fn a_change_whose_caller_goes_away_reaches_the_ring() {
 }
 
 #[tokio::test]
+async fn a_keys_policy_is_judged_when_it_is_made_and_kept() {
+    let meta = Arc::new(MemoryEngine::new());
+    let keys = open(&meta).await;
+    let with = |policy: &str| NewKey {
+        policy: Some(policy.into()),
+        ..named("web")
+    };
+    let valid = r#"{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"*"}}"#;
+    for policy in [
+        "",
+        "{}",
+        r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*"}}"#,
+        r#"{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"bucket"}}"#,
+    ] {
+        let refused = keys.add(with(policy)).await;
+        let invalid = matches!(refused, Err(KeyError::InvalidPolicy(_)));
+        assert!(invalid, "{policy}: {refused:?}");
+    }
+    let blanks = format!("{}{valid}", " ".repeat(40 * 1024));
+    let refused = keys.add(with(&blanks)).await;
+    assert!(matches!(refused, Err(KeyError::InvalidKey { .. })));
+    let made = keys.add(with(valid)).await.unwrap();
+    assert_eq!(made.key.policy.as_deref(), Some(valid));
+    keys.rotate("web").await.unwrap();
+    for ring in [open(&meta).await, keys] {
+        let found = ring.find(&made.key.access_key).unwrap();
+        assert_eq!(found.policy.as_ref().unwrap().text(), valid);
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_cannot_be_read_allows_nothing() {
+    let meta = Arc::new(MemoryEngine::new());
+    let keys = open(&meta).await;
+    let made = keys.add(named("web")).await.unwrap();
+    let (_raw, mut record) = keys.stored("web").await.unwrap().unwrap();
+    record.policy = Some("{".into());
+    let mut batch = Batch::new();
+    let at = row(KEY_ROW, &made.key.access_key);
+    batch.put(Space::Keys, at, encode(&record).unwrap());
+    keys.meta.commit(batch).await.unwrap();
+    let found = open(&meta).await.find(&made.key.access_key).unwrap();
+    assert!(found.disabled);
+}
+
+#[tokio::test]
 async fn a_key_acts_for_its_account() {
     let meta = Arc::new(MemoryEngine::new());
     let keys = open(&meta).await;

@@ -92,6 +92,11 @@ const PRINCIPALS: &[(&str, &str, Decision)] = &[
         Decision::Allow,
     ),
     (
+        r#"{"AWS":"arn:aws:iam::123456789012:user/team/reader"}"#,
+        "session",
+        Decision::Allow,
+    ),
+    (
         r#"{"AWS":"arn:aws:sts::123456789012:assumed-role/reader/s2"}"#,
         "session",
         Decision::None,
