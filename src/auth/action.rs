@@ -249,6 +249,31 @@ impl Scope {
     }
 }
 
+impl Scope {
+    /// What lies within both; nothing where they are apart.
+    #[must_use]
+    pub fn meet(&self, other: &Self) -> Self {
+        let bucket = match (&self.bucket, &other.bucket) {
+            (Some(one), Some(two)) if one != two => Some(NO_BUCKET.to_owned()),
+            (one, two) => one.clone().or_else(|| two.clone()),
+        };
+        let (bucket, prefix) = match (&self.prefix, &other.prefix) {
+            (Some(one), Some(two)) if one.starts_with(two.as_str()) => (bucket, Some(one.clone())),
+            (Some(one), Some(two)) if two.starts_with(one.as_str()) => (bucket, Some(two.clone())),
+            (Some(one), Some(_apart)) => (Some(NO_BUCKET.to_owned()), Some(one.clone())),
+            (one, two) => (bucket, one.clone().or_else(|| two.clone())),
+        };
+        Self {
+            read_only: self.read_only || other.read_only,
+            bucket,
+            prefix,
+        }
+    }
+}
+
+/// No bucket's name: a scope of it sees none.
+const NO_BUCKET: &str = "";
+
 /// Judges whether `who` may do `action` to `bucket` and to a key, or list under a prefix.
 ///
 /// # Errors
@@ -309,6 +334,7 @@ mod tests {
             root: false,
             owner: "o".into(),
             policy: None,
+            temporary: None,
         }
     }
 
@@ -355,6 +381,40 @@ mod tests {
             let answer = may(&who, action, Some(&bucket), name);
             assert_eq!(answer.is_ok(), allowed, "{scope:?} {action:?} {name:?}");
         }
+    }
+
+    #[test]
+    fn scopes_meet_in_what_both_see() {
+        let scope = |bucket: Option<&str>, prefix: Option<&str>| Scope {
+            read_only: false,
+            bucket: bucket.map(str::to_owned),
+            prefix: prefix.map(str::to_owned),
+        };
+        let all = scope(None, None);
+        let part = scope(Some("b"), Some("a/"));
+        for (one, two, both) in [
+            (&all, &part, &part),
+            (&part, &scope(Some("b"), None), &part),
+            (
+                &part,
+                &scope(None, Some("a/b/")),
+                &scope(Some("b"), Some("a/b/")),
+            ),
+            (&part, &scope(Some("c"), None), &scope(Some(""), Some("a/"))),
+            (
+                &part,
+                &scope(Some("b"), Some("b/")),
+                &scope(Some(""), Some("a/")),
+            ),
+        ] {
+            assert_eq!(&one.meet(two), both);
+            assert_eq!(two.meet(one).bucket, both.bucket);
+        }
+        let read = Scope {
+            read_only: true,
+            ..Scope::default()
+        };
+        assert!(all.meet(&read).read_only && read.meet(&all).read_only);
     }
 
     #[test]

@@ -131,9 +131,12 @@ pub enum AuthError {
          your key and signing method."
     )]
     Mismatch(Box<Mismatch>),
-    /// A session token, which no one here hands out.
+    /// A session's token that is none, or not this key's.
     #[error("The provided token is malformed or otherwise invalid.")]
     InvalidToken,
+    /// A session that is over.
+    #[error("The provided token has expired.")]
+    ExpiredToken,
     /// A form without a field that its signature needs.
     #[error(
         "Bucket POST must contain a field named '{field}'.  If it is specified, please check the \
@@ -214,6 +217,7 @@ impl AuthError {
             Self::UnknownKey { .. } => "InvalidAccessKeyId",
             Self::Mismatch(_) => "SignatureDoesNotMatch",
             Self::InvalidToken => "InvalidToken",
+            Self::ExpiredToken => "ExpiredToken",
             Self::InvalidPolicy { .. } => "InvalidPolicyDocument",
         }
     }
@@ -263,12 +267,10 @@ impl AuthError {
             Self::NotYetValid {
                 begins,
                 server_time,
-            } => {
-                vec![
-                    ("RequestTime", begins.iso8601_s()),
-                    ("ServerTime", server_time.iso8601_s()),
-                ]
-            }
+            } => vec![
+                ("RequestTime", begins.iso8601_s()),
+                ("ServerTime", server_time.iso8601_s()),
+            ],
             Self::HeadersNotSigned(names) => vec![("HeadersNotSigned", names.join(", "))],
             Self::UnknownKey { access_key } => vec![("AWSAccessKeyId", access_key.clone())],
             Self::Mismatch(mismatch) => mismatch.details(),
@@ -281,6 +283,7 @@ impl AuthError {
             | Self::SignatureV2Incomplete
             | Self::MissingDate
             | Self::InvalidToken
+            | Self::ExpiredToken
             | Self::FormUnsigned
             | Self::PolicyExpired
             | Self::PolicyFailed { .. }

@@ -3,7 +3,7 @@
 use crate::clock::Timestamp;
 
 use super::canonical::{self, Pairs};
-use super::request::{Claim, ScopeFault, check_scope, prove, unsigned};
+use super::request::{Claim, ScopeFault, check_scope, prove, token_of_header, unsigned};
 use super::sigv4::{ALGORITHM, Credential};
 use super::{AuthError, AuthSettings, Grant, KeyRing, SKEW_MAX, SignedHead};
 
@@ -23,9 +23,7 @@ pub(super) fn authenticate(
              \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".",
         )
     })?;
-    if head.headers.contains_key("x-amz-security-token") {
-        return Err(AuthError::InvalidToken);
-    }
+    let token = token_of_header(head)?;
     let (amz_date, signed_at) = date(head)?;
     check_scope(&credential, signed_at, settings).map_err(scope_fault)?;
     if now.since(signed_at) > SKEW_MAX || signed_at.since(now) > SKEW_MAX {
@@ -34,7 +32,10 @@ pub(super) fn authenticate(
             server_time: now,
         });
     }
-    let payload = canonical::header_value(head.headers, "x-amz-content-sha256")
+    let payload = head
+        .payload
+        .map(str::to_owned)
+        .or_else(|| canonical::header_value(head.headers, "x-amz-content-sha256"))
         .ok_or(AuthError::MissingContentSha256)?;
     let missing = unsigned(head, fields.signed);
     if !missing.is_empty() {
@@ -50,6 +51,7 @@ pub(super) fn authenticate(
         amz_date,
         signed_at,
         payload,
+        token,
     };
     prove(head, pairs, &claim, keys, now)
 }

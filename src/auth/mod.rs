@@ -16,6 +16,7 @@ pub mod presign;
 mod presigned;
 mod request;
 mod secret;
+pub mod session;
 mod sigv2;
 pub mod sigv4;
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use chunk::ChunkChain;
 pub use error::{AuthError, Details, Mismatch};
 use policy::OwnPolicy;
 pub use secret::Secret;
+use session::{SessionKey, Temporary};
 
 /// How far a request's clock may be from ours.
 pub const SKEW_MAX: Duration = Duration::from_secs(15 * 60);
@@ -52,12 +54,25 @@ pub struct SignedHead<'a> {
     pub headers: &'a HeaderMap,
     /// The host, with its port where one was given.
     pub authority: &'a str,
+    /// The body's SHA-256 in hexadecimal, where it was read before: other services than S3 sign it
+    /// without a header that tells it.
+    pub payload: Option<&'a str>,
 }
 
 /// Where access keys are found.
 pub trait KeyRing: Send + Sync {
     /// The key of that name, switched off or not.
     fn find(&self, access_key: &str) -> Option<Arc<AccessKey>>;
+
+    /// The key that its owner calls so, switched off or not.
+    fn named(&self, _name: &str) -> Option<Arc<AccessKey>> {
+        None
+    }
+
+    /// What seals the tokens of sessions; none where there are no sessions.
+    fn session_key(&self) -> Option<&SessionKey> {
+        None
+    }
 }
 
 /// An access key and what it is for.
@@ -79,13 +94,17 @@ pub struct AccessKey {
     pub owner: String,
     /// What it may do within its scope; a key without one may do all that its account may.
     pub policy: Option<Arc<OwnPolicy>>,
+    /// What makes it temporary; none in a key that lasts.
+    pub temporary: Option<Box<Temporary>>,
 }
 
 /// What authentication depends on beside the request.
 #[derive(Debug, Clone)]
 pub struct AuthSettings {
-    /// The region that requests must be signed for.
+    /// The region that requests must be signed for,
     pub region: String,
+    /// and the service.
+    pub service: &'static str,
     /// The longest life of a presigned URL, at most [`PRESIGN_SECONDS_MAX`].
     pub presign_seconds_max: u64,
 }

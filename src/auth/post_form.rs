@@ -11,7 +11,7 @@ use super::request::check_scope;
 use super::sigv4::{self, ALGORITHM, Credential};
 use super::{
     AccessKey, AuthError, AuthSettings, BodyProof, Grant, KeyRing, Mismatch, Secret, Who,
-    anonymous, sigv2,
+    anonymous, session, sigv2,
 };
 
 /// Puts the file's name in the place of `${filename}`. Only the last part of a path counts, as
@@ -37,7 +37,7 @@ pub fn authenticate_form(
     let Some(form) = Form::read(fields, settings)? else {
         return Ok((anonymous(), PostDuties::default()));
     };
-    let key = form.verify(keys, settings)?;
+    let key = form.verify(keys, settings, now)?;
     let duties = Policy::parse(form.policy)?.judge(fields, bucket, now)?;
     let grant = Grant {
         who: Who::Key(key),
@@ -51,6 +51,8 @@ struct Form<'a> {
     policy: &'a str,
     signature: &'a str,
     signer: Signer<'a>,
+    /// The session's token. The policy must speak of it, as of any field.
+    token: Option<&'a str>,
 }
 
 enum Signer<'a> {
@@ -59,13 +61,13 @@ enum Signer<'a> {
 }
 
 const V2_FIELDS: [&str; 2] = ["awsaccesskeyid", "signature"];
-const V4_FIELDS: [&str; 5] = [
+const V4_FIELDS: [&str; 4] = [
     "x-amz-algorithm",
     "x-amz-credential",
     "x-amz-date",
-    "x-amz-security-token",
     "x-amz-signature",
 ];
+const TOKEN: &str = "x-amz-security-token";
 
 impl<'a> Form<'a> {
     /// What the form claims; nothing where it claims nothing.
@@ -78,16 +80,16 @@ impl<'a> Form<'a> {
             named.next().map(|(_, v)| v.as_str())
         };
         let any = |names: &[&str]| names.iter().any(|name| find(name).is_some());
-        let (v2, v4) = (any(&V2_FIELDS), any(&V4_FIELDS));
+        let token = find(TOKEN);
+        let v2 = any(&V2_FIELDS);
+        // A token alone is half a claim, which must never pass for none.
+        let v4 = any(&V4_FIELDS) || (token.is_some() && !v2);
         if !v2 && !v4 {
             let unsigned = find("policy").map(|_policy| AuthError::FormUnsigned);
             return unsigned.map_or(Ok(None), Err);
         }
         let need = |field| find(field).ok_or(AuthError::FormFieldMissing { field });
         let form = if v4 {
-            if find("x-amz-security-token").is_some() {
-                return Err(AuthError::InvalidToken);
-            }
             let policy = need("policy")?;
             check_algorithm(need("X-Amz-Algorithm")?)?;
             let (credential, date) = (need("X-Amz-Credential")?, need("X-Amz-Date")?);
@@ -95,6 +97,7 @@ impl<'a> Form<'a> {
                 policy,
                 signature: need("X-Amz-Signature")?,
                 signer: Signer::V4 { credential, date },
+                token,
             }
         } else {
             if !sigv2::is_served_in(&settings.region) {
@@ -106,6 +109,7 @@ impl<'a> Form<'a> {
                 policy,
                 signature: need("Signature")?,
                 signer: Signer::V2 { access_key },
+                token,
             }
         };
         check_unique(fields)?;
@@ -116,6 +120,7 @@ impl<'a> Form<'a> {
         &self,
         keys: &dyn KeyRing,
         settings: &AuthSettings,
+        now: Timestamp,
     ) -> Result<Arc<AccessKey>, AuthError> {
         let credential = match self.signer {
             Signer::V2 { .. } => None,
@@ -128,7 +133,7 @@ impl<'a> Form<'a> {
                 .map(|credential| credential.access_key.clone())
                 .unwrap_or_default(),
         };
-        let key = keys.find(&access_key).filter(|key| !key.disabled);
+        let key = session::find(keys, &access_key, self.token, now)?;
         // An unknown key costs as much time as a known one.
         let nobody = Secret::new("nobody");
         let secret = key.as_ref().map_or(&nobody, |key| &key.secret);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 
 use super::canonical::{self, Pairs};
-use super::request::{Claim, ScopeFault, check_scope, prove, unsigned};
+use super::request::{Claim, ScopeFault, check_scope, prove, token_of_header, unsigned};
 use super::sigv4::{ALGORITHM, Credential};
 use super::{AuthError, AuthSettings, Grant, KeyRing, PRESIGN_SECONDS_MAX, SKEW_MAX, SignedHead};
 
@@ -70,9 +70,7 @@ pub(super) fn authenticate(
     }
     let credential =
         Credential::parse(&params.credential).ok_or_else(|| fault(MALFORMED_CREDENTIAL))?;
-    if count(pairs, TOKEN) > 0 || head.headers.contains_key("x-amz-security-token") {
-        return Err(AuthError::InvalidToken);
-    }
+    let token = token(head, pairs)?;
     let signed_at = Timestamp::parse_amz_date(&params.date).map_err(|_invalid| {
         fault("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
     })?;
@@ -90,6 +88,7 @@ pub(super) fn authenticate(
         amz_date: params.date,
         signed_at,
         payload: payload(head, pairs)?,
+        token,
     };
     prove(head, pairs, &claim, keys, now)
 }
@@ -163,8 +162,26 @@ fn check_time(signed_at: Timestamp, seconds: u64, now: Timestamp) -> Result<(), 
     Ok(())
 }
 
+/// The session's token, which stands once: in the query, or in a header that was signed.
+fn token(head: &SignedHead<'_>, pairs: &Pairs) -> Result<Option<String>, AuthError> {
+    let by_header = token_of_header(head)?;
+    match (count(pairs, TOKEN), by_header) {
+        (0, by_header) => Ok(by_header),
+        (1, None) => {
+            let is = |name: &[u8]| name.eq_ignore_ascii_case(TOKEN.as_bytes());
+            let found = pairs.iter().find(|(name, _)| is(name));
+            let token = found.and_then(|(_, value)| String::from_utf8(value.clone()).ok());
+            token.map(Some).ok_or(AuthError::InvalidToken)
+        }
+        _ => Err(AuthError::InvalidToken),
+    }
+}
+
 /// The payload's hash: from the header, from the query, or else the body is not signed.
 fn payload(head: &SignedHead<'_>, pairs: &Pairs) -> Result<String, AuthError> {
+    if let Some(payload) = head.payload {
+        return Ok(payload.to_owned());
+    }
     if let Some(value) = canonical::header_value(head.headers, "x-amz-content-sha256") {
         return Ok(value);
     }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 
 use super::canonical::{self, Pairs, Parts};
-use super::sigv4::{self, Credential, SERVICE};
+use super::sigv4::{self, Credential};
 use super::{
     AccessKey, AuthError, AuthSettings, BodyProof, ChunkChain, Grant, KeyRing, Mismatch, Secret,
-    SignedHead, Who,
+    SignedHead, Who, session,
 };
 
 /// What a request claims, read from its header or its query.
@@ -21,12 +21,14 @@ pub(super) struct Claim<'a> {
     pub(super) signed_at: Timestamp,
     /// The value of `x-amz-content-sha256`, or the word that is meant.
     pub(super) payload: String,
+    /// The session's token.
+    pub(super) token: Option<String>,
 }
 
 /// What is wrong with a scope.
 pub(super) enum ScopeFault {
     Region { given: String, ours: String },
-    Service { given: String },
+    Service { given: String, ours: &'static str },
     Day { given: String, signed: String },
 }
 
@@ -37,8 +39,8 @@ impl ScopeFault {
             Self::Region { given, ours } => {
                 format!("the region '{given}' is wrong; expecting '{ours}'")
             }
-            Self::Service { given } => {
-                format!("incorrect service \"{given}\". This endpoint belongs to \"s3\".")
+            Self::Service { given, ours } => {
+                format!("incorrect service \"{given}\". This endpoint belongs to \"{ours}\".")
             }
             Self::Day { given, signed } => format!(
                 "Invalid credential date \"{given}\". This date is not the same as X-Amz-Date: \
@@ -63,9 +65,10 @@ pub(super) fn check_scope(
     settings: &AuthSettings,
 ) -> Result<(), ScopeFault> {
     let scope = &credential.scope;
-    if scope.service != SERVICE {
+    if scope.service != settings.service {
         return Err(ScopeFault::Service {
             given: scope.service.clone(),
+            ours: settings.service,
         });
     }
     if scope.region != settings.region {
@@ -104,6 +107,19 @@ pub(super) fn unsigned(head: &SignedHead<'_>, signed: &str) -> Vec<String> {
     missing
 }
 
+/// The token in the head's own header.
+pub(super) fn token_of_header(head: &SignedHead<'_>) -> Result<Option<String>, AuthError> {
+    let mut given = head.headers.get_all("x-amz-security-token").iter();
+    match (given.next(), given.next()) {
+        (None, _) => Ok(None),
+        (Some(token), None) => {
+            let token = token.to_str().map_err(|_no_text| AuthError::InvalidToken)?;
+            Ok(Some(token.trim().to_owned()))
+        }
+        (Some(_), Some(_)) => Err(AuthError::InvalidToken),
+    }
+}
+
 /// Proves `claim`: finds the key, computes the signature, compares.
 pub(super) fn prove(
     head: &SignedHead<'_>,
@@ -113,9 +129,8 @@ pub(super) fn prove(
     now: Timestamp,
 ) -> Result<Grant, AuthError> {
     let proof = payload(&claim.payload)?;
-    let key = keys
-        .find(&claim.credential.access_key)
-        .filter(|key| !key.disabled);
+    let (access_key, token) = (&claim.credential.access_key, claim.token.as_deref());
+    let key = session::find(keys, access_key, token, now)?;
     // An unknown key costs as much time as a known one.
     let nobody = Secret::new("nobody");
     let secret = key.as_ref().map_or(&nobody, |key| &key.secret);

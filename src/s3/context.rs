@@ -48,6 +48,7 @@ impl ServiceSettings {
     pub fn auth(&self) -> AuthSettings {
         AuthSettings {
             region: self.region.clone(),
+            service: crate::auth::sigv4::SERVICE,
             presign_seconds_max: self.presign_seconds_max,
         }
     }

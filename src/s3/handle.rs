@@ -21,8 +21,9 @@ use super::head::Head;
 use super::render::render;
 use super::reply::{Reply, ReplyBody};
 use super::route::{Route, Serve};
+use super::sts;
 use super::target::{Level, bucket_of_host};
-use crate::auth::{self, Action, Grant, SignedHead};
+use crate::auth::{self, Action, Grant};
 use crate::id::RequestId;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -105,6 +106,9 @@ where
     let head = Head::parse(&parts, &service.settings.domains)?;
     let headers = head.headers.clone();
     let payload = move |proof: Proof| Payload::new(body, headers, proof, idle);
+    if sts::is_asked(&head) {
+        return Ok(sts::answer(&service, &head, &parts.headers, payload, (id, peer)).await);
+    }
     let route = Route::of(&head)?;
     match route.serve {
         None => {
@@ -175,13 +179,7 @@ async fn authorise(
 
 /// Signatures are over what was sent: the headers of `parts`, not those that `head` understands.
 fn authenticate(service: &Service, head: &Head, parts: &Parts) -> Result<Grant, S3Error> {
-    let signed = SignedHead {
-        method: &head.method,
-        raw_path: &head.raw_path,
-        raw_query: &head.raw_query,
-        headers: &parts.headers,
-        authority: &head.authority,
-    };
+    let signed = head.signed(&parts.headers, None);
     let now = service.clock.now();
     Ok(auth::authenticate(
         &signed,

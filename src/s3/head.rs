@@ -6,6 +6,7 @@ use super::error::{Code, S3Error};
 use super::hoist::hoist;
 use super::query::Query;
 use super::target::Target;
+use crate::auth::SignedHead;
 use crate::auth::canonical::encode;
 use crate::name::{BucketName, ObjectKey};
 
@@ -67,6 +68,19 @@ impl Head {
             raw_query: raw_query.to_owned(),
             authority: authority(parts)?.to_owned(),
         })
+    }
+
+    /// What a signature covers of it. `sent` are the headers as they came; `payload` is the body's
+    /// SHA-256 where the service signs it so.
+    pub fn signed<'a>(&'a self, sent: &'a HeaderMap, payload: Option<&'a str>) -> SignedHead<'a> {
+        SignedHead {
+            method: &self.method,
+            raw_path: &self.raw_path,
+            raw_query: &self.raw_query,
+            headers: sent,
+            authority: &self.authority,
+            payload,
+        }
     }
 
     /// A header's text, where it is there.

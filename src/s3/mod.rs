@@ -22,6 +22,7 @@ pub mod render;
 pub mod reply;
 pub mod route;
 pub mod sse;
+mod sts;
 pub mod tags;
 pub mod target;
 pub mod xml;

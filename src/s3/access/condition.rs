@@ -96,8 +96,15 @@ fn who(caller: &Caller<'_>, context: &mut Context) {
     };
     context.set("aws:PrincipalType", kind);
     if let Some(key) = caller.who.key() {
+        // A session is its key, narrowed: by none of these can it escape what is said of the key.
+        let temporary = key.temporary.as_deref();
+        let base = temporary.map_or(&key.access_key, |temporary| &temporary.base);
         context.set("aws:username", key.name.as_str());
-        context.set("aws:userid", key.access_key.as_str());
+        context.set("aws:userid", base.as_str());
+        if let Some(temporary) = temporary {
+            context.set("aws:TokenIssueTime", temporary.issued.iso8601_ms());
+            context.set("aws:MultiFactorAuthPresent", "false");
+        }
         if let Some(account) = caller.service.accounts.by_id(&key.owner) {
             context.set("aws:PrincipalAccount", account.number.as_str());
             let arn = format!("arn:aws:iam::{}:user/{}", account.number, key.name);

@@ -13,27 +13,30 @@ use crate::store::ObjectRecord;
 pub(super) struct Own {
     /// What the key's policy says; a key without one may all.
     identity: Decision,
+    /// What its session's policy says, within which all else counts.
+    session: Decision,
 }
 
 impl Own {
     /// What those hear who have no policy.
     pub(super) const UNLIMITED: Self = Self {
         identity: Decision::Allow,
+        session: Decision::Allow,
     };
 
     /// Whether one of them forbids it.
     pub(super) fn denies(self) -> bool {
-        self.identity == Decision::Deny
+        self.identity == Decision::Deny || self.session == Decision::Deny
     }
 
     /// Whether they allow it.
     pub(super) fn allows(self) -> bool {
-        self.identity == Decision::Allow
+        self.identity == Decision::Allow && self.session == Decision::Allow
     }
 
     /// Whether they let another policy allow it.
     pub(super) fn admits(self) -> bool {
-        !self.denies()
+        self.identity != Decision::Deny && self.session == Decision::Allow
     }
 }
 
@@ -47,7 +50,13 @@ impl Caller<'_> {
         Principal::Account(Identity {
             account: account.map_or_else(String::new, |account| account.number.clone()),
             canonical: key.owner.clone(),
-            role: Role::User(key.name.clone()),
+            role: match key.temporary.as_deref().and_then(|one| one.name.clone()) {
+                Some(session) => Role::Session {
+                    role: key.name.clone(),
+                    session,
+                },
+                None => Role::User(key.name.clone()),
+            },
         })
     }
 
@@ -63,7 +72,31 @@ impl Caller<'_> {
 
     fn policies(&self) -> impl Iterator<Item = &OwnPolicy> {
         let key = self.who.key().map(|key| &**key as &AccessKey);
-        key.and_then(|key| key.policy.as_deref()).into_iter()
+        let of_key = key.and_then(|key| key.policy.as_deref());
+        let temporary = key.and_then(|key| key.temporary.as_deref());
+        let of_session = temporary.and_then(|temporary| temporary.policy.as_ref());
+        of_key.into_iter().chain(of_session)
+    }
+
+    /// What the policy of the caller's key says to an action of another service than S3; none where
+    /// it has no policy. `known` is what conditions may ask for beside what each request tells.
+    pub(in crate::s3) fn own_of_service(
+        &self,
+        action: &str,
+        resource: &str,
+        known: &[(&str, Option<&str>)],
+    ) -> Option<Decision> {
+        let policy = self.who.key()?.policy.as_deref()?;
+        let mut context = condition::of_request(self);
+        for (name, value) in known {
+            context.set_if(name, *value);
+        }
+        Some(policy.evaluate(&Access {
+            principal: &self.principal(),
+            action,
+            resource,
+            context: &context,
+        }))
     }
 
     /// What the caller's own policies say to `action`, and to all else that the request asks for
@@ -103,6 +136,10 @@ impl Caller<'_> {
         };
         Own {
             identity: by(key.policy.as_deref()),
+            session: by(key
+                .temporary
+                .as_deref()
+                .and_then(|temporary| temporary.policy.as_ref())),
         }
     }
 }

@@ -82,6 +82,7 @@ async fn call(
         root: true,
         owner: service.accounts.root().id.clone(),
         policy: None,
+        temporary: None,
     };
     let Some(Serve::Head { run, .. }) = Route::of(&head).unwrap().serve else {
         panic!("{line} is not served");

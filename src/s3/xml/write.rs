@@ -14,11 +14,16 @@ pub struct XmlWriter {
 impl XmlWriter {
     /// A document whose root is in S3's namespace.
     pub fn new(root: &'static str) -> Self {
+        Self::within(NAMESPACE, root)
+    }
+
+    /// A document whose root is in that namespace.
+    pub fn within(namespace: &str, root: &'static str) -> Self {
         let mut out = String::with_capacity(1024);
         out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<");
         out.push_str(root);
         out.push_str(" xmlns=\"");
-        out.push_str(NAMESPACE);
+        out.push_str(namespace);
         out.push_str("\">");
         Self { out, root }
     }

@@ -18,14 +18,18 @@ use super::meta::{self, Batch, KeyRange, MetaEngine, MetaError, Space};
 use super::record::{decode, encode};
 use super::{StoreError, TRIES_MAX};
 use crate::auth::policy::PolicyFault;
+use crate::auth::session::SessionKey;
 use crate::auth::{AccessKey, KeyRing, Scope, Secret};
 use crate::clock::Clock;
+use crate::id::random;
 
 pub use record::{IssuedKey, KeyInfo, NewKey};
 
 use record::{KEY_ROW, KeyRecord, NAME_ROW, new_access_key, new_secret, row, validate};
 use ring::Ring;
 
+/// Where the key that seals sessions' tokens is.
+const SESSION_KEY: &[u8] = b"session-key";
 const ROOT_NAME: &str = "root";
 
 /// The key that may do everything; it comes from the configuration and is never stored.
@@ -94,6 +98,7 @@ pub struct Keys {
     accounts: Arc<Accounts>,
     root: String,
     ring: Ring,
+    session_key: SessionKey,
     // Keeps the ring's changes in the order of their batches; what may change is judged by the batch.
     changing: Mutex<()>,
 }
@@ -110,6 +115,36 @@ impl KeyRing for Keys {
     fn find(&self, access_key: &str) -> Option<Arc<AccessKey>> {
         self.ring.find(access_key)
     }
+
+    fn named(&self, name: &str) -> Option<Arc<AccessKey>> {
+        self.ring.named(name)
+    }
+
+    fn session_key(&self) -> Option<&SessionKey> {
+        Some(&self.session_key)
+    }
+}
+
+/// The key that seals sessions' tokens: made once, so that sessions outlive a restart.
+async fn session_key(meta: &dyn MetaEngine) -> Result<SessionKey, StoreError> {
+    let mut stored = meta.get(Space::System, SESSION_KEY).await?;
+    if stored.is_none() {
+        let made: [u8; 32] = random();
+        let mut batch = Batch::new();
+        batch.assert_absent(Space::System, SESSION_KEY);
+        batch.put(Space::System, SESSION_KEY, Bytes::copy_from_slice(&made));
+        match meta.commit(batch).await {
+            // Another process was first: its key is the one.
+            Ok(()) | Err(MetaError::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+        stored = meta.get(Space::System, SESSION_KEY).await?;
+    }
+    let bytes = stored.and_then(|bytes| <[u8; 32]>::try_from(bytes.as_ref()).ok());
+    let unfit = || MetaError::Open {
+        reason: "the key that seals sessions is damaged".to_owned(),
+    };
+    Ok(SessionKey::from_bytes(bytes.ok_or_else(unfit)?))
 }
 
 impl Keys {
@@ -141,8 +176,11 @@ impl Keys {
             root: true,
             owner,
             policy: None,
+            temporary: None,
         }));
+        let session_key = session_key(&*meta).await?;
         Ok(Arc::new(Self {
+            session_key,
             meta,
             clock,
             accounts,

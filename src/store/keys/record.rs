@@ -136,6 +136,7 @@ impl KeyRecord {
             root: false,
             owner: self.owner.as_deref().unwrap_or(root).to_owned(),
             policy: policy.ok().flatten().map(Arc::new),
+            temporary: None,
         })
     }
 }

@@ -20,6 +20,12 @@ impl Ring {
         self.0.load().get(access_key).cloned()
     }
 
+    /// The key of that name; no two have one name. It is not asked for by every request.
+    pub(super) fn named(&self, name: &str) -> Option<Arc<AccessKey>> {
+        let ring = self.0.load();
+        ring.values().find(|key| key.name == name).cloned()
+    }
+
     pub(super) fn show(&self, key: &Arc<AccessKey>) {
         self.change(|ring| ring.insert(key.access_key.clone(), Arc::clone(key)));
     }

@@ -12,7 +12,15 @@ const BOUNDARY: &str = "consign-boundary";
 
 /// The fields of a form that signs `conditions`, those of the signature included.
 fn fields(conditions: &[Value], expires_in: i64, given: &[(&str, &str)]) -> Vec<(String, String)> {
-    let now = Signer::now();
+    fields_by(&Signer::now(), conditions, expires_in, given)
+}
+
+pub(super) fn fields_by(
+    now: &Signer,
+    conditions: &[Value],
+    expires_in: i64,
+    given: &[(&str, &str)],
+) -> Vec<(String, String)> {
     let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(expires_in);
     let credential = format!("{}/{}", now.access_key, now.scope());
     let mut all = vec![
@@ -41,7 +49,7 @@ fn fields(conditions: &[Value], expires_in: i64, given: &[(&str, &str)]) -> Vec<
         .collect()
 }
 
-fn ask(server: &Server, fields: &[(String, String)], file: &[u8], after: &str) -> Ask {
+pub(super) fn ask(server: &Server, fields: &[(String, String)], file: &[u8], after: &str) -> Ask {
     let mut body = Vec::new();
     for (name, value) in fields {
         let part = format!(

@@ -5,4 +5,5 @@ mod chunks;
 mod connection;
 mod form;
 mod signature;
+mod sts;
 mod wire;

@@ -27,6 +27,7 @@ pub(super) struct Signer {
     pub(super) access_key: String,
     pub(super) secret: String,
     pub(super) region: String,
+    pub(super) service: &'static str,
     pub(super) date: String,
 }
 
@@ -41,18 +42,25 @@ impl Signer {
             access_key: ACCESS_KEY.to_owned(),
             secret: SECRET_KEY.to_owned(),
             region: REGION.to_owned(),
+            service: "s3",
             date: at.strftime("%Y%m%dT%H%M%SZ").to_string(),
         }
     }
 
     pub(super) fn scope(&self) -> String {
-        format!("{}/{}/s3/aws4_request", &self.date[..8], self.region)
+        let Self {
+            date,
+            region,
+            service,
+            ..
+        } = self;
+        format!("{}/{region}/{service}/aws4_request", &date[..8])
     }
 
     /// The signature of any text to sign, in hexadecimal.
     pub(super) fn sign(&self, text: &str) -> String {
         let mut key = mac(format!("AWS4{}", self.secret).as_bytes(), &self.date[..8]);
-        for step in [self.region.as_str(), "s3", "aws4_request"] {
+        for step in [self.region.as_str(), self.service, "aws4_request"] {
             key = mac(&key, step);
         }
         hex::encode(mac(&key, text))
@@ -125,9 +133,13 @@ impl Ask {
 
     /// Signed in the `Authorization` header; returns the signature too, a chunk chain's seed.
     pub(super) fn authorized(self, signer: &Signer, payload: &str) -> (Self, String) {
-        let ask = self
-            .header("x-amz-date", &signer.date)
-            .header("x-amz-content-sha256", payload);
+        self.header("x-amz-content-sha256", payload)
+            .authorized_plainly(signer, payload)
+    }
+
+    /// [`Ask::authorized`] without a header that tells the body's digest, as other services have it.
+    pub(super) fn authorized_plainly(self, signer: &Signer, payload: &str) -> (Self, String) {
+        let ask = self.header("x-amz-date", &signer.date);
         let names = ask.signed_names();
         let signature = signer.sign_ask(&ask, &names, payload);
         let value = format!(
