@@ -50,20 +50,27 @@ pub struct Event {
 
 impl Event {
     /// The message that S3 would send.
+    ///
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
     pub fn json(&self) -> Value {
-        let mut object = json!({
-            "key": encode_key(&self.key),
-            "sequencer": format!("{:016X}", self.sequence),
-        });
+        let group = self.name.split_once(':').map_or("", |(group, _)| group);
+        // What leaves the bytes as they are has no place in their order.
+        let beside = matches!(group, "ObjectTagging" | "ObjectAcl");
+        let later = beside || group == "LifecycleExpiration";
+        let mut object = json!({"key": encode_key(&self.key)});
         if let Some(fields) = object.as_object_mut() {
-            fields.extend(self.size.map(|size| ("size".to_owned(), size.into())));
+            if !beside {
+                let sequencer = format!("{:016X}", self.sequence);
+                fields.insert("sequencer".to_owned(), sequencer.into());
+                fields.extend(self.size.map(|size| ("size".to_owned(), size.into())));
+            }
             let etag = self.etag.clone();
             fields.extend(etag.map(|etag| ("eTag".to_owned(), etag.into())));
             let version = self.version.clone();
             fields.extend(version.map(|version| ("versionId".to_owned(), version.into())));
         }
         json!({"Records": [{
-            "eventVersion": "2.1",
+            "eventVersion": if later { "2.3" } else { "2.1" },
             "eventSource": "aws:s3",
             "awsRegion": self.region,
             "eventTime": self.at.iso8601_ms(),
@@ -135,6 +142,26 @@ pub(super) mod tests {
         assert_eq!(record["s3"]["object"]["sequencer"], "00000000000000FF");
         assert_eq!(record["s3"]["object"]["size"], 3);
         assert_eq!(record["s3"]["bucket"]["arn"], "arn:aws:s3:::b");
+    }
+
+    #[test]
+    fn a_change_beside_the_bytes_tells_only_which_they_are() {
+        for (name, version, fields) in [
+            ("ObjectTagging:Put", "2.3", 2),
+            ("ObjectAcl:Put", "2.3", 2),
+            ("LifecycleExpiration:Delete", "2.3", 4),
+            ("ObjectCreated:Copy", "2.1", 4),
+        ] {
+            let name = name.to_owned();
+            let changed = Event {
+                name,
+                ..event("k", 1)
+            };
+            let record = changed.json()["Records"][0].clone();
+            assert_eq!(record["eventVersion"], version);
+            let object = record["s3"]["object"].as_object().unwrap();
+            assert_eq!(object.len(), fields, "{object:?}");
+        }
     }
 
     #[test]

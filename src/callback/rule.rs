@@ -1,15 +1,7 @@
 //! Decides which endpoints hear of an event.
 
 use super::config::{CallbackConfig, CallbackError, RuleConfig};
-
-/// The event types that a rule may name, without `s3:`: those that this server raises.
-const EVENTS: [&str; 5] = [
-    "ObjectCreated:Put",
-    "ObjectCreated:Post",
-    "ObjectCreated:Copy",
-    "ObjectCreated:CompleteMultipartUpload",
-    "ObjectRemoved:Delete",
-];
+use crate::store::hook::EventName;
 
 const NAME_BYTES_MAX: usize = 128;
 
@@ -47,7 +39,7 @@ impl Rules {
             let unknown = rule
                 .events
                 .iter()
-                .find(|p| !EVENTS.iter().any(|e| covers(p, e)));
+                .find(|p| !EventName::ALL.iter().any(|e| covers(p, e.as_str())));
             if let Some(event) = unknown {
                 return Err(CallbackError::UnknownEvent(event.clone()));
             }

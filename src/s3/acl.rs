@@ -152,14 +152,17 @@ pub fn document(service: &Service, acl: &Acl) -> XmlWriter {
     document
 }
 
-/// Whether the bucket takes the list, by its ownership and its block of public access.
+/// Whether the bucket takes the list, by its ownership and its block of public access. Where the
+/// ownership turns lists off, one name of a list is taken, and lists that say the same in full.
 ///
 /// # Errors
 /// `AccessControlListNotSupported`, `AccessDenied`.
-pub fn check_taken(bucket: &Bucket, acl: &Acl) -> Result<(), S3Error> {
+pub fn check_taken(bucket: &Bucket, headers: &HeaderMap, acl: &Acl) -> Result<(), S3Error> {
     let access = &bucket.settings.access;
     let enforced = access.ownership == Ownership::BucketOwnerEnforced;
-    if enforced && *acl != Acl::private(bucket.owner.as_str()) {
+    let canned = header(headers, "x-amz-acl")?;
+    let other = canned.is_some_and(|canned| canned != "bucket-owner-full-control");
+    if enforced && (other || *acl != Acl::private(bucket.owner.as_str())) {
         return Err(Code::AccessControlListNotSupported.into());
     }
     let block = access.public_access_block.unwrap_or_default();
@@ -220,13 +223,13 @@ pub async fn of_new_object(
     let asked = of_headers(service, headers, writer, subject)?;
     if ownership == Ownership::BucketOwnerEnforced || (full && !ownership.heeds_lists()) {
         if let (Some(acl), false) = (&asked, full) {
-            check_taken(bucket, acl)?;
+            check_taken(bucket, headers, acl)?;
         }
         let owner = bucket.owner.clone();
         return Ok(Owned { owner, acl: None });
     }
     if let Some(acl) = &asked {
-        check_taken(bucket, acl)?;
+        check_taken(bucket, headers, acl)?;
         let_lists_count(&service.store, bucket, acl).await?;
     }
     let owner = match ownership {

@@ -17,7 +17,7 @@ use crate::name::{BucketName, ObjectKey};
 use crate::store::blob::BlobStream;
 use crate::store::read::Wanted;
 use crate::store::seal::DataKey;
-use crate::store::{Bucket, Object, ObjectStore, Stager, StoreError, VersionRef, Versioning};
+use crate::store::{Bucket, Object, ObjectStore, Stager, StoreError, VersionRef};
 
 /// Options that say which source is copied.
 pub const COPY_SOURCE: &[&str] = &[
@@ -119,10 +119,12 @@ impl CopySource {
         }
     }
 
-    /// What `x-amz-copy-source-version-id` says.
+    /// What `x-amz-copy-source-version-id` says: S3 sends none for a null version.
     pub fn version_name(&self) -> Option<String> {
-        let versioned = self.bucket.settings.versioning != Versioning::Off;
-        versioned.then(|| VersionRef::of(&self.object.record).to_string())
+        match VersionRef::of(&self.object.record) {
+            VersionRef::Null => None,
+            named @ VersionRef::Id(_) => Some(named.to_string()),
+        }
     }
 
     /// The source's bytes in `range`.

@@ -254,6 +254,25 @@ pub fn for_part(
     Ok(Some(key))
 }
 
+/// Whether the completion of an upload names the customer's key that it was begun with. It may
+/// leave the key out: no byte is read or written with it.
+///
+/// # Errors
+/// `InvalidRequest` where it names another one.
+pub fn check_completion(headers: &HeaderMap, seal: Option<&Seal>) -> Result<(), S3Error> {
+    let Some(customer) = CustomerKey::of(headers, OWN)? else {
+        return Ok(());
+    };
+    match seal.map(|seal| &seal.kind) {
+        Some(SealKind::Customer(md5)) if *md5 == customer.md5 => Ok(()),
+        _ => {
+            let message = "The provided encryption parameters did not match the ones used \
+                           originally.";
+            Err(S3Error::because(Code::InvalidRequest, message))
+        }
+    }
+}
+
 /// As [`for_read`], for the source of a copy.
 ///
 /// # Errors

@@ -38,6 +38,21 @@ pub enum EventName {
 }
 
 impl EventName {
+    /// Every event that the store raises.
+    pub const ALL: [Self; 11] = [
+        Self::ObjectCreatedPut,
+        Self::ObjectCreatedPost,
+        Self::ObjectCreatedCopy,
+        Self::ObjectCreatedCompleteMultipartUpload,
+        Self::ObjectAclPut,
+        Self::ObjectTaggingPut,
+        Self::ObjectTaggingDelete,
+        Self::ObjectRemovedDelete,
+        Self::ObjectRemovedDeleteMarkerCreated,
+        Self::LifecycleExpirationDelete,
+        Self::LifecycleExpirationDeleteMarkerCreated,
+    ];
+
     /// S3's name, without the `s3:` of a rule.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -37,7 +37,7 @@ pub async fn put_bucket_acl(call: Call) -> Result<Reply, S3Error> {
     } = call;
     let document = body.bytes(LIST_BYTES_MAX).await?;
     let list = given(&service, &head, &document, &bucket.owner, Subject::Bucket)?;
-    acl::check_taken(&bucket, &list)?;
+    acl::check_taken(&bucket, &head.headers, &list)?;
     acl::let_lists_count(&service.store, &bucket, &list).await?;
     bucket::change(&service.store, &head, |_bucket, settings| {
         settings.access.acl = Some(list.clone());
@@ -108,7 +108,7 @@ pub async fn put_object_acl(call: Call) -> Result<Reply, S3Error> {
         bucket_owner: &bucket.owner,
     };
     let list = given(&service, &head, &document, &owner, subject)?;
-    acl::check_taken(&bucket, &list)?;
+    acl::check_taken(&bucket, &head.headers, &list)?;
     acl::let_lists_count(store, &bucket, &list).await?;
     let bucket = bucket::found(store, &head).await?;
     let kept = (list != Acl::private(owner.as_str())).then_some(list);

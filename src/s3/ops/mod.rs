@@ -101,6 +101,14 @@ fn version_name(bucket: &Bucket, record: &ObjectRecord) -> Option<String> {
     versioned.then(|| VersionRef::of(record).to_string())
 }
 
+/// What `x-amz-version-id` says of a record that was just written: S3 sends none for a null version.
+fn written_version(record: &ObjectRecord) -> Option<String> {
+    match VersionRef::of(record) {
+        VersionRef::Null => None,
+        named @ VersionRef::Id(_) => Some(named.to_string()),
+    }
+}
+
 /// An entity tag as S3 sends it.
 fn quoted(etag: &crate::store::ETag) -> String {
     format!("\"{etag}\"")

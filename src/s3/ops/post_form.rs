@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::lock::LOCK_HEADERS;
 use super::put::{PUT_OBJECT, given, object_headers};
-use super::{CHECKSUMS, about, bucket, quoted, version_name};
+use super::{CHECKSUMS, about, bucket, quoted, written_version};
 use crate::auth::post_form::{authenticate_form, expand_filename};
 use crate::auth::{Action, canonical};
 use crate::id::RequestId;
@@ -115,7 +115,7 @@ pub async fn post_object(call: FormCall) -> Result<Reply, S3Error> {
         key,
         etag: quoted(&written.record.etag),
     };
-    let version = version_name(bucket, &written.record);
+    let version = written_version(&written.record);
     let reply = sse::described(after.reply(&done)?, written.record.extras.seal.as_ref())?;
     reply
         .with_optional("x-amz-version-id", version.as_deref())?

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, StatusCode};
 
-use super::{about, bucket, lifecycle, lock, quoted, version_name};
+use super::{about, bucket, lifecycle, lock, quoted, written_version};
 use crate::auth::Who;
 use crate::s3::acl::{self, Owned};
 use crate::s3::body::ReceiveOptions;
@@ -58,7 +58,7 @@ pub async fn put_object(call: Call) -> Result<Reply, S3Error> {
         .put_object(&bucket, key, new, received.staged, &when, &origin)
         .await
         .map_err(|error| about(&head, error))?;
-    let version = version_name(&bucket, &written.record);
+    let version = written_version(&written.record);
     let reply = Reply::empty(StatusCode::OK);
     let reply = lifecycle::described(reply, &bucket, key.as_str(), &written.record)?;
     sse::described(reply, written.record.extras.seal.as_ref())?

@@ -9,7 +9,7 @@ use crate::s3::context::Call;
 use crate::s3::error::{Code, S3Error};
 use crate::s3::head::{Head, header};
 use crate::s3::ops::put::write_condition;
-use crate::s3::ops::{bucket, lifecycle, quoted, version_name};
+use crate::s3::ops::{bucket, lifecycle, quoted, written_version};
 use crate::s3::reply::Reply;
 use crate::s3::sse;
 use crate::s3::xml::{self, Node, XmlWriter};
@@ -60,6 +60,7 @@ pub async fn complete_multipart_upload(call: Call) -> Result<Reply, S3Error> {
     };
     let parts = match &upload {
         Some(upload) => {
+            sse::check_completion(&head.headers, upload.extras.seal.as_ref())?;
             check_mode(upload, &head.headers)?;
             check_order(&head, &parts)?;
             let claims = parts.iter().map(|part| claim(&head, upload, part));
@@ -85,7 +86,7 @@ pub async fn complete_multipart_upload(call: Call) -> Result<Reply, S3Error> {
         document.text(checksum.algorithm.element(), &checksum.text());
         document.text("ChecksumType", checksum.coverage.name());
     }
-    let version = version_name(&bucket, &made.record);
+    let version = written_version(&made.record);
     let reply = sse::described(Reply::xml(document), made.record.extras.seal.as_ref())?;
     let reply = lifecycle::described(reply, &bucket, key.as_str(), &made.record)?;
     reply.with_optional("x-amz-version-id", version.as_deref())
