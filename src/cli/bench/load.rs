@@ -50,8 +50,8 @@ pub(super) struct Job {
     pub(super) run: Run,
     /// For how long.
     pub(super) time: Duration,
-    /// How many requests at most.
-    pub(super) requests: usize,
+    /// How many objects at most.
+    pub(super) objects: usize,
     /// The server's process.
     pub(super) pid: Option<u32>,
 }
@@ -259,10 +259,10 @@ pub(super) async fn measure(job: Job) -> Result<Outcome, CliError> {
     let fit = |count: usize| count.min(PREPARED_BYTES_MAX / run.bytes.max(1)).max(1);
     let objects = match run.kind {
         Kind::Put => job
-            .requests
+            .objects
             .min((8 * PREPARED_BYTES_MAX) / run.bytes.max(1))
             .max(1),
-        Kind::Delete => fit(job.requests.min(50_000)),
+        Kind::Delete => fit(job.objects.min(50_000)),
         Kind::Get | Kind::Head => fit(OBJECTS_READ),
     };
     if run.kind != Kind::Put {

@@ -47,9 +47,9 @@ pub(super) struct BenchArgs {
     /// Seconds of each run
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
-    /// At most so many requests in each run
+    /// At most so many objects in each run: puts begin anew with the first, deletes end
     #[arg(long, default_value_t = 200_000)]
-    requests: usize,
+    objects: usize,
     /// The server's process, whose CPU time and memory are read from /proc
     #[arg(long)]
     pid: Option<u32>,
@@ -114,7 +114,7 @@ async fn measure_all(
             endpoint: endpoint.clone(),
             run: *run,
             time: Duration::from_secs_f64(args.seconds.clamp(0.01, 3600.0)),
-            requests: args.requests,
+            objects: args.objects,
             pid: args.pid,
         };
         let outcome = load::measure(job).await?;

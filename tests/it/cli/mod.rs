@@ -1,5 +1,6 @@
 //! The commands of the real binary, beside a server at work and without one.
 
+mod bench;
 mod key_policy;
 mod keys;
 mod presign;
