@@ -222,6 +222,8 @@ impl Head {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn head(method: &Method, uri: &str, headers: &[(&'static str, &str)]) -> Head {
@@ -263,6 +265,29 @@ mod tests {
                 "{route:?}"
             );
         }
+    }
+
+    /// What the README says of operations.
+    fn operations() -> String {
+        let names = |served: bool| {
+            let routes = ROUTES.iter().filter(|row| row.serve.is_some() == served);
+            let names: BTreeSet<_> = routes.map(|row| row.operation.name()).collect();
+            let text: Vec<_> = names.into_iter().collect();
+            (text.len(), text.join(", "))
+        };
+        let ((served, yes), (refused, no)) = (names(true), names(false));
+        format!(
+            "**Answered ({served}):** {yes}.\n\n**Refused with `NotImplemented` ({refused}):** {no}.\n"
+        )
+    }
+
+    #[test]
+    fn the_readme_lists_every_operation() {
+        let readme = include_str!("../../../README.md");
+        let listed = readme.split_once("<!-- operations").unwrap().1;
+        let listed = listed.split_once("-->\n").unwrap().1;
+        let listed = listed.split_once("<!-- /operations -->").unwrap().0;
+        assert!(listed == operations(), "{}", operations());
     }
 
     #[test]
