@@ -128,6 +128,10 @@ actions! {
     GetEncryptionConfiguration "s3:GetEncryptionConfiguration" false BucketItself;
     /// Change how a bucket seals objects.
     PutEncryptionConfiguration "s3:PutEncryptionConfiguration" true BucketItself;
+    /// Read who is told of what happens in a bucket.
+    GetBucketNotification "s3:GetBucketNotification" false BucketItself;
+    /// Change who is told of what happens in a bucket.
+    PutBucketNotification "s3:PutBucketNotification" true BucketItself;
     /// Read what becomes of a bucket's objects with time.
     GetLifecycleConfiguration "s3:GetLifecycleConfiguration" false BucketItself;
     /// Change what becomes of a bucket's objects with time.

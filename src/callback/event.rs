@@ -46,13 +46,22 @@ pub struct Event {
     /// The version that came or went; none for the null version.
     #[n(12)]
     pub version: Option<String>,
+    /// The bucket's own rule that asked for it; none where the server's configuration did.
+    #[n(13)]
+    pub rule: Option<String>,
 }
+
+/// The event that tells a receiver that it will be told.
+pub const TEST: &str = "TestEvent";
 
 impl Event {
     /// The message that S3 would send.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>
     pub fn json(&self) -> Value {
+        if self.name == TEST {
+            return self.test();
+        }
         let group = self.name.split_once(':').map_or("", |(group, _)| group);
         // What leaves the bytes as they are has no place in their order.
         let beside = matches!(group, "ObjectTagging" | "ObjectAcl");
@@ -80,7 +89,7 @@ impl Event {
             "responseElements": {"x-amz-request-id": self.request_id, "x-amz-id-2": ""},
             "s3": {
                 "s3SchemaVersion": "1.0",
-                "configurationId": "consign",
+                "configurationId": self.rule.as_deref().unwrap_or("consign"),
                 "bucket": {
                     "name": self.bucket,
                     "ownerIdentity": {"principalId": self.bucket_owner},
@@ -89,6 +98,19 @@ impl Event {
                 "object": object,
             },
         }]})
+    }
+}
+
+impl Event {
+    fn test(&self) -> Value {
+        json!({
+            "Service": "Amazon S3",
+            "Event": "s3:TestEvent",
+            "Time": self.at.iso8601_ms(),
+            "Bucket": self.bucket,
+            "RequestId": self.request_id,
+            "HostId": "",
+        })
     }
 }
 
@@ -129,6 +151,7 @@ pub(super) mod tests {
             source_ip: None,
             request_id: "R".into(),
             version: None,
+            rule: None,
         }
     }
 

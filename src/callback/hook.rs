@@ -1,18 +1,15 @@
 //! Joins the outbox to the object store's batches.
 
 use super::deliver::Callbacks;
-use super::event::Event;
-use crate::store::hook::{Change, CommitHook};
+use super::event::{Event, TEST};
+use super::outbox::Outbox;
+use crate::clock::Timestamp;
+use crate::store::hook::{Bucket, Change, CommitHook, NotificationRule, Origin};
 use crate::store::meta::Batch;
 
 impl CommitHook for Callbacks {
     fn stage(&self, change: &Change<'_>, batch: &mut Batch) {
         let event = Event {
-            name: change.event.as_str().to_owned(),
-            at: change.at,
-            bucket: change.bucket.name.as_str().to_owned(),
-            bucket_owner: change.bucket.owner.clone(),
-            region: change.bucket.region.clone(),
             key: change.key.as_str().to_owned(),
             size: change
                 .object
@@ -20,15 +17,67 @@ impl CommitHook for Callbacks {
                 .map(|object| object.len),
             etag: change.object.map(|object| object.etag.to_string()),
             sequence: change.sequence,
-            principal: change.origin.principal.clone(),
-            source_ip: change.origin.source_ip.map(|ip| ip.to_string()),
-            request_id: change.origin.request_id.to_string(),
             version: change.version.map(|version| version.to_string()),
+            ..about(
+                change.bucket,
+                change.event.as_str(),
+                change.origin,
+                change.at,
+            )
         };
         self.stage_event(&event, batch);
+        let rules = change.bucket.settings.notifications.iter();
+        for rule in rules.filter(|rule| rule.tells(&event.name, &event.key)) {
+            self.stage_rule(rule, event.clone(), batch);
+        }
+    }
+
+    fn knows(&self, endpoint: &str) -> bool {
+        self.endpoint_names().any(|name| name == endpoint)
+    }
+
+    fn stage_test(
+        &self,
+        bucket: &Bucket,
+        rule: &NotificationRule,
+        by: &Origin,
+        at: Timestamp,
+        batch: &mut Batch,
+    ) {
+        self.stage_rule(rule, about(bucket, TEST, by, at), batch);
     }
 
     fn committed(&self) {
         Self::committed(self);
+    }
+}
+
+impl Callbacks {
+    /// An endpoint that the configuration has no longer hears nothing: its queue would only grow.
+    fn stage_rule(&self, rule: &NotificationRule, event: Event, batch: &mut Batch) {
+        let endpoint = rule.endpoint();
+        if self.knows(endpoint) {
+            let rule = Some(rule.id.clone());
+            Outbox::stage_for(endpoint, &Event { rule, ..event }, batch);
+        }
+    }
+}
+
+fn about(bucket: &Bucket, name: &str, by: &Origin, at: Timestamp) -> Event {
+    Event {
+        name: name.to_owned(),
+        at,
+        bucket: bucket.name.as_str().to_owned(),
+        bucket_owner: bucket.owner.clone(),
+        region: bucket.region.clone(),
+        key: String::new(),
+        size: None,
+        etag: None,
+        sequence: 0,
+        principal: by.principal.clone(),
+        source_ip: by.source_ip.map(|ip| ip.to_string()),
+        request_id: by.request_id.to_string(),
+        version: None,
+        rule: None,
     }
 }

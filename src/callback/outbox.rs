@@ -99,19 +99,24 @@ impl Outbox {
     pub fn stage(&self, event: &Event, batch: &mut Batch) -> usize {
         let endpoints = self.rules.endpoints(&event.bucket, &event.key, &event.name);
         for endpoint in &endpoints {
-            let message = Message {
-                id: MessageId::new(event.at),
-                endpoint: (*endpoint).to_owned(),
-                event: event.clone(),
-                state: State::Pending,
-                attempts: 0,
-                next_attempt: event.at,
-                last_error: None,
-                forgiven: None,
-            };
-            batch.put(Space::Outbox, message.row_key(), message.encode());
+            Self::stage_for(endpoint, event, batch);
         }
         endpoints.len()
+    }
+
+    /// Adds the row of one endpoint that is to hear of `event`, whatever the rules say.
+    pub fn stage_for(endpoint: &str, event: &Event, batch: &mut Batch) {
+        let message = Message {
+            id: MessageId::new(event.at),
+            endpoint: endpoint.to_owned(),
+            event: event.clone(),
+            state: State::Pending,
+            attempts: 0,
+            next_attempt: event.at,
+            last_error: None,
+            forgiven: None,
+        };
+        batch.put(Space::Outbox, message.row_key(), message.encode());
     }
 }
 

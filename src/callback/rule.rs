@@ -1,7 +1,7 @@
 //! Decides which endpoints hear of an event.
 
 use super::config::{CallbackConfig, CallbackError, RuleConfig};
-use crate::store::hook::EventName;
+use crate::store::hook::{EventName, covers};
 
 const NAME_BYTES_MAX: usize = 128;
 
@@ -60,16 +60,6 @@ impl Rules {
             }
         }
         found
-    }
-}
-
-fn covers(pattern: &str, event: &str) -> bool {
-    let Some(pattern) = pattern.strip_prefix("s3:") else {
-        return false;
-    };
-    match pattern.strip_suffix(":*") {
-        Some(group) => event.split_once(':').is_some_and(|(of, _)| of == group),
-        None => pattern == event,
     }
 }
 

@@ -166,7 +166,7 @@ impl Code {
 pub struct S3Error {
     code: Code,
     message: Cow<'static, str>,
-    detail: Vec<(&'static str, String)>,
+    detail: Vec<(Cow<'static, str>, String)>,
     headers: Vec<(&'static str, String)>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -239,8 +239,8 @@ impl S3Error {
 
     /// Adds an element to the document.
     #[must_use]
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.detail.push((name, value.into()));
+    pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
+        self.detail.push((name.into(), value.into()));
         self
     }
 
@@ -272,7 +272,7 @@ impl S3Error {
     }
 
     /// The elements beside code and message.
-    pub fn detail(&self) -> &[(&'static str, String)] {
+    pub fn detail(&self) -> &[(Cow<'static, str>, String)] {
         &self.detail
     }
 

@@ -3,12 +3,15 @@
 use std::fmt::Debug;
 use std::net::IpAddr;
 
-use super::bucket::Bucket;
 use super::meta::Batch;
 use super::record::ObjectRecord;
 use crate::clock::Timestamp;
 use crate::id::{RequestId, VersionId};
 use crate::name::ObjectKey;
+
+// What a hook is shown: it knows of the store nothing else.
+pub use super::bucket::Bucket;
+pub use super::settings::{NotificationRule, covers};
 
 /// What happened to an object, by S3's names of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -120,6 +123,22 @@ pub struct Change<'a> {
 pub trait CommitHook: Debug + Send + Sync {
     /// Adds what must become true together with `change`.
     fn stage(&self, change: &Change<'_>, batch: &mut Batch);
+
+    /// Whether an endpoint of that name is there.
+    fn knows(&self, _endpoint: &str) -> bool {
+        false
+    }
+
+    /// Adds the message that tells a rule's receiver that it will be told.
+    fn stage_test(
+        &self,
+        _bucket: &Bucket,
+        _rule: &NotificationRule,
+        _by: &Origin,
+        _at: Timestamp,
+        _batch: &mut Batch,
+    ) {
+    }
 
     /// A batch that `stage` saw is durable.
     fn committed(&self) {}

@@ -314,7 +314,7 @@ mod tests {
                 .check_options(&head, &[&["x-amz-checksum-crc32"]]);
             checked.err().map(|error| error.detail().to_vec())
         };
-        let refused = |name: &str| Some(vec![("Header", name.to_owned())]);
+        let refused = |name: &str| Some(vec![("Header".into(), name.to_owned())]);
         let sse = "x-amz-server-side-encryption";
         assert_eq!(check("/abc/d", &[(sse, "AES256")]), refused(sse));
         assert_eq!(

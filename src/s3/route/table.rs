@@ -255,7 +255,10 @@ pub const ROUTES: &[Route] = &[
         Method::GET,
         Level::Bucket,
         &[Mark::Query("notification")],
-    ),
+    )
+    .serve(Action::GetBucketNotification, &[], |call| {
+        Box::pin(ops::bucket_notification::get_bucket_notification(call))
+    }),
     row(
         Operation::GetBucketOwnershipControls,
         Method::GET,
@@ -516,6 +519,11 @@ pub const ROUTES: &[Route] = &[
         Method::PUT,
         Level::Bucket,
         &[Mark::Query("notification")],
+    )
+    .serve(
+        Action::PutBucketNotification,
+        &[ops::bucket_notification::SKIP_VALIDATION],
+        |call| Box::pin(ops::bucket_notification::put_bucket_notification(call)),
     ),
     row(
         Operation::PutBucketOwnershipControls,

@@ -4,6 +4,7 @@
 mod cors;
 mod encryption;
 mod lifecycle;
+mod notification;
 mod ownership;
 mod versioning;
 
@@ -12,10 +13,12 @@ pub use encryption::{DefaultKey, Encryption};
 pub use lifecycle::{
     DayLength, Expiration, FilterForm, LifecycleFilter, LifecycleRule, NoncurrentExpiration,
 };
+pub use notification::{NotificationRule, ReceiverKind, covers};
 pub use ownership::{AccessSettings, Ownership, PublicAccessBlock};
 pub use versioning::Versioning;
 
 use super::bucket::Bucket;
+use super::hook::Origin;
 use super::lock::ObjectLock;
 use super::meta::{Batch, MetaError, Space};
 use super::record::encode;
@@ -47,6 +50,9 @@ pub struct Settings {
     /// What becomes of its objects with time.
     #[cbor(n(6), default)]
     pub lifecycle: Vec<LifecycleRule>,
+    /// Who is told of what happens to its objects.
+    #[cbor(n(7), default)]
+    pub notifications: Vec<NotificationRule>,
 }
 
 impl ObjectStore {
@@ -58,7 +64,43 @@ impl ObjectStore {
     pub async fn update_bucket<E: From<StoreError>>(
         &self,
         name: &BucketName,
+        change: impl FnMut(&Bucket, &mut Settings) -> Result<(), E> + Send,
+    ) -> Result<Bucket, E> {
+        self.change_bucket(name, change, |_bucket, _batch| {}).await
+    }
+
+    /// Sets who is told of what happens to the bucket's objects, and tells each of them so: a
+    /// receiver that misses the test is seen before it misses an upload.
+    ///
+    /// # Errors
+    /// As [`ObjectStore::update_bucket`].
+    pub async fn set_notifications(
+        &self,
+        name: &BucketName,
+        rules: &[NotificationRule],
+        by: &Origin,
+    ) -> Result<Bucket, StoreError> {
+        let at = self.clock().now();
+        let change = |_bucket: &Bucket, settings: &mut Settings| {
+            settings.notifications = rules.to_vec();
+            Ok::<_, StoreError>(())
+        };
+        let stage = |bucket: &Bucket, batch: &mut Batch| {
+            for rule in rules {
+                self.hook().stage_test(bucket, rule, by, at, batch);
+            }
+        };
+        let changed = self.change_bucket(name, change, stage).await?;
+        self.hook().committed();
+        Ok(changed)
+    }
+
+    /// `stage` adds what becomes true together with the change.
+    async fn change_bucket<E: From<StoreError>>(
+        &self,
+        name: &BucketName,
         mut change: impl FnMut(&Bucket, &mut Settings) -> Result<(), E> + Send,
+        mut stage: impl FnMut(&Bucket, &mut Batch) + Send,
     ) -> Result<Bucket, E> {
         for _try in 0..TRIES_MAX {
             let bucket = self.bucket(name).await?;
@@ -75,6 +117,7 @@ impl ObjectStore {
                 name.as_str().as_bytes().to_vec(),
                 raw.clone(),
             );
+            stage(&bucket, &mut batch);
             match self.meta().commit(batch).await {
                 Ok(()) => return Ok(Bucket::read(name.clone(), raw)?),
                 Err(MetaError::Conflict) => {}
@@ -100,6 +143,7 @@ mod tests {
             object_lock: Some(ObjectLock::default()),
             encryption: None,
             lifecycle: vec![LifecycleRule::default()],
+            notifications: vec![NotificationRule::default()],
         };
         let read: Settings = decode(&encode(&set).unwrap(), "settings").unwrap();
         assert_eq!(read, set);

@@ -4,6 +4,7 @@ mod connection;
 mod cors;
 mod listing;
 mod multipart;
+mod notification;
 mod object;
 mod parts;
 
