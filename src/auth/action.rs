@@ -132,6 +132,10 @@ actions! {
     GetBucketNotification "s3:GetBucketNotification" false BucketItself;
     /// Change who is told of what happens in a bucket.
     PutBucketNotification "s3:PutBucketNotification" true BucketItself;
+    /// Ask who pays for requests to a bucket.
+    GetBucketRequestPayment "s3:GetBucketRequestPayment" false BucketItself;
+    /// Change who pays for requests to a bucket.
+    PutBucketRequestPayment "s3:PutBucketRequestPayment" true BucketItself;
     /// Read what becomes of a bucket's objects with time.
     GetLifecycleConfiguration "s3:GetLifecycleConfiguration" false BucketItself;
     /// Change what becomes of a bucket's objects with time.

@@ -139,7 +139,8 @@ where
             let signature_age = grant.signature_age();
             let (who, proof) = grant.into_parts();
             let body = payload(proof.into());
-            run(Call {
+            let charged = is_charged(&service, &head, who.owner()).await;
+            let reply = run(Call {
                 service,
                 head,
                 who,
@@ -148,7 +149,8 @@ where
                 peer,
                 signature_age,
             })
-            .await
+            .await?;
+            reply.with_optional("x-amz-request-charged", charged)
         }
     }
 }
@@ -187,6 +189,16 @@ fn authenticate(service: &Service, head: &Head, parts: &Parts) -> Result<Grant, 
         &service.settings.auth(),
         now,
     )?)
+}
+
+/// What `x-amz-request-charged` says.
+async fn is_charged(service: &Service, head: &Head, requester: &str) -> Option<&'static str> {
+    if !head.headers.contains_key("x-amz-request-payer") {
+        return None;
+    }
+    let bucket = service.store.bucket(head.target.bucket.as_ref()?).await;
+    let charged = access::is_charged(&bucket.ok()?, head, requester);
+    charged.then_some("requester")
 }
 
 /// What within the bucket the request is about: its key, or the prefix that it lists.

@@ -96,6 +96,20 @@ impl Server {
     }
 
     /// The host and port alone.
+    /// A client of another account, which is made by this.
+    pub(crate) fn tenant(&self, name: &str) -> aws_sdk_s3::Client {
+        let made = self.command(&["accounts", "add", name]);
+        assert!(made.status.success(), "{made:?}");
+        let key = format!("{name}-key");
+        let made = self.command(&["keys", "add", &key, "--account", name, "--json"]);
+        let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
+        let part = |part: &str| made[part].as_str().unwrap().to_owned();
+        let (access_key, secret) = (part("access_key"), part("secret_key"));
+        let credentials = Credentials::new(access_key, secret, None, None, "test");
+        let config = client_config(&self.endpoint).credentials_provider(credentials);
+        aws_sdk_s3::Client::from_conf(config.build())
+    }
+
     pub(crate) fn authority(&self) -> &str {
         self.endpoint.trim_start_matches("http://")
     }

@@ -4,11 +4,13 @@
 
 mod condition;
 mod own;
+mod payment;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use own::Own;
+pub use payment::is_charged;
 
 use super::context::Service;
 use super::error::{Code, S3Error};
@@ -112,6 +114,8 @@ impl Matter<'_> {
         if !self.is_allowed().await? {
             return Err(Code::AccessDenied.into());
         }
+        let anonymous = matches!(self.caller.who, Who::Anonymous);
+        payment::check(self.bucket, self.caller.head, self.is_owner(), anonymous)?;
         if self.is_owner() && !self.caller.has_own_policy() {
             return Ok(());
         }

@@ -19,6 +19,7 @@ pub mod multipart;
 pub mod paging;
 pub mod post_form;
 pub mod put;
+pub mod request_payment;
 pub mod tagging;
 pub mod versioning;
 

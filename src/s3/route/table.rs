@@ -297,7 +297,10 @@ pub const ROUTES: &[Route] = &[
         Method::GET,
         Level::Bucket,
         &[Mark::Query("requestPayment")],
-    ),
+    )
+    .serve(Action::GetBucketRequestPayment, &[], |call| {
+        Box::pin(ops::request_payment::get_bucket_request_payment(call))
+    }),
     row(
         Operation::GetBucketTagging,
         Method::GET,
@@ -522,7 +525,7 @@ pub const ROUTES: &[Route] = &[
     )
     .serve(
         Action::PutBucketNotification,
-        &[ops::bucket_notification::SKIP_VALIDATION],
+        &[ops::CHECKSUMS, ops::bucket_notification::SKIP_VALIDATION],
         |call| Box::pin(ops::bucket_notification::put_bucket_notification(call)),
     ),
     row(
@@ -558,7 +561,10 @@ pub const ROUTES: &[Route] = &[
         Method::PUT,
         Level::Bucket,
         &[Mark::Query("requestPayment")],
-    ),
+    )
+    .serve(Action::PutBucketRequestPayment, &[ops::CHECKSUMS], |call| {
+        Box::pin(ops::request_payment::put_bucket_request_payment(call))
+    }),
     row(
         Operation::PutBucketTagging,
         Method::PUT,

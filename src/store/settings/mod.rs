@@ -53,6 +53,9 @@ pub struct Settings {
     /// Who is told of what happens to its objects.
     #[cbor(n(7), default)]
     pub notifications: Vec<NotificationRule>,
+    /// Whether others than its owner must say that they pay for their requests.
+    #[cbor(n(8), default)]
+    pub requester_pays: bool,
 }
 
 impl ObjectStore {
@@ -144,6 +147,7 @@ mod tests {
             encryption: None,
             lifecycle: vec![LifecycleRule::default()],
             notifications: vec![NotificationRule::default()],
+            requester_pays: true,
         };
         let read: Settings = decode(&encode(&set).unwrap(), "settings").unwrap();
         assert_eq!(read, set);

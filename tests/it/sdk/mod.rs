@@ -1,5 +1,6 @@
 //! Through aws-sdk-s3, as an app server's code calls it.
 
+mod access;
 mod connection;
 mod cors;
 mod listing;
