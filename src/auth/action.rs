@@ -132,6 +132,12 @@ actions! {
     GetBucketNotification "s3:GetBucketNotification" false BucketItself;
     /// Change who is told of what happens in a bucket.
     PutBucketNotification "s3:PutBucketNotification" true BucketItself;
+    /// Read how a bucket is served as a website.
+    GetBucketWebsite "s3:GetBucketWebsite" false BucketItself;
+    /// Change how a bucket is served as a website.
+    PutBucketWebsite "s3:PutBucketWebsite" true BucketItself;
+    /// Stop serving a bucket as a website.
+    DeleteBucketWebsite "s3:DeleteBucketWebsite" true BucketItself;
     /// Ask who pays for requests to a bucket.
     GetBucketRequestPayment "s3:GetBucketRequestPayment" false BucketItself;
     /// Change who pays for requests to a bucket.

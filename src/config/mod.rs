@@ -37,6 +37,8 @@ pub struct Config {
     pub region: String,
     /// Domains under which `BUCKET.DOMAIN` is the bucket's own host.
     pub domains: Vec<String>,
+    /// Domains under which `BUCKET.DOMAIN` is the bucket as a website.
+    pub website_domains: Vec<String>,
     /// The root key; none: the data folder's own, made at the first start.
     pub root_key: Option<RootKey>,
     /// What a success answer promises.
@@ -161,6 +163,7 @@ impl Default for Config {
             data_dir: PathBuf::from("consign-data"),
             region: "us-east-1".to_owned(),
             domains: vec!["localhost".to_owned()],
+            website_domains: vec!["s3-website.localhost".to_owned()],
             root_key: None,
             durability: Durability::default(),
             inline_bytes_max: 64 * 1024,

@@ -38,13 +38,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         put(&mut config.region, filled(text)?)
     }),
     list("domains", |config, values| {
-        put(
-            &mut config.domains,
-            values
-                .iter()
-                .map(|name| name.to_ascii_lowercase())
-                .collect(),
-        )
+        put(&mut config.domains, lowercase(values))
+    }),
+    list("website_domains", |config, values| {
+        put(&mut config.website_domains, lowercase(values))
     }),
     one("root_access_key", |config, text| {
         put(&mut root(config).access_key, filled(text)?)
@@ -161,6 +158,10 @@ fn root(config: &mut Config) -> &mut RootKey {
         secret_key: String::new(),
     };
     config.root_key.get_or_insert_with(empty)
+}
+
+fn lowercase(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| name.to_ascii_lowercase()).collect()
 }
 
 fn filled(text: &str) -> Result<String, String> {

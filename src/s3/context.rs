@@ -37,6 +37,8 @@ pub struct ServiceSettings {
     pub region: String,
     /// Domains under which a bucket's name may stand.
     pub domains: Vec<String>,
+    /// Domains under which a bucket's name may stand, as a website.
+    pub website_domains: Vec<String>,
     /// Longest life of a presigned URL.
     pub presign_seconds_max: u64,
     /// A client that sends nothing for so long is given up.

@@ -23,6 +23,7 @@ use super::reply::{Reply, ReplyBody};
 use super::route::{Route, Serve};
 use super::sts;
 use super::target::{Level, bucket_of_host};
+use super::website;
 use crate::auth::{self, Action, Grant};
 use crate::id::RequestId;
 
@@ -97,6 +98,9 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
+    if website::is_asked(&service, &parts) {
+        return Ok(website::answer(&service, &parts, id, peer).await);
+    }
     let idle = service.settings.body_idle;
     if let Some(path) = own_path(&service, &parts) {
         let headers = parts.headers.clone();
@@ -117,11 +121,10 @@ where
         }
         Some(Serve::Open { run }) => run(service, head).await,
         Some(Serve::Form { run }) => {
-            let body = payload(Proof::Unsigned);
             run(FormCall {
                 service,
                 head,
-                body,
+                body: payload(Proof::Unsigned),
                 id,
                 peer,
             })
@@ -136,21 +139,19 @@ where
             authorise(&service, &head, &grant, action, peer).await?;
             route.check_options(&head, honours)?;
             check_expected_owner(&service, &head).await?;
+            let charged = is_charged(&service, &head, grant.who().owner()).await;
             let signature_age = grant.signature_age();
             let (who, proof) = grant.into_parts();
-            let body = payload(proof.into());
-            let charged = is_charged(&service, &head, who.owner()).await;
             let reply = run(Call {
                 service,
                 head,
                 who,
-                body,
+                body: payload(proof.into()),
                 id,
                 peer,
                 signature_age,
-            })
-            .await?;
-            reply.with_optional("x-amz-request-charged", charged)
+            });
+            reply.await?.with_optional("x-amz-request-charged", charged)
         }
     }
 }

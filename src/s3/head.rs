@@ -128,7 +128,7 @@ impl Head {
 }
 
 /// The `Host` header, or HTTP/2's `:authority`.
-fn authority(parts: &Parts) -> Result<&str, S3Error> {
+pub(super) fn authority(parts: &Parts) -> Result<&str, S3Error> {
     let host = parts
         .headers
         .get(http::header::HOST)

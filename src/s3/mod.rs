@@ -25,6 +25,7 @@ pub mod sse;
 mod sts;
 pub mod tags;
 pub mod target;
+mod website;
 pub mod xml;
 
 pub use admin::{AdminError, AdminHandler};

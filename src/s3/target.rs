@@ -96,30 +96,32 @@ fn too_long(bytes: usize) -> S3Error {
 /// The bucket in front of one of the server's domains or of `localhost`.
 pub(super) fn bucket_of_host<'a>(authority: &'a str, domains: &[String]) -> Option<&'a str> {
     let host = without_port(authority);
-    if host.parse::<std::net::IpAddr>().is_ok() || host.starts_with('[') {
-        return None;
-    }
-    let under = |domain: &str| {
-        let at = host.len().checked_sub(domain.len())?;
-        let (front, end) = host.split_at_checked(at)?;
-        let bucket = front.strip_suffix('.')?;
-        (end.eq_ignore_ascii_case(domain) && !bucket.is_empty()).then_some(bucket)
-    };
-    // A domain under another one is the longer match: `s3.eu.example` under `eu.example`.
     if domains
         .iter()
         .any(|domain| host.eq_ignore_ascii_case(domain))
     {
         return None;
     }
-    let longest = domains
-        .iter()
-        .filter(|domain| under(domain).is_some())
-        .max_by_key(|d| d.len());
-    match longest {
-        Some(domain) => under(domain),
-        None => under("localhost"),
+    bucket_under(authority, domains).or_else(|| bucket_under(authority, &["localhost".to_owned()]))
+}
+
+/// The bucket in front of one of these domains.
+pub(super) fn bucket_under<'a>(authority: &'a str, domains: &[String]) -> Option<&'a str> {
+    let host = without_port(authority);
+    if host.parse::<std::net::IpAddr>().is_ok() || host.starts_with('[') {
+        return None;
     }
+    let under = |domain: &String| {
+        let at = host.len().checked_sub(domain.len())?;
+        let (front, end) = host.split_at_checked(at)?;
+        let bucket = front.strip_suffix('.')?;
+        (end.eq_ignore_ascii_case(domain) && !bucket.is_empty()).then_some(bucket)
+    };
+    // A domain under another one is the longer match: `s3.eu.example` under `eu.example`.
+    domains
+        .iter()
+        .filter_map(under)
+        .min_by_key(|bucket| bucket.len())
 }
 
 fn without_port(authority: &str) -> &str {

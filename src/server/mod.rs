@@ -241,6 +241,7 @@ async fn wire(
     let settings = ServiceSettings {
         region: config.region.clone(),
         domains: config.domains.clone(),
+        website_domains: config.website_domains.clone(),
         presign_seconds_max: config.presign_seconds_max,
         body_idle: config.limits.body_idle_time,
     };

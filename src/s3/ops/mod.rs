@@ -8,6 +8,7 @@ pub mod bucket_encryption;
 pub mod bucket_notification;
 pub mod bucket_policy;
 pub mod bucket_tagging;
+pub mod bucket_website;
 pub mod copy;
 pub mod delete;
 pub mod get;

@@ -47,6 +47,7 @@ async fn service_over(meta: Arc<dyn MetaEngine>) -> Arc<Service> {
         settings: ServiceSettings {
             region: "us-east-1".into(),
             domains: Vec::new(),
+            website_domains: Vec::new(),
             presign_seconds_max: 1,
             body_idle: Duration::from_secs(5),
         },

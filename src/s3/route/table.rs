@@ -130,7 +130,10 @@ pub const ROUTES: &[Route] = &[
         Method::DELETE,
         Level::Bucket,
         &[Mark::Query("website")],
-    ),
+    )
+    .serve(Action::DeleteBucketWebsite, &[], |call| {
+        Box::pin(ops::bucket_website::delete_bucket_website(call))
+    }),
     row(
         Operation::DeletePublicAccessBlock,
         Method::DELETE,
@@ -324,7 +327,10 @@ pub const ROUTES: &[Route] = &[
         Method::GET,
         Level::Bucket,
         &[Mark::Query("website")],
-    ),
+    )
+    .serve(Action::GetBucketWebsite, &[], |call| {
+        Box::pin(ops::bucket_website::get_bucket_website(call))
+    }),
     row(
         Operation::GetObjectLockConfiguration,
         Method::GET,
@@ -588,7 +594,10 @@ pub const ROUTES: &[Route] = &[
         Method::PUT,
         Level::Bucket,
         &[Mark::Query("website")],
-    ),
+    )
+    .serve(Action::PutBucketWebsite, &[ops::CHECKSUMS], |call| {
+        Box::pin(ops::bucket_website::put_bucket_website(call))
+    }),
     row(
         Operation::PutObjectLockConfiguration,
         Method::PUT,

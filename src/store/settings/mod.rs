@@ -7,6 +7,7 @@ mod lifecycle;
 mod notification;
 mod ownership;
 mod versioning;
+mod website;
 
 pub use cors::CorsRule;
 pub use encryption::{DefaultKey, Encryption};
@@ -16,6 +17,7 @@ pub use lifecycle::{
 pub use notification::{NotificationRule, ReceiverKind, covers};
 pub use ownership::{AccessSettings, Ownership, PublicAccessBlock};
 pub use versioning::Versioning;
+pub use website::{RoutingRule, Website};
 
 use super::bucket::Bucket;
 use super::hook::Origin;
@@ -56,6 +58,9 @@ pub struct Settings {
     /// Whether others than its owner must say that they pay for their requests.
     #[cbor(n(8), default)]
     pub requester_pays: bool,
+    /// How it is served as a website.
+    #[n(9)]
+    pub website: Option<Website>,
 }
 
 impl ObjectStore {
@@ -148,6 +153,7 @@ mod tests {
             lifecycle: vec![LifecycleRule::default()],
             notifications: vec![NotificationRule::default()],
             requester_pays: true,
+            website: Some(Website::default()),
         };
         let read: Settings = decode(&encode(&set).unwrap(), "settings").unwrap();
         assert_eq!(read, set);

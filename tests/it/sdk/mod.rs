@@ -8,6 +8,7 @@ mod multipart;
 mod notification;
 mod object;
 mod parts;
+mod website;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
