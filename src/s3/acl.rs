@@ -129,7 +129,10 @@ pub fn document(service: &Service, acl: &Acl) -> XmlWriter {
         document.text("DisplayName", &service.owner(&acl.owner).display_name);
     });
     document.element("AccessControlList", |document| {
-        for grant in acl.grants() {
+        // S3 promises no order; clients of other servers count on groups first.
+        let is_group = |grant: &&Grant| matches!(grant.grantee, Grantee::Group(_));
+        let (groups, accounts): (Vec<_>, Vec<_>) = acl.grants().iter().partition(is_group);
+        for grant in groups.into_iter().chain(accounts) {
             document.element("Grant", |document| {
                 let kind = match &grant.grantee {
                     Grantee::CanonicalUser(_) => "CanonicalUser",

@@ -223,6 +223,19 @@ pub fn for_part(
     headers: &HeaderMap,
     seal: Option<&Seal>,
 ) -> Result<Option<DataKey>, S3Error> {
+    let customer = check_part(headers, seal)?;
+    let Some(seal) = seal else {
+        return Ok(None);
+    };
+    let key = match customer {
+        Some(customer) => customer.ring.unwrap(&seal.wrapped, CONTEXT)?,
+        None => service.masters.unwrap(&seal.wrapped, CONTEXT)?,
+    };
+    Ok(Some(key))
+}
+
+/// What a request to an upload that is sealed so names as its key, where that is the upload's.
+fn check_part(headers: &HeaderMap, seal: Option<&Seal>) -> Result<Option<CustomerKey>, S3Error> {
     let customer = CustomerKey::of(headers, OWN)?;
     let refused = |message: &'static str| Err(S3Error::because(Code::InvalidRequest, message));
     let other = "The provided encryption parameters did not match the ones used originally.";
@@ -244,33 +257,19 @@ pub fn for_part(
         },
         (_, None, _) => {}
     }
-    let Some(seal) = seal else {
-        return Ok(None);
-    };
-    let key = match customer {
-        Some(customer) => customer.ring.unwrap(&seal.wrapped, CONTEXT)?,
-        None => service.masters.unwrap(&seal.wrapped, CONTEXT)?,
-    };
-    Ok(Some(key))
+    Ok(customer)
 }
 
-/// Whether the completion of an upload names the customer's key that it was begun with. It may
-/// leave the key out: no byte is read or written with it.
+/// Whether the completion of an upload asks for what it was begun with. It may leave that out: no
+/// byte is read or written with it.
 ///
 /// # Errors
-/// `InvalidRequest` where it names another one.
+/// `InvalidRequest` where it asks for something else.
 pub fn check_completion(headers: &HeaderMap, seal: Option<&Seal>) -> Result<(), S3Error> {
-    let Some(customer) = CustomerKey::of(headers, OWN)? else {
-        return Ok(());
-    };
-    match seal.map(|seal| &seal.kind) {
-        Some(SealKind::Customer(md5)) if *md5 == customer.md5 => Ok(()),
-        _ => {
-            let message = "The provided encryption parameters did not match the ones used \
-                           originally.";
-            Err(S3Error::because(Code::InvalidRequest, message))
-        }
+    if SSE.iter().any(|name| headers.contains_key(*name)) {
+        check_part(headers, seal)?;
     }
+    Ok(())
 }
 
 /// As [`for_read`], for the source of a copy.

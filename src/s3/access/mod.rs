@@ -139,7 +139,8 @@ impl Matter<'_> {
             said => said,
         };
         if owner {
-            let allowed = own.allows() || (said == Decision::Allow && own.admits());
+            let by_policy = said == Decision::Allow && own.admits();
+            let allowed = by_policy || (own.allows() && self.owner_is_listed());
             return Ok(allowed && self.owner_reaches().await?);
         }
         Ok(own.allows()
@@ -207,6 +208,19 @@ impl Matter<'_> {
                 StoreError::NoSuchKey | StoreError::NoSuchVersion | StoreError::DeleteMarker { .. },
             ) => Ok(None),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// An owner who took themselves off the bucket's list may no longer list or write, until they
+    /// change it again. A key with a policy of its own stands on that.
+    fn owner_is_listed(&self) -> bool {
+        let access = &self.bucket.settings.access;
+        if !access.ownership.heeds_lists() || self.caller.has_own_policy() {
+            return true;
+        }
+        match (&access.acl, self.action.bucket_permission()) {
+            (Some(list), Some(permission)) => list.allows(self.asker(), permission),
+            _ => true,
         }
     }
 

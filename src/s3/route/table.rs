@@ -748,7 +748,7 @@ pub const ROUTES: &[Route] = &[
     )
     .serve(
         Action::PutObject,
-        &[SSE_C, ops::CHECKSUMS, ops::multipart::COMPLETE],
+        &[SSE, ops::CHECKSUMS, ops::multipart::COMPLETE],
         |call| Box::pin(ops::multipart::complete_multipart_upload(call)),
     ),
     row(

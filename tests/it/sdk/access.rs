@@ -2,7 +2,11 @@
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::RequestId as _;
-use aws_sdk_s3::types::{Payer, RequestPayer, RequestPaymentConfiguration};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{
+    AccessControlPolicy, CompletedMultipartUpload, CompletedPart, Payer, RequestPayer,
+    RequestPaymentConfiguration, ServerSideEncryption,
+};
 use serde_json::json;
 
 use super::{BUCKET, fault, put, ready};
@@ -52,4 +56,58 @@ async fn who_is_asked_to_pay_must_say_so() {
     assert_eq!(anonymous.send().await.unwrap().status(), 403);
     let refused = tenant.get_bucket_request_payment().bucket(BUCKET);
     assert_eq!(fault(refused.send().await), denied());
+}
+
+#[tokio::test]
+async fn an_owner_off_the_list_may_only_come_back() {
+    let (_server, client) = ready().await;
+    put(&client, "k", b"x").await;
+    let list = client.get_bucket_acl().bucket(BUCKET).send().await.unwrap();
+    let set = async |list: AccessControlPolicy| {
+        let put = client.put_bucket_acl().bucket(BUCKET);
+        put.access_control_policy(list).send().await.unwrap();
+    };
+    let owner = list.owner().unwrap().clone();
+    let empty = AccessControlPolicy::builder().owner(owner.clone());
+    set(empty.set_grants(Some(Vec::new())).build()).await;
+    let write = || client.put_object().bucket(BUCKET).key("other").send();
+    let read = || client.get_object().bucket(BUCKET).key("k").send();
+    assert_eq!(fault(write().await), denied());
+    let listed = client.list_objects_v2().bucket(BUCKET).send().await;
+    assert_eq!(fault(listed), denied());
+    assert!(read().await.is_ok());
+    assert!(client.get_bucket_acl().bucket(BUCKET).send().await.is_ok());
+    let full = AccessControlPolicy::builder().owner(owner);
+    set(full.set_grants(Some(list.grants().to_vec())).build()).await;
+    assert!(write().await.is_ok());
+}
+
+#[tokio::test]
+async fn a_completion_may_name_the_key_that_its_upload_was_begun_with() {
+    let (_server, client) = ready().await;
+    let kms = ServerSideEncryption::AwsKms;
+    let begun = client.create_multipart_upload().bucket(BUCKET).key("k");
+    let begun = begun.server_side_encryption(kms).ssekms_key_id("one");
+    let id = begun.send().await.unwrap().upload_id.unwrap();
+    let part = client.upload_part().bucket(BUCKET).key("k").upload_id(&id);
+    let part = part.part_number(1).body(ByteStream::from_static(b"x"));
+    let etag = part.send().await.unwrap().e_tag.unwrap();
+    let part = CompletedPart::builder().part_number(1).e_tag(etag).build();
+    let parts = CompletedMultipartUpload::builder().parts(part).build();
+    let complete = |key: &'static str| {
+        let complete = client.complete_multipart_upload().bucket(BUCKET).key("k");
+        let complete = complete.upload_id(&id).multipart_upload(parts.clone());
+        complete
+            .customize()
+            .mutate_request(move |request| {
+                let headers = request.headers_mut();
+                headers.insert("x-amz-server-side-encryption", "aws:kms");
+                headers.insert("x-amz-server-side-encryption-aws-kms-key-id", key);
+            })
+            .send()
+    };
+    let refused = fault(complete("two").await);
+    assert_eq!(refused, (400, "InvalidRequest".to_owned()));
+    let made = complete("one").await.unwrap();
+    assert_eq!(made.ssekms_key_id(), Some("one"));
 }
