@@ -19,6 +19,15 @@ use crate::store::{Bucket, ObjectRecord};
 /// so that its least size changes nothing.
 pub const LIFECYCLE: &[&str] = &["x-amz-transition-default-minimum-object-size"];
 
+/// What S3 moves objects to.
+const TRANSITION_CLASSES: [&str; 6] = [
+    "DEEP_ARCHIVE",
+    "GLACIER",
+    "GLACIER_IR",
+    "INTELLIGENT_TIERING",
+    "ONEZONE_IA",
+    "STANDARD_IA",
+];
 /// Bytes of a configuration of a thousand rules, at most.
 const CONFIGURATION_BYTES_MAX: u64 = 2 << 20;
 const RULES_MAX: usize = 1000;
@@ -160,16 +169,14 @@ fn rule(node: &Node) -> Result<LifecycleRule, S3Error> {
     if node.name != "Rule" {
         return Err(malformed());
     }
-    for transition in ["Transition", "NoncurrentVersionTransition"] {
-        if node.child(transition).is_some() {
-            return Err(S3Error::unsupported_option(transition));
-        }
-    }
     let enabled = match node.required("Status")?.trim() {
         "Enabled" => true,
         "Disabled" => false,
         _ => return Err(malformed()),
     };
+    for name in ["Transition", "NoncurrentVersionTransition"] {
+        node.all(name).try_for_each(refuse_transition)?;
+    }
     let rule = LifecycleRule {
         id: id(node)?,
         enabled,
@@ -259,6 +266,20 @@ fn date(text: &str) -> Result<Timestamp, S3Error> {
     Ok(date)
 }
 
+/// There is one storage class. A transition that S3 would refuse too is refused as S3 does it.
+fn refuse_transition(node: &Node) -> Result<(), S3Error> {
+    let class = node.required("StorageClass")?.trim();
+    if !TRANSITION_CLASSES.contains(&class) {
+        return Err(malformed());
+    }
+    node.text_of("Date").map(str::trim).map(date).transpose()?;
+    for days in ["Days", "NoncurrentDays", "NewerNoncurrentVersions"] {
+        let number = node.text_of(days).map(|text| text.trim().parse::<u32>());
+        number.transpose().map_err(|_none| malformed())?;
+    }
+    Err(S3Error::unsupported_option(node.name.as_str()))
+}
+
 fn noncurrent(node: &Node) -> Result<NoncurrentExpiration, S3Error> {
     let newer = node.text_of("NewerNoncurrentVersions");
     let newer = newer.map(|text| text.trim().parse().map_err(|_none| malformed()));
@@ -276,14 +297,14 @@ fn filter(node: &Node) -> Result<LifecycleFilter, S3Error> {
             found.prefix = Some(prefix.text.clone());
             found.form = FilterForm::Prefix;
         }
-        (None, Some(filter)) => match filter.child("And") {
-            Some(and) => {
-                conditions(and, &mut found)?;
+        // S3 takes several conditions in an `And` only. Other servers' clients write them side by
+        // side, beside an `And` too: all of them must hold then, and they are told as an `And`.
+        (None, Some(filter)) => {
+            conditions(filter, &mut found)?;
+            if filter.children.len() > 1 || filter.child("And").is_some() {
                 found.form = FilterForm::And;
             }
-            None if filter.children.len() > 1 => return Err(malformed()),
-            None => conditions(filter, &mut found)?,
-        },
+        }
         _ => return Err(malformed()),
     }
     Ok(found)
@@ -293,7 +314,8 @@ fn conditions(node: &Node, filter: &mut LifecycleFilter) -> Result<(), S3Error> 
     for child in &node.children {
         let number = || child.text.trim().parse().map_err(|_none| malformed());
         match child.name.as_str() {
-            "Prefix" => filter.prefix = Some(child.text.clone()),
+            "And" if node.name == "Filter" => conditions(child, filter)?,
+            "Prefix" => add_prefix(&child.text, filter)?,
             "Tag" => {
                 let (key, value) = (child.required("Key")?, child.required("Value")?);
                 filter.tags.push((key.to_owned(), value.to_owned()));
@@ -304,6 +326,18 @@ fn conditions(node: &Node, filter: &mut LifecycleFilter) -> Result<(), S3Error> 
         }
     }
     Ok(())
+}
+
+/// Of two prefixes that both must hold, the longer one says all; no key begins with two others.
+fn add_prefix(prefix: &str, filter: &mut LifecycleFilter) -> Result<(), S3Error> {
+    match &filter.prefix {
+        Some(other) if other.starts_with(prefix) => Ok(()),
+        Some(other) if !prefix.starts_with(other) => Err(malformed()),
+        _ => {
+            filter.prefix = Some(prefix.to_owned());
+            Ok(())
+        }
+    }
 }
 
 /// Tells when a current version goes, and by which rule: the first to let it go.
@@ -357,12 +391,36 @@ mod tests {
         assert_eq!(at("20200101"), Err(Code::MalformedXML));
         let moved = "<Transition><Days>1</Days><StorageClass>GLACIER</StorageClass></Transition>";
         assert_eq!(with(moved), Err(Code::NotImplemented));
+        let class = "<StorageClass>GLACIER</StorageClass>";
+        let at = |date: &str| {
+            with(&format!(
+                "<Transition><Date>{date}</Date>{class}</Transition>"
+            ))
+        };
+        assert_eq!(at("2030-01-01"), Err(Code::NotImplemented));
+        assert_eq!(at("2030-01-01T00:00:01Z"), Err(Code::InvalidArgument));
+        let unknown = "<Transition><Days>1</Days><StorageClass>GOLD</StorageClass></Transition>";
+        assert_eq!(with(unknown), Err(Code::MalformedXML));
         assert_eq!(
             read("<Status>enabled</Status><Prefix/>"),
             Err(Code::MalformedXML)
         );
         let stale = "<AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation>\
                      </AbortIncompleteMultipartUpload>";
+        let filtered = |inner: &str| {
+            let days = "<Expiration><Days>1</Days></Expiration>";
+            let rule = format!("<Status>Enabled</Status><Filter>{inner}</Filter>{days}");
+            read(&rule).map(|mut rules| rules.remove(0).filter)
+        };
+        let both = "<Prefix>a/</Prefix><And><Prefix>a</Prefix>\
+                    <Tag><Key>k</Key><Value>v</Value></Tag></And>";
+        let filter = filtered(both).unwrap();
+        assert_eq!(filter.prefix.as_deref(), Some("a/"));
+        assert_eq!((filter.tags.len(), filter.form), (1, FilterForm::And));
+        let two = "<And><Prefix>a</Prefix><Prefix>b</Prefix></And>";
+        assert_eq!(filtered(two), Err(Code::MalformedXML));
+        let deep = "<And><And><Prefix>a</Prefix></And></And>";
+        assert_eq!(filtered(deep), Err(Code::MalformedXML));
         let tag = "<Filter><Tag><Key>a</Key><Value>b</Value></Tag></Filter>";
         let tagged = read(&format!("<Status>Enabled</Status>{tag}{stale}"));
         assert_eq!(tagged, Err(Code::InvalidRequest));
