@@ -14,7 +14,7 @@ use crate::s3::head::Head;
 use crate::s3::reply::Reply;
 use crate::s3::xml::{self, XmlWriter};
 use crate::store::lock::ObjectLock;
-use crate::store::settings::{AccessSettings, Ownership, Settings, Versioning};
+use crate::store::settings::{AccessSettings, Ownership, PublicAccessBlock, Settings, Versioning};
 use crate::store::{Bucket, BucketQuery, NewBucket, ObjectStore, StoreError};
 
 /// Buckets in one answer, at most.
@@ -179,6 +179,9 @@ fn access_of(service: &Service, head: &Head, owner: &str) -> Result<AccessSettin
     Ok(AccessSettings {
         acl,
         ownership,
+        // As on S3 a new bucket has one, until it is deleted; here it blocks nothing, so that what
+        // ran against a new bucket of any server runs here.
+        public_access_block: Some(PublicAccessBlock::default()),
         ..AccessSettings::default()
     })
 }

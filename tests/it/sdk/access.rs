@@ -4,8 +4,9 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::RequestId as _;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
-    AccessControlPolicy, CompletedMultipartUpload, CompletedPart, Payer, RequestPayer,
-    RequestPaymentConfiguration, ServerSideEncryption,
+    AccessControlPolicy, BucketCannedAcl, CompletedMultipartUpload, CompletedPart, Payer,
+    PublicAccessBlockConfiguration, RequestPayer, RequestPaymentConfiguration,
+    ServerSideEncryption,
 };
 use serde_json::json;
 
@@ -110,4 +111,42 @@ async fn a_completion_may_name_the_key_that_its_upload_was_begun_with() {
     assert_eq!(refused, (400, "InvalidRequest".to_owned()));
     let made = complete("one").await.unwrap();
     assert_eq!(made.ssekms_key_id(), Some("one"));
+}
+
+#[tokio::test]
+async fn a_new_bucket_has_a_block_of_public_access_that_blocks_nothing_yet() {
+    let (_server, client) = ready().await;
+    let get = async || {
+        let got = client.get_public_access_block().bucket(BUCKET).send().await;
+        got.map(|got| got.public_access_block_configuration.unwrap())
+    };
+    let block = |acls: bool, policy: bool| {
+        PublicAccessBlockConfiguration::builder()
+            .block_public_acls(acls)
+            .ignore_public_acls(false)
+            .block_public_policy(policy)
+            .restrict_public_buckets(false)
+            .build()
+    };
+    let set = async |block: PublicAccessBlockConfiguration| {
+        let put = client.put_public_access_block().bucket(BUCKET);
+        let put = put.public_access_block_configuration(block);
+        put.send().await.unwrap();
+    };
+    assert_eq!(get().await.unwrap(), block(false, false));
+    allow(&client, "s3:GetObject", "/*").await;
+    set(block(true, true)).await;
+    assert_eq!(get().await.unwrap(), block(true, true));
+    let public = client.put_bucket_acl().bucket(BUCKET);
+    let public = public.acl(BucketCannedAcl::PublicRead).send().await;
+    assert_eq!(fault(public), denied());
+    let statement = json!({"Statement": [{"Effect": "Allow", "Principal": "*",
+        "Action": "s3:GetObject", "Resource": format!("arn:aws:s3:::{BUCKET}/*")}]});
+    let policy = client.put_bucket_policy().bucket(BUCKET);
+    let policy = policy.policy(statement.to_string()).send().await;
+    assert_eq!(fault(policy), denied());
+    let delete = client.delete_public_access_block().bucket(BUCKET);
+    delete.send().await.unwrap();
+    let gone = "NoSuchPublicAccessBlockConfiguration".to_owned();
+    assert_eq!(fault(get().await), (404, gone));
 }
