@@ -136,7 +136,8 @@ pub async fn head_object(call: Call) -> Result<Reply, S3Error> {
     let head = &call.head;
     let bucket = bucket::found(store, head).await?;
     let version = version_of(head)?;
-    let object = store.object(&bucket, head.key()?, version.as_ref()).await;
+    let key = head.key()?;
+    let object = store.object(&bucket, key, version.as_ref()).await;
     let record = object.map_err(|error| about(head, error))?.record;
     // Who can't open it is told nothing of it.
     drop(sse::for_read(
@@ -146,8 +147,9 @@ pub async fn head_object(call: Call) -> Result<Reply, S3Error> {
     )?);
     let plan = Plan::of(head, &record)?;
     let version = version_name(&bucket, &record);
-    let reply =
-        described(head, &record, &plan)?.with_optional("x-amz-version-id", version.as_deref())?;
+    let reply = described(head, &record, &plan)?;
+    let reply = lifecycle::described(reply, &bucket, key.as_str(), &record)?
+        .with_optional("x-amz-version-id", version.as_deref())?;
     if plan == Plan::NotModified {
         return Ok(reply);
     }

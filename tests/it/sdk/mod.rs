@@ -3,6 +3,7 @@
 mod access;
 mod connection;
 mod cors;
+mod lifecycle;
 mod listing;
 mod multipart;
 mod notification;
