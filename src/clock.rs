@@ -75,6 +75,21 @@ impl Timestamp {
         self.format("%Y-%m-%dT%H:%M:%SZ")
     }
 
+    /// `24/Nov/2026:00:20:26 +0000`: the time format of S3's access records.
+    pub fn log_date(self) -> String {
+        self.format("%d/%b/%Y:%H:%M:%S +0000")
+    }
+
+    /// `2026-11-24-00-20-26`: the time in the key of access records.
+    pub fn log_key(self) -> String {
+        self.format("%Y-%m-%d-%H-%M-%S")
+    }
+
+    /// `2026/11/24`.
+    pub fn day_path(self) -> String {
+        self.format("%Y/%m/%d")
+    }
+
     /// `20261124T002026Z`: the time format of `X-Amz-Date`.
     pub fn amz_date(self) -> String {
         self.format("%Y%m%dT%H%M%SZ")

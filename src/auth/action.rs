@@ -132,6 +132,10 @@ actions! {
     GetBucketNotification "s3:GetBucketNotification" false BucketItself;
     /// Change who is told of what happens in a bucket.
     PutBucketNotification "s3:PutBucketNotification" true BucketItself;
+    /// Ask where the records of a bucket's requests go.
+    GetBucketLogging "s3:GetBucketLogging" false BucketItself;
+    /// Change where the records of a bucket's requests go.
+    PutBucketLogging "s3:PutBucketLogging" true BucketItself;
     /// Read how a bucket is served as a website.
     GetBucketWebsite "s3:GetBucketWebsite" false BucketItself;
     /// Change how a bucket is served as a website.

@@ -23,6 +23,9 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         (1..=PRESIGN_SECONDS_MAX).contains(&config.presign_seconds_max),
         || format!("presign_seconds_max must lie between 1 and {PRESIGN_SECONDS_MAX}"),
     )?;
+    demand(!config.logging_time.is_zero(), || {
+        "logging.seconds must not be 0".to_owned()
+    })?;
     demand(!config.lifecycle_day.is_zero(), || {
         "lifecycle.day_seconds must not be 0".to_owned()
     })?;

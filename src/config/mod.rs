@@ -51,6 +51,8 @@ pub struct Config {
     pub encryption: EncryptionSettings,
     /// How long a day of lifecycle rules is: shorter in tests only.
     pub lifecycle_day: Duration,
+    /// How often the records of requests are delivered.
+    pub logging_time: Duration,
     /// What a client may take.
     pub limits: Limits,
     /// What is logged, and how.
@@ -170,6 +172,7 @@ impl Default for Config {
             presign_seconds_max: 604_800,
             encryption: EncryptionSettings::default(),
             lifecycle_day: Duration::from_secs(24 * 3600),
+            logging_time: Duration::from_mins(1),
             limits: Limits::default(),
             log: Log {
                 format: LogFormat::Auto,

@@ -64,6 +64,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     list("encryption.kms_keys", |config, values| {
         put(&mut config.encryption.kms_keys, Some(values.to_vec()))
     }),
+    one("logging.seconds", |config, text| {
+        put(&mut config.logging_time, seconds(text)?)
+    }),
     one("lifecycle.day_seconds", |config, text| {
         put(&mut config.lifecycle_day, seconds(text)?)
     }),

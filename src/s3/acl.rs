@@ -90,7 +90,11 @@ pub fn of_document(service: &Service, document: &[u8], owner: &str) -> Result<Ac
     Ok(Acl::new(owner, given.collect::<Result<_, _>>()?)?)
 }
 
-fn read_grant(service: &Service, node: &Node) -> Result<Grant, S3Error> {
+/// Reads a grant of a document.
+///
+/// # Errors
+/// `MalformedACLError`, `InvalidArgument` for somebody who is not there.
+pub fn read_grant(service: &Service, node: &Node) -> Result<Grant, S3Error> {
     let malformed = || S3Error::new(Code::MalformedACLError);
     let grantee = node.child("Grantee").ok_or_else(malformed)?;
     let permission = node.text_of("Permission").map(str::trim);
@@ -121,6 +125,44 @@ fn read_grant(service: &Service, node: &Node) -> Result<Grant, S3Error> {
     Ok(Grant::to_account(found.id.as_str(), permission))
 }
 
+/// Writes a grant as an element of that name.
+pub fn write_grant(document: &mut XmlWriter, name: &'static str, service: &Service, grant: &Grant) {
+    document.element(name, |document| {
+        let kind = match &grant.grantee {
+            Grantee::CanonicalUser(_) => "CanonicalUser",
+            Grantee::Group(_) => "Group",
+        };
+        let attributes = [("xmlns:xsi", INSTANCE), ("xsi:type", kind)];
+        document.element_with("Grantee", &attributes, |document| match &grant.grantee {
+            Grantee::CanonicalUser(id) => {
+                document.text("ID", id);
+                document.text("DisplayName", &service.owner(id).display_name);
+            }
+            Grantee::Group(group) => {
+                document.text("URI", group.uri());
+            }
+        });
+        document.text("Permission", grant.permission.as_str());
+    });
+}
+
+/// The headers that ask for these grants.
+pub fn headers_of(grants: &[Grant]) -> Vec<(&'static str, String)> {
+    let of = |permission: Permission| {
+        let grants = grants
+            .iter()
+            .filter(move |one| one.permission == permission);
+        let named = grants.map(|grant| match &grant.grantee {
+            Grantee::CanonicalUser(id) => format!("id=\"{id}\""),
+            Grantee::Group(group) => format!("uri=\"{}\"", group.uri()),
+        });
+        named.collect::<Vec<_>>().join(", ")
+    };
+    let headers = GRANT_HEADERS.into_iter();
+    let headers = headers.map(|(name, permission)| (name, of(permission)));
+    headers.filter(|(_, value)| !value.is_empty()).collect()
+}
+
 /// The document of a list.
 pub fn document(service: &Service, acl: &Acl) -> XmlWriter {
     let mut document = XmlWriter::new("AccessControlPolicy");
@@ -133,23 +175,7 @@ pub fn document(service: &Service, acl: &Acl) -> XmlWriter {
         let is_group = |grant: &&Grant| matches!(grant.grantee, Grantee::Group(_));
         let (groups, accounts): (Vec<_>, Vec<_>) = acl.grants().iter().partition(is_group);
         for grant in groups.into_iter().chain(accounts) {
-            document.element("Grant", |document| {
-                let kind = match &grant.grantee {
-                    Grantee::CanonicalUser(_) => "CanonicalUser",
-                    Grantee::Group(_) => "Group",
-                };
-                let attributes = [("xmlns:xsi", INSTANCE), ("xsi:type", kind)];
-                document.element_with("Grantee", &attributes, |document| match &grant.grantee {
-                    Grantee::CanonicalUser(id) => {
-                        document.text("ID", id);
-                        document.text("DisplayName", &service.owner(id).display_name);
-                    }
-                    Grantee::Group(group) => {
-                        document.text("URI", group.uri());
-                    }
-                });
-                document.text("Permission", grant.permission.as_str());
-            });
+            write_grant(document, "Grant", service, grant);
         }
     });
     document

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use super::access_log::AccessLog;
 use super::admin::AdminHandler;
 use super::body::{ChunkVerifier, Digest, Payload, Proof, ReceiveOptions, Sink};
 use super::error::{Code, S3Error};
@@ -70,6 +71,8 @@ pub struct Service {
     pub masters: MasterRing,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// The records of requests on their way.
+    pub access_log: AccessLog,
     /// The administration, where there is one.
     pub admin: Option<Arc<dyn AdminHandler>>,
 }

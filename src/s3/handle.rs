@@ -2,8 +2,8 @@
 //! renders errors.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -12,6 +12,7 @@ use http_body::Body;
 use http_body_util::BodyExt as _;
 
 use super::access::{self, Caller};
+use super::access_log::{self, Answered, Visit};
 use super::admin;
 use super::body::{Payload, Proof};
 use super::context::{Call, FormCall, Service};
@@ -25,6 +26,7 @@ use super::sts;
 use super::target::{Level, bucket_of_host};
 use super::website;
 use crate::auth::{self, Action, Grant};
+use crate::clock::Timestamp;
 use crate::id::RequestId;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -46,7 +48,12 @@ where
 {
     let began = service.clock.now();
     let clock = Arc::clone(&service.clock);
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    let proved = Proved::default();
+    let visit = visit(&service, &parts, (id, began), peer);
+    if visit.is_some() {
+        parts.extensions.insert(proved.clone());
+    }
     let method = parts.method.clone();
     let path = parts.uri.path().to_owned();
     let page = page(&service, &parts);
@@ -63,7 +70,34 @@ where
     // What is to be sent: the answer's body is on its way only after this line.
     let (bytes_in, bytes_out) = (received.load(Ordering::Relaxed), response.body().len());
     tracing::info!(%method, path, status, code, ms, bytes_in, bytes_out, "request");
+    if let Some(visit) = visit {
+        let answered = Answered {
+            requester: proved.0.get().map(String::as_str),
+            status,
+            code,
+            headers: response.headers(),
+            bytes_in,
+            bytes_out,
+            ms,
+        };
+        access_log::note(&service, visit, answered).await;
+    }
     response
+}
+
+/// The canonical id of whom a signature proved, for the record of the request.
+#[derive(Debug, Clone, Default)]
+struct Proved(Arc<OnceLock<String>>);
+
+/// The request as its record tells it, where any bucket asks for records.
+fn visit(
+    service: &Service,
+    parts: &Parts,
+    when: (RequestId, Timestamp),
+    peer: Option<SocketAddr>,
+) -> Option<Visit> {
+    let asked = service.access_log.is_heeded() && !website::is_asked(service, parts);
+    asked.then(|| Visit::of(parts, &service.settings.domains, when, peer))?
 }
 
 /// `body`, whose bytes are counted as they are read.
@@ -184,12 +218,13 @@ async fn authorise(
 fn authenticate(service: &Service, head: &Head, parts: &Parts) -> Result<Grant, S3Error> {
     let signed = head.signed(&parts.headers, None);
     let now = service.clock.now();
-    Ok(auth::authenticate(
-        &signed,
-        &*service.keys,
-        &service.settings.auth(),
-        now,
-    )?)
+    let settings = service.settings.auth();
+    let grant = auth::authenticate(&signed, &*service.keys, &settings, now)?;
+    if let (Some(proved), Some(key)) = (parts.extensions.get::<Proved>(), grant.who().key()) {
+        // Who is proved twice is proved the same.
+        let _first = proved.0.set(key.owner.clone());
+    }
+    Ok(grant)
 }
 
 /// What `x-amz-request-charged` says.

@@ -1,6 +1,7 @@
 //! HTTP to operation and back.
 
 pub mod access;
+pub mod access_log;
 pub mod acl;
 pub mod admin;
 pub mod body;

@@ -138,7 +138,9 @@ impl Server {
         lock.announce(&endpoint)?;
         let (store, stop) = (shared.responder.store.clone(), shared.stop.clone());
         tasks.spawn(run::sweep(store.clone(), stop.clone()));
-        tasks.spawn(run::lifecycle(store, config.lifecycle_day, stop));
+        tasks.spawn(run::lifecycle(store, config.lifecycle_day, stop.clone()));
+        let service = Arc::clone(&shared.responder);
+        tasks.spawn(run::access_log(service, config.logging_time, stop));
         let shutdown_time = config.limits.shutdown_time;
         Ok(Self {
             endpoint,
@@ -168,6 +170,7 @@ impl Server {
     /// Finishes the requests in flight, and ends.
     pub async fn shutdown(self) {
         run::stop(&self.shared, self.shutdown_time).await;
+        s3::access_log::deliver(&self.shared.responder).await;
     }
 }
 
@@ -253,6 +256,7 @@ async fn wire(
             settings,
             masters,
             clock,
+            access_log: s3::access_log::AccessLog::default(),
             admin: Some(Arc::new(admin)),
         },
         callbacks,

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{self, Respond, Shared};
 use super::listen::Listener;
+use crate::s3::{self, Service};
 use crate::store::ObjectStore;
 use crate::store::lifecycle::LifecycleReport;
 use crate::store::settings::DayLength;
@@ -72,6 +73,20 @@ pub(super) async fn lifecycle(store: ObjectStore, day: Duration, stop: Cancellat
                 );
             }
             Err(error) => tracing::warn!(%error, "applying the lifecycle rules failed"),
+        }
+    }
+}
+
+/// Delivers the records of requests to the buckets that ask for them, `every` so often. The last
+/// ones go when all requests are done.
+pub(super) async fn access_log(service: Arc<Service>, every: Duration, stop: CancellationToken) {
+    if let Err(error) = s3::access_log::find(&service).await {
+        tracing::warn!(%error, "could not see which buckets ask for access records");
+    }
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(every) => s3::access_log::deliver(&service).await,
         }
     }
 }

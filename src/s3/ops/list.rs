@@ -29,6 +29,13 @@ pub const LIST_OBJECTS_V2: &[&str] = &[
 
 fn asked(query: &Query, after: Option<String>) -> Result<ObjectQuery, S3Error> {
     let text = |name: &str| query.get(name).filter(|text| !text.is_empty());
+    // Clients of Ceph let the order go to be answered sooner. Here order costs nothing, but what
+    // they are refused there they are refused here.
+    let unordered = text("allow-unordered").filter(|wanted| wanted.eq_ignore_ascii_case("true"));
+    if let (Some(wanted), Some(_grouped)) = (unordered, text("delimiter")) {
+        let message = "A listing that need not be in order cannot have a delimiter";
+        return Err(S3Error::argument("allow-unordered", wanted, message));
+    }
     Ok(ObjectQuery {
         prefix: text("prefix").unwrap_or_default().to_owned(),
         delimiter: text("delimiter").map(str::to_owned),

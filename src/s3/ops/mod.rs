@@ -5,6 +5,7 @@ pub mod attributes;
 pub mod bucket;
 pub mod bucket_cors;
 pub mod bucket_encryption;
+pub mod bucket_logging;
 pub mod bucket_notification;
 pub mod bucket_policy;
 pub mod bucket_tagging;

@@ -240,7 +240,10 @@ pub const ROUTES: &[Route] = &[
         Method::GET,
         Level::Bucket,
         &[Mark::Query("logging")],
-    ),
+    )
+    .serve(Action::GetBucketLogging, &[], |call| {
+        Box::pin(ops::bucket_logging::get_bucket_logging(call))
+    }),
     row(
         Operation::GetBucketMetadataConfiguration,
         Method::GET,
@@ -522,7 +525,10 @@ pub const ROUTES: &[Route] = &[
         Method::PUT,
         Level::Bucket,
         &[Mark::Query("logging")],
-    ),
+    )
+    .serve(Action::PutBucketLogging, &[ops::CHECKSUMS], |call| {
+        Box::pin(ops::bucket_logging::put_bucket_logging(call))
+    }),
     row(
         Operation::PutBucketNotificationConfiguration,
         Method::PUT,

@@ -4,6 +4,7 @@
 mod cors;
 mod encryption;
 mod lifecycle;
+mod logging;
 mod notification;
 mod ownership;
 mod versioning;
@@ -14,6 +15,7 @@ pub use encryption::{DefaultKey, Encryption};
 pub use lifecycle::{
     DayLength, Expiration, FilterForm, LifecycleFilter, LifecycleRule, NoncurrentExpiration,
 };
+pub use logging::{LogKeys, Logging};
 pub use notification::{NotificationRule, ReceiverKind, covers};
 pub use ownership::{AccessSettings, Ownership, PublicAccessBlock};
 pub use versioning::Versioning;
@@ -61,6 +63,9 @@ pub struct Settings {
     /// How it is served as a website.
     #[n(9)]
     pub website: Option<Website>,
+    /// Where the records of its requests go.
+    #[n(10)]
+    pub logging: Option<Logging>,
 }
 
 impl ObjectStore {
@@ -154,6 +159,7 @@ mod tests {
             notifications: vec![NotificationRule::default()],
             requester_pays: true,
             website: Some(Website::default()),
+            logging: Some(Logging::default()),
         };
         let read: Settings = decode(&encode(&set).unwrap(), "settings").unwrap();
         assert_eq!(read, set);

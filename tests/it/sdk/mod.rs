@@ -5,6 +5,7 @@ mod connection;
 mod cors;
 mod lifecycle;
 mod listing;
+mod logging;
 mod multipart;
 mod notification;
 mod object;

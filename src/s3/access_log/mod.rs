@@ -1,0 +1,229 @@
+//! The records of requests to buckets that ask for them, delivered as objects in S3's format.
+//!
+//! As on S3, delivery is by best effort: records wait in memory for some seconds, and a server that
+//! is killed loses those. No request waits for its record.
+//!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerLogs.html>
+
+mod line;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::HeaderMap;
+use http::request::Parts;
+
+pub use line::{Answered, Visit};
+
+use super::acl;
+use super::body::{Payload, Proof};
+use super::context::{Call, Service};
+use super::error::S3Error;
+use super::head::Head;
+use super::ops::put;
+use crate::auth::canonical::encode;
+use crate::auth::{AccessKey, Scope, Secret, Who};
+use crate::clock::Timestamp;
+use crate::id::{RequestId, random};
+use crate::name::BucketName;
+use crate::store::settings::{LogKeys, Logging};
+use crate::store::{Bucket, BucketQuery, StoreError};
+
+/// Bytes of records that wait; further ones are lost, which is logged.
+const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
+const BUCKETS_AT_A_TIME: usize = 1000;
+
+/// Records on their way.
+#[derive(Debug, Default)]
+pub struct AccessLog {
+    /// Whether any bucket asks for records: until one does, no request looks.
+    heeded: AtomicBool,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    bytes: usize,
+    lost: u64,
+    objects: BTreeMap<Destination, String>,
+}
+
+/// What goes into one object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Destination {
+    /// Whose requests they are.
+    source: BucketName,
+    /// The day of the requests, where keys are made by it.
+    day: Option<String>,
+}
+
+impl AccessLog {
+    /// From now on requests look whether their bucket asks for records.
+    pub fn heed(&self) {
+        self.heeded.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether requests look.
+    pub fn is_heeded(&self) -> bool {
+        self.heeded.load(Ordering::Relaxed)
+    }
+
+    fn keep(&self, to: Destination, line: &str) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.bytes.saturating_add(line.len()) > WAITING_BYTES_MAX {
+            waiting.lost = waiting.lost.saturating_add(1);
+            return;
+        }
+        waiting.bytes = waiting.bytes.saturating_add(line.len());
+        waiting.objects.entry(to).or_default().push_str(line);
+    }
+
+    fn take(&self) -> Waiting {
+        std::mem::take(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Looks, once at the start, whether any bucket asks for records.
+///
+/// # Errors
+/// What the store fails with.
+pub async fn find(service: &Service) -> Result<(), StoreError> {
+    let mut after = None;
+    loop {
+        let page = service.store.list_buckets(BucketQuery {
+            owner: None,
+            prefix: String::new(),
+            after,
+            limit: BUCKETS_AT_A_TIME,
+        });
+        let page = page.await?;
+        let mut settings = page.buckets.iter().map(|bucket| &bucket.settings);
+        if settings.any(|settings| settings.logging.is_some()) {
+            service.access_log.heed();
+            return Ok(());
+        }
+        after = page.next;
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Keeps the record of a request, where its bucket asks for one.
+pub async fn note(service: &Service, visit: Visit, answered: Answered<'_>) {
+    let Some(bucket) = visit.bucket() else { return };
+    // A request to a bucket that went, or never was, leaves no record.
+    let Ok(bucket) = service.store.bucket(bucket).await else {
+        return;
+    };
+    if let Some(logging) = &bucket.settings.logging {
+        let day = (logging.keys == LogKeys::ByEventTime).then(|| visit.at().day_path());
+        let to = Destination {
+            source: bucket.name.clone(),
+            day,
+        };
+        service.access_log.keep(to, &visit.line(&bucket, &answered));
+    }
+}
+
+/// Delivers what waits.
+pub async fn deliver(service: &Arc<Service>) {
+    let waiting = service.access_log.take();
+    if waiting.lost > 0 {
+        tracing::warn!(
+            records = waiting.lost,
+            "too many access records waited: lost"
+        );
+    }
+    for (to, records) in waiting.objects {
+        if let Err(error) = deliver_one(service, &to, records).await {
+            tracing::warn!(bucket = %to.source, %error, "could not deliver access records");
+        }
+    }
+}
+
+async fn deliver_one(
+    service: &Arc<Service>,
+    to: &Destination,
+    records: String,
+) -> Result<(), S3Error> {
+    let source = match service.store.bucket(&to.source).await {
+        Err(StoreError::NoSuchBucket) => return Ok(()),
+        found => found?,
+    };
+    // Who ended the logging meanwhile wants no records.
+    let Some(logging) = &source.settings.logging else {
+        return Ok(());
+    };
+    let key = key(service, &source, logging, to.day.as_deref());
+    let mut head = Head::parse(&request(&logging.target, &key)?, &[])?;
+    head.headers = headers(logging, records.len())?;
+    let body = http_body_util::Full::new(bytes::Bytes::from(records));
+    let idle = service.settings.body_idle;
+    let body = Payload::new(body, head.headers.clone(), Proof::Unsigned, idle);
+    put::put_object(Call {
+        service: Arc::clone(service),
+        head,
+        who: Who::Key(Arc::new(deliverer(&source.owner))),
+        body,
+        id: RequestId::random(),
+        peer: None,
+        signature_age: None,
+    })
+    .await
+    .map(drop)
+}
+
+fn request(bucket: &str, key: &str) -> Result<Parts, S3Error> {
+    let path = format!("/{bucket}/{}", encode(key.as_bytes(), true));
+    let request = http::Request::put(path).header("host", "127.0.0.1");
+    let request = request.body(()).map_err(S3Error::internal)?;
+    Ok(request.into_parts().0)
+}
+
+fn headers(logging: &Logging, bytes: usize) -> Result<HeaderMap, S3Error> {
+    let mut headers = HeaderMap::new();
+    headers.insert(http::header::CONTENT_LENGTH, bytes.into());
+    headers.insert("content-type", http::HeaderValue::from_static("text/plain"));
+    for (name, value) in acl::headers_of(&logging.grants) {
+        let value = http::HeaderValue::from_str(&value).map_err(S3Error::internal)?;
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+/// Who writes the records: the bucket's owner, by a key that nobody has.
+fn deliverer(owner: &str) -> AccessKey {
+    AccessKey {
+        access_key: String::new(),
+        name: "logging".into(),
+        secret: Secret::new(String::new()),
+        disabled: false,
+        scope: Scope::default(),
+        root: false,
+        owner: owner.to_owned(),
+        policy: None,
+        temporary: None,
+    }
+}
+
+fn key(service: &Service, source: &Bucket, logging: &Logging, day: Option<&str>) -> String {
+    let now: Timestamp = service.clock.now();
+    let unique = hex::encode_upper(random::<8>());
+    let partition = match logging.keys {
+        LogKeys::Simple => String::new(),
+        LogKeys::ByEventTime | LogKeys::ByDeliveryTime => {
+            let account = service.accounts.by_id(&source.owner);
+            let number = account.map_or_else(String::new, |account| account.number.clone());
+            let day = day.map_or_else(|| now.day_path(), str::to_owned);
+            format!("{number}/{}/{}/{day}/", source.region, source.name)
+        }
+    };
+    // By the day of requests, a key has no time of day: many moments of that day are within.
+    let time = match day {
+        Some(day) => format!("{}-00-00-00", day.replace('/', "-")),
+        None => now.log_key(),
+    };
+    format!("{}{partition}{time}-{unique}", logging.prefix)
+}
