@@ -67,6 +67,11 @@ async fn boto3() {
 }
 
 #[tokio::test]
+async fn every_operation_of_the_service_model() {
+    run("python3", "operations.py").await;
+}
+
+#[tokio::test]
 async fn aws_cli() {
     run("bash", "aws_cli.sh").await;
 }
