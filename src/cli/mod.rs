@@ -16,7 +16,9 @@ mod fsck;
 mod keys;
 mod logging;
 mod presign;
+mod quota;
 mod serve;
+mod size;
 mod status;
 
 use std::path::PathBuf;
@@ -81,6 +83,7 @@ enum Command {
     Presign(presign::PresignArgs),
     Keys(keys::KeysArgs),
     Accounts(accounts::AccountsArgs),
+    Quota(quota::QuotaArgs),
     Callbacks(callbacks::CallbacksArgs),
     Bench(bench::BenchArgs),
     Fsck(fsck::FsckArgs),
@@ -138,6 +141,7 @@ pub fn main() -> ExitCode {
         Command::Presign(args) => presign::run(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Accounts(args) => accounts::run(&args),
+        Command::Quota(args) => quota::run(&args),
         Command::Callbacks(args) => callbacks::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Fsck(args) => fsck::run(&args),

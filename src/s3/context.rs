@@ -268,6 +268,7 @@ impl From<StoreError> for S3Error {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NoSuchBucket => Self::new(Code::NoSuchBucket),
+            StoreError::QuotaExceeded => Self::new(Code::QuotaExceeded),
             StoreError::BucketExists { .. } => Self::new(Code::BucketAlreadyExists),
             StoreError::BucketNotEmpty { versioned: false } => Self::new(Code::BucketNotEmpty),
             StoreError::BucketNotEmpty { versioned: true } => Self::because(

@@ -11,6 +11,9 @@ pub enum StoreError {
     /// No bucket has that name, or it was deleted meanwhile.
     #[error("the bucket does not exist")]
     NoSuchBucket,
+    /// The bucket would hold more than it may.
+    #[error("the bucket's quota would be exceeded")]
+    QuotaExceeded,
     /// The name is taken.
     #[error("the bucket exists already")]
     BucketExists {

@@ -16,7 +16,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "server",
-        &["config", "s3", "auth", "store", "callback", "clock", "id"],
+        &[
+            "config", "s3", "auth", "store", "callback", "clock", "id", "name",
+        ],
     ),
     ("config", &[]),
     ("s3", &["auth", "store", "clock", "id", "name", "checksum"]),

@@ -19,10 +19,10 @@ pub(super) struct FormArgs {
     #[arg(value_name = "BUCKET/KEY", value_parser = super::object)]
     object: (BucketName, ObjectKey),
     /// The largest file: 500, 10KiB, 5MB, 1GiB
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE", value_parser = crate::cli::size::parse)]
     max_size: Option<u64>,
     /// The smallest file
-    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = size)]
+    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = crate::cli::size::parse)]
     min_size: u64,
     /// A field whose value the uploader chooses, but which must begin so: Content-Type=image/
     #[arg(long, value_name = "FIELD=PREFIX", value_parser = super::parameter)]
@@ -141,45 +141,9 @@ fn escape(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
-/// Reads `500`, `10KiB`, `5MB`, `1GiB`.
-fn size(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let unit = match text.strip_prefix(digits) {
-        Some("" | "B") => 1,
-        Some("KB") => 1000,
-        Some("KiB" | "K") => 1024,
-        Some("MB") => 1_000_000,
-        Some("MiB" | "M") => 1024 * 1024,
-        Some("GB") => 1_000_000_000,
-        Some("GiB" | "G") => 1024 * 1024 * 1024,
-        _ => return Err("must be a number and B, KB, KiB, MB, MiB, GB or GiB".to_owned()),
-    };
-    let number: u64 = digits
-        .parse()
-        .map_err(|_ignored| "must begin with a number".to_owned())?;
-    number
-        .checked_mul(unit)
-        .ok_or_else(|| "is too large".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_have_units() {
-        for (text, bytes) in [
-            ("0", 0),
-            ("500", 500),
-            ("10KiB", 10_240),
-            ("5MB", 5_000_000),
-        ] {
-            assert_eq!(size(text), Ok(bytes), "{text}");
-        }
-        for text in ["", "MB", "-1", "1 MB", "99999999999GiB"] {
-            assert!(size(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn html_can_hold_any_value() {

@@ -56,6 +56,7 @@ fn about(head: &Head, error: StoreError) -> S3Error {
         StoreError::NoSuchBucket
             | StoreError::BucketExists { .. }
             | StoreError::BucketNotEmpty { .. }
+            | StoreError::QuotaExceeded
     );
     let of_key = matches!(
         error,

@@ -6,6 +6,7 @@ mod accounts;
 mod callbacks;
 mod fsck;
 mod keys;
+mod quotas;
 
 use std::sync::Arc;
 
@@ -76,6 +77,7 @@ impl Admin {
             ("accounts", _) => self.answer_accounts(asked).await,
             ("keys", _) => self.answer_keys(asked).await,
             ("callbacks", _) => self.answer_callbacks(asked).await,
+            ("quotas", _) => self.answer_quotas(asked).await,
             ("fsck", _) => self.answer_fsck(asked),
             _ => Err(asked.unknown()),
         }

@@ -7,6 +7,7 @@ mod lifecycle;
 mod logging;
 mod notification;
 mod ownership;
+mod quota;
 mod versioning;
 mod website;
 
@@ -18,6 +19,7 @@ pub use lifecycle::{
 pub use logging::{LogKeys, Logging};
 pub use notification::{NotificationRule, ReceiverKind, covers};
 pub use ownership::{AccessSettings, Ownership, PublicAccessBlock};
+pub use quota::Quota;
 pub use versioning::Versioning;
 pub use website::{RoutingRule, Website};
 
@@ -66,6 +68,9 @@ pub struct Settings {
     /// Where the records of its requests go.
     #[n(10)]
     pub logging: Option<Logging>,
+    /// How much it may hold.
+    #[n(11)]
+    pub quota: Option<Quota>,
 }
 
 impl ObjectStore {
@@ -160,6 +165,7 @@ mod tests {
             requester_pays: true,
             website: Some(Website::default()),
             logging: Some(Logging::default()),
+            quota: Some(Quota::default()),
         };
         let read: Settings = decode(&encode(&set).unwrap(), "settings").unwrap();
         assert_eq!(read, set);

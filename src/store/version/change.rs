@@ -161,9 +161,25 @@ impl ObjectStore {
         }
         apply_default(&edit.bucket.settings, &mut new);
         edit.add(&new)?;
+        if !new.is_delete_marker() {
+            self.check_quota(edit).await?;
+        }
         let (sequence, version) = (new.sequence, new.version);
         self.announce(edit, Some(&new), version, sequence, by);
         Ok(new)
+    }
+
+    /// Refuses what would make the bucket hold more than it may.
+    async fn check_quota(&self, edit: &Edit<'_>) -> Result<(), StoreError> {
+        let Some(quota) = edit.bucket.settings.quota else {
+            return Ok(());
+        };
+        let held = self.usage(edit.bucket).await?;
+        let growth = [edit.count, edit.bytes];
+        if quota.admits([held.objects, held.bytes], growth) {
+            return Ok(());
+        }
+        Err(StoreError::QuotaExceeded)
     }
 
     /// What deleting the key does, where no version is named.

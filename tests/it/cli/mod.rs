@@ -4,6 +4,7 @@ mod bench;
 mod key_policy;
 mod keys;
 mod presign;
+mod quota;
 mod upkeep;
 
 use std::process::Output;
