@@ -49,7 +49,7 @@ async fn parts_become_one_object() {
     let (one, two) = (bytes_of(1, PART_BYTES_MIN), bytes_of(2, 70_000));
     // Out of order, and the first is sent again: the later bytes count.
     let second = part(&client, key, &id, 7, &two).await;
-    part(&client, key, &id, 3, &bytes_of(9, PART_BYTES_MIN)).await;
+    let overtaken = part(&client, key, &id, 3, &bytes_of(9, PART_BYTES_MIN)).await;
     let first = part(&client, key, &id, 3, &one).await;
 
     let parts = client.list_parts().bucket(BUCKET).key(key).upload_id(&id);
@@ -71,7 +71,11 @@ async fn parts_become_one_object() {
     let turned = all(&[second.clone(), first.clone()]);
     let turned = complete().multipart_upload(turned).send().await;
     assert_eq!(fault(turned), (400, "InvalidPartOrder".into()));
-    let whole = all(&[first, second]);
+    let stale = all(&[first.clone(), overtaken.clone(), second.clone()]);
+    let stale = complete().multipart_upload(stale).send().await;
+    assert_eq!(fault(stale), (400, "InvalidPart".into()));
+    // Of a part that is named twice the last word counts.
+    let whole = all(&[overtaken, first, second]);
     let done = complete().multipart_upload(whole).send().await.unwrap();
     assert!(done.e_tag().unwrap().ends_with("-2\""), "{done:?}");
     assert!(get(&client, key).await == [one.clone(), two.clone()].concat());

@@ -62,7 +62,7 @@ pub async fn complete_multipart_upload(call: Call) -> Result<Reply, S3Error> {
         Some(upload) => {
             sse::check_completion(&head.headers, upload.extras.seal.as_ref())?;
             check_mode(upload, &head.headers)?;
-            check_order(&head, &parts)?;
+            let parts = in_order(&head, parts)?;
             let claims = parts.iter().map(|part| claim(&head, upload, part));
             claims.collect::<Result<_, _>>()?
         }
@@ -130,11 +130,16 @@ fn named_part(part: &Node) -> Result<Named, S3Error> {
     })
 }
 
-fn check_order(head: &Head, parts: &[Named]) -> Result<(), S3Error> {
-    if parts.is_sorted_by(|a, b| a.number < b.number) {
-        return Ok(());
+/// The parts, which must be named in their order. A client that sent a part again may name it twice:
+/// the last word counts.
+fn in_order(head: &Head, mut parts: Vec<Named>) -> Result<Vec<Named>, S3Error> {
+    if !parts.is_sorted_by_key(|part| part.number) {
+        return Err(S3Error::new(Code::InvalidPartOrder).with("UploadId", upload_text(head)));
     }
-    Err(S3Error::new(Code::InvalidPartOrder).with("UploadId", upload_text(head)))
+    parts.reverse();
+    parts.dedup_by_key(|part| part.number);
+    parts.reverse();
+    Ok(parts)
 }
 
 /// The upload's mode is not to be changed at its end.
