@@ -10,6 +10,7 @@ mod multipart;
 mod notification;
 mod object;
 mod parts;
+mod versioning;
 mod website;
 
 use aws_sdk_s3::Client;
