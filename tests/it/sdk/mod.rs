@@ -2,9 +2,11 @@
 
 mod access;
 mod connection;
+mod copy;
 mod cors;
 mod lifecycle;
 mod listing;
+mod lock;
 mod logging;
 mod multipart;
 mod notification;
