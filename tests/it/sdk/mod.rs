@@ -4,6 +4,7 @@ mod access;
 mod connection;
 mod copy;
 mod cors;
+mod encryption;
 mod lifecycle;
 mod listing;
 mod lock;
