@@ -24,8 +24,8 @@ pub const OBJECT_BYTES_MAX: u64 = 5 << 40;
 pub struct NewObject {
     /// Its headers.
     pub headers: ObjectHeaders,
-    /// The MD5 of its bytes.
-    pub etag_md5: [u8; 16],
+    /// Its entity tag.
+    pub etag: ETag,
     /// Its checksum.
     pub checksum: Option<Checksum>,
     /// Who owns it.
@@ -282,7 +282,7 @@ impl ObjectStore {
     ) -> ObjectRecord {
         let now = self.clock().now();
         let sequence = next_sequence(now, current.record.as_ref());
-        let etag = ETag::md5(new.etag_md5);
+        let etag = new.etag.clone();
         ObjectRecord {
             headers: new.headers.clone(),
             extras: new.extras.clone(),

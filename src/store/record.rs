@@ -38,6 +38,15 @@ impl ETag {
         }
     }
 
+    /// Of an object with this tag once bytes of that MD5 were appended to it.
+    #[must_use]
+    pub fn appended(&self, md5: [u8; 16]) -> Self {
+        let both = Algorithm::Md5.digest(&[self.md5, md5].concat());
+        let parts = self.parts.unwrap_or(1).saturating_add(1);
+        // An MD5 has 16 bytes.
+        Self::multipart(both.try_into().unwrap_or(md5), parts)
+    }
+
     /// Of an object made of `parts` parts: the MD5 of their MD5s.
     pub const fn multipart(md5: [u8; 16], parts: u32) -> Self {
         let parts = Some(parts);

@@ -106,7 +106,7 @@ impl Bench {
         let staged = self.staged(byte, len).await;
         let new = NewObject {
             headers: ObjectHeaders::default(),
-            etag_md5: [byte; 16],
+            etag: ETag::md5([byte; 16]),
             checksum: None,
             owner: "me".into(),
             extras: Extras::default(),

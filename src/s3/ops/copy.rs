@@ -12,7 +12,7 @@ use crate::s3::head::Head;
 use crate::s3::reply::Reply;
 use crate::s3::sse;
 use crate::s3::xml::XmlWriter;
-use crate::store::{EventName, NewObject, ObjectRecord, Stager};
+use crate::store::{ETag, EventName, NewObject, ObjectRecord, Stager};
 
 /// Options that [`copy_object`] honours beside those of `PutObject` and of a source.
 pub const COPY_OBJECT: &[&str] = &[
@@ -96,7 +96,7 @@ pub async fn copy_object(call: Call) -> Result<Reply, S3Error> {
     let (etag_md5, checksum) = digests(&service, &head, &source, resealed.as_mut()).await?;
     let new = NewObject {
         headers,
-        etag_md5,
+        etag: ETag::md5(etag_md5),
         checksum: Some(checksum.clone()),
         owner,
         extras,

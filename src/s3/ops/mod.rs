@@ -1,6 +1,7 @@
 //! One file for each group of operations.
 
 pub mod acl;
+pub mod append;
 pub mod attributes;
 pub mod bucket;
 pub mod bucket_cors;

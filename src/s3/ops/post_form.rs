@@ -29,7 +29,9 @@ use crate::s3::tags::{self, Tagged};
 use crate::s3::target::key_from_text;
 use crate::s3::xml::XmlWriter;
 use crate::store::seal::DataKey;
-use crate::store::{Bucket, EventName, Extras, NewObject, ObjectHeaders, Origin, WriteCondition};
+use crate::store::{
+    Bucket, ETag, EventName, Extras, NewObject, ObjectHeaders, Origin, WriteCondition,
+};
 
 /// Fields that S3 keeps with the object like the headers of that name.
 const CONTENT_FIELDS: &[&str] = &[
@@ -96,7 +98,7 @@ pub async fn post_object(call: FormCall) -> Result<Reply, S3Error> {
     rest.ignore().await?;
     let new = NewObject {
         headers: proven.headers,
-        etag_md5: digest.md5,
+        etag: ETag::md5(digest.md5),
         checksum: Some(digest.checksum.clone()),
         owner: proven.owner,
         extras: proven.extras,

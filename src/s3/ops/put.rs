@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, StatusCode};
 
-use super::{about, bucket, lifecycle, lock, quoted, written_version};
+use super::{about, append, bucket, lifecycle, lock, quoted, written_version};
 use crate::auth::Who;
 use crate::s3::acl::{self, Owned};
 use crate::s3::body::ReceiveOptions;
@@ -13,7 +13,7 @@ use crate::s3::metadata_header::{content_encoding, content_header, user_metadata
 use crate::s3::reply::Reply;
 use crate::s3::sse;
 use crate::s3::tags;
-use crate::store::{Bucket, EventName, Extras, NewObject, ObjectHeaders, WriteCondition};
+use crate::store::{Bucket, ETag, EventName, Extras, NewObject, ObjectHeaders, WriteCondition};
 
 /// Options that [`put_object`] honours.
 pub const PUT_OBJECT: &[&str] = &["x-amz-tagging", "x-amz-website-redirect-location"];
@@ -23,6 +23,9 @@ pub const PUT_OBJECT: &[&str] = &["x-amz-tagging", "x-amz-website-redirect-locat
 /// # Errors
 /// `NoSuchBucket`, `PreconditionFailed`, and what the head or the body break.
 pub async fn put_object(call: Call) -> Result<Reply, S3Error> {
+    if call.head.headers.contains_key(append::OFFSET) {
+        return Box::pin(append::append_object(call)).await;
+    }
     let bucket = bucket::found(&call.service.store, &call.head).await?;
     let headers = object_headers(&call.head.headers)?;
     let when = write_condition(&call.head.headers)?;
@@ -48,7 +51,7 @@ pub async fn put_object(call: Call) -> Result<Reply, S3Error> {
     let checksum = received.digest.checksum;
     let new = NewObject {
         headers,
-        etag_md5: received.digest.md5,
+        etag: ETag::md5(received.digest.md5),
         checksum: Some(checksum.clone()),
         owner,
         extras,

@@ -886,6 +886,7 @@ pub const ROUTES: &[Route] = &[
             ACL_HEADERS,
             ops::lock::LOCK_HEADERS,
             SSE,
+            ops::append::APPEND,
             ops::put::PUT_OBJECT,
         ],
         |call| Box::pin(ops::put::put_object(call)),

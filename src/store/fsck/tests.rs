@@ -14,8 +14,8 @@ use crate::store::meta::memory::MemoryEngine;
 use crate::store::meta::{Batch, KeyRange, scan};
 use crate::store::record::{BucketRecord, encode};
 use crate::store::{
-    EventName, NewBucket, NewObject, NewPart, NewUpload, NoHook, ObjectHeaders, Origin, Staged,
-    StoreSettings, WriteCondition,
+    ETag, EventName, NewBucket, NewObject, NewPart, NewUpload, NoHook, ObjectHeaders, Origin,
+    Staged, StoreSettings, WriteCondition,
 };
 
 const SMALL: usize = 10;
@@ -47,7 +47,7 @@ async fn store(folder: &Path) -> ObjectStore {
     for (name, len) in [("small", SMALL), ("large", LARGE)] {
         let new = NewObject {
             headers: ObjectHeaders::default(),
-            etag_md5: [0; 16],
+            etag: ETag::md5([0; 16]),
             checksum: None,
             owner: "me".into(),
             extras: crate::store::Extras::default(),

@@ -13,7 +13,7 @@ use crate::name::{BucketName, ObjectKey};
 use crate::store::blob::memory::MemoryBlobs;
 use crate::store::meta::memory::MemoryEngine;
 use crate::store::{
-    Bucket, DeleteCondition, EventName, Listed, NewBucket, NewObject, NoHook, ObjectHeaders,
+    Bucket, DeleteCondition, ETag, EventName, Listed, NewBucket, NewObject, NoHook, ObjectHeaders,
     ObjectQuery, ObjectStore, Origin, StoreError, StoreSettings, Versioning, WriteCondition,
 };
 
@@ -119,7 +119,7 @@ impl World {
         stager.write(bytes.into()).await.unwrap();
         let new = NewObject {
             headers: ObjectHeaders::default(),
-            etag_md5: [0; 16],
+            etag: ETag::md5([0; 16]),
             checksum: None,
             owner: "me".into(),
             extras: crate::store::Extras::default(),

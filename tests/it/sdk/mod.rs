@@ -1,6 +1,7 @@
 //! Through aws-sdk-s3, as an app server's code calls it.
 
 mod access;
+mod append;
 mod connection;
 mod copy;
 mod cors;
