@@ -1,0 +1,155 @@
+//! Signed forms.
+
+use super::*;
+
+fn form(conditions: &str, extra: &[(&str, &str)]) -> Result<post_policy::PostDuties, AuthError> {
+    let secret = Secret::new(SK);
+    let signer = Signer {
+        access_key: AK,
+        secret: &secret,
+        region: "us-east-1",
+    };
+    let policy = format!(
+        r#"{{"expiration":"2013-05-24T01:00:00Z","conditions":[{{"x-amz-algorithm":"AWS4-HMAC-SHA256"}},
+        ["starts-with","$x-amz-credential",""],["starts-with","$X-Amz-Date",""],
+        {{"bucket":"photos"}}{conditions}]}}"#
+    );
+    let mut fields = sign_post(&signer, &policy, t0());
+    fields.extend(
+        extra
+            .iter()
+            .map(|(n, v)| ((*n).to_owned(), (*v).to_owned())),
+    );
+    authenticate_form(&fields, "photos", &Ring, &settings(), t0()).map(|(_, duties)| duties)
+}
+
+#[test]
+fn each_condition_of_a_policy_is_kept() {
+    let failed = "Invalid according to Policy: Policy Condition failed: ";
+    for (conditions, fields, error) in [
+        (r#",{"bucket":"photos"},{"key":"a"}"#, vec![("Key", "a")], None),
+        (r#",{"bucket":"other"}"#, vec![], Some(format!("{failed}[\"eq\", \"$bucket\", \"other\"]"))),
+        (r#",{"bucket":"photos"}"#, vec![("bucket", "x")], Some(format!("{failed}[\"eq\", \"$bucket\", \"photos\"]"))),
+        (r#",["eq","$key","a"]"#, vec![("key", "b")], Some(format!("{failed}[\"eq\", \"$key\", \"a\"]"))),
+        (r#",["eq","key","a"]"#, vec![("key", "a")], Some(format!("{failed}[\"eq\", \"key\", \"a\"]"))),
+        (r#",["starts-with","$key","u/"]"#, vec![("key", "u/x")], None),
+        (r#",["starts-with","$key","u/"]"#, vec![("key", "v/x")], Some(format!("{failed}[\"starts-with\", \"$key\", \"u/\"]"))),
+        (r#",["starts-with","$Content-Type","image/"]"#, vec![("content-type", "image/a,image/b")], None),
+        (r#",["starts-with","$Content-Type","image/"]"#, vec![("content-type", "image/a,text/b")], Some(format!("{failed}[\"starts-with\", \"$Content-Type\", \"image/\"]"))),
+        (r#",["content-length-range","test",10]"#, vec![], Some(format!("{failed}[\"content-length-range\", \"test\", \"10\"]"))),
+        ("", vec![("key", "a")], Some("Invalid according to Policy: Extra input fields: key".into())),
+        ("", vec![("x-ignore-a", "a")], None),
+        (r#",{"a":"1","b":"2"}"#, vec![], Some("Invalid Policy: Invalid Simple-Condition: Simple-Conditions must have exactly one property specified.".into())),
+        (r#",["in","$key","a"]"#, vec![], Some("Invalid Policy: Invalid Condition: unknown operation 'in'.".into())),
+    ] {
+        let got = form(conditions, &fields).err().map(|e| e.to_string());
+        assert_eq!(got, error, "{conditions} {fields:?}");
+    }
+    let range = form(r#",["content-length-range",1,"10"]"#, &[])
+        .unwrap()
+        .length_range;
+    assert_eq!(range, Some(1..=10));
+    let range = form(r#",["content-length-range",-1,0]"#, &[]).unwrap();
+    assert_eq!(range.length_range, Some(0..=0));
+}
+
+/// The fields of a form that is signed as Version 2 has it.
+fn form_v2(policy: &str) -> Vec<(String, String)> {
+    let policy = base64::engine::general_purpose::STANDARD.encode(policy);
+    let signature = sigv2::sign(SK, &policy);
+    let fields = [
+        ("AWSAccessKeyId", AK.to_owned()),
+        ("Signature", signature),
+        ("policy", policy),
+    ];
+    fields.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+#[test]
+fn a_form_may_be_signed_by_version_2_where_s3_still_takes_it() {
+    let judge = |fields: &[(String, String)], region: &str| {
+        let settings = AuthSettings {
+            region: region.into(),
+            ..settings()
+        };
+        let grant = authenticate_form(fields, "photos", &Ring, &settings, t0());
+        grant.map_or_else(|error| error.to_string(), |_| "ok".to_owned())
+    };
+    let fine = r#"{"expiration":"2013-05-24T00:00:00Z","conditions":[{"bucket":"photos"}]}"#;
+    let fields = form_v2(fine);
+    assert_eq!(judge(&fields, "us-east-1"), "ok");
+    let refused = AuthError::SignatureV2.to_string();
+    assert_eq!(judge(&fields, "eu-central-1"), refused);
+    for name in ["AWSAccessKeyId", "Signature"] {
+        let without: Vec<_> = fields.iter().filter(|(n, _)| n != name).cloned().collect();
+        let missing = AuthError::FormFieldMissing { field: name };
+        assert_eq!(judge(&without, "us-east-1"), missing.to_string());
+    }
+    let mut forged = fields.clone();
+    forged[1].1 = sigv2::sign("x", &forged[2].1);
+    assert!(judge(&forged, "us-east-1").contains("does not match"));
+    for (policy, error) in [
+        (
+            r#"{"conditions":[]}"#,
+            "Invalid Policy: Policy missing expiration.",
+        ),
+        (
+            r#"{"expiration":"2013-05-24T00:00:00Z","conditions":[]}"#,
+            "Invalid according to Policy: Extra input fields: bucket",
+        ),
+        (
+            r#"{"expiration":"2013-05-24 00:00:00+00:00","conditions":[]}"#,
+            "Invalid Policy: Invalid 'expiration' value.",
+        ),
+    ] {
+        assert_eq!(judge(&form_v2(policy), "us-east-1"), error);
+    }
+}
+
+#[test]
+fn a_forms_signature_is_proven_before_its_policy_is_read() {
+    let secret = Secret::new(SK);
+    let signer = Signer {
+        access_key: AK,
+        secret: &secret,
+        region: "us-east-1",
+    };
+    let judge = |fields: &[(String, String)], now| {
+        authenticate_form(fields, "photos", &Ring, &settings(), now).map_or_else(
+            |e| e.code(),
+            |(grant, _)| match grant.who() {
+                Who::Key(_) => "key",
+                Who::Anonymous => "anonymous",
+            },
+        )
+    };
+    let fields = sign_post(&signer, "{}", t0());
+    assert_eq!(judge(&fields, t0()), "InvalidPolicyDocument");
+    assert_eq!(judge(&[], t0()), "anonymous");
+    assert_eq!(judge(fields.get(..1).unwrap(), t0()), "AccessDenied");
+    for at in 0..fields.len() {
+        let mut without = fields.clone();
+        without.remove(at);
+        assert_eq!(judge(&without, t0()), "InvalidArgument", "{at}");
+    }
+    let mut garbled = fields.clone();
+    garbled[0].1.push('x');
+    assert_eq!(judge(&garbled, t0()), "SignatureDoesNotMatch");
+    let policy = r#"{"expiration":"2013-05-24T00:00:00Z","conditions":[]}"#;
+    let expired = sign_post(&signer, policy, t0());
+    assert_eq!(
+        judge(&expired, t0().plus(Duration::from_millis(1))),
+        "AccessDenied"
+    );
+    assert!(
+        base64::engine::general_purpose::STANDARD
+            .decode(&expired[0].1)
+            .is_ok()
+    );
+}
+
+#[test]
+fn a_files_name_is_put_into_the_key() {
+    assert_eq!(expand_filename("u/${filename}", r"C:\x\a.png"), "u/a.png");
+    assert_eq!(expand_filename("u/x", "a"), "u/x");
+}
