@@ -152,3 +152,56 @@ async fn what_is_wrong_is_refused_and_an_abort_leaves_nothing() {
         404
     );
 }
+
+#[tokio::test]
+async fn a_completion_that_races_leaves_one_whole_outcome() {
+    let (server, client) = ready().await;
+    for round in 0..24_u8 {
+        let key = &format!("race-{round}");
+        let body = vec![round; 70_000];
+        let id = create(&client, key).await;
+        let first = part(&client, key, &id, 1, &body).await;
+        let complete = || {
+            let complete = client.complete_multipart_upload().bucket(BUCKET).key(key);
+            let complete = complete.upload_id(&id);
+            complete.multipart_upload(all(std::slice::from_ref(&first)))
+        };
+        let abort = client.abort_multipart_upload().bucket(BUCKET).key(key);
+        let abort = abort.upload_id(&id).send();
+        let put = client.put_object().bucket(BUCKET).key(key);
+        let put = put.body(ByteStream::from_static(b"put")).send();
+        let delete = client.delete_object().bucket(BUCKET).key(key).send();
+        let read = || client.get_object().bucket(BUCKET).key(key).send();
+        // The one thing that decides is which batch came first; the answers must agree with it.
+        match round % 4 {
+            0 => {
+                let (done, gone) = tokio::join!(complete().send(), abort);
+                let there = read().await.is_ok();
+                assert_eq!(done.is_ok(), there, "{done:?} {gone:?}");
+                assert!(done.is_ok() || gone.is_ok(), "{done:?} {gone:?}");
+            }
+            1 => {
+                let (done, put) = tokio::join!(complete().send(), put);
+                assert!(done.is_ok() && put.is_ok(), "{done:?} {put:?}");
+                let now = get(&client, key).await;
+                assert!(now == body || now == b"put");
+            }
+            2 => {
+                let (done, gone) = tokio::join!(complete().send(), delete);
+                assert!(done.is_ok() && gone.is_ok(), "{done:?} {gone:?}");
+                let now = read().await.map(|_there| ());
+                assert!(now.is_ok() || fault(now).0 == 404);
+            }
+            _ => {
+                // Who completes it twice hears twice that it is done.
+                let (one, other) = tokio::join!(complete().send(), complete().send());
+                assert_eq!(one.unwrap().e_tag, other.unwrap().e_tag);
+                assert!(get(&client, key).await == body);
+            }
+        }
+    }
+    let open = client.list_multipart_uploads().bucket(BUCKET).send().await;
+    assert!(open.unwrap().uploads().is_empty());
+    let checked = server.command(&["fsck", "--read-blobs", "--json"]);
+    assert!(checked.status.success(), "{checked:?}");
+}
