@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::bucket_policy::ownership;
-use super::{about, paging};
+use super::{about, check_guarded, paging};
 use crate::auth::Who;
 use crate::auth::acl::{Acl, Subject};
 use crate::name::BucketName;
@@ -279,6 +279,52 @@ pub async fn delete_bucket(call: Call) -> Result<Reply, S3Error> {
 pub(super) async fn found(store: &ObjectStore, head: &Head) -> Result<Bucket, S3Error> {
     let bucket = store.bucket(head.bucket()?).await;
     bucket.map_err(|error| about(head, error))
+}
+
+/// What kind of document sets something of a bucket.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Configuration {
+    /// Its bytes, at most.
+    pub(super) bytes_max: u64,
+    /// Whether S3 demands a digest of it.
+    pub(super) is_guarded: bool,
+}
+
+/// Sets what the request's document says of its bucket: `read` judges the document, `set` puts what
+/// it says into the settings.
+pub(super) async fn configure<T: Send + Sync>(
+    call: Call,
+    document: Configuration,
+    read: impl FnOnce(&[u8]) -> Result<T, S3Error> + Send,
+    set: impl Fn(&T, &Bucket, &mut Settings) -> Result<(), S3Error> + Send + Sync,
+) -> Result<Reply, S3Error> {
+    found(&call.service.store, &call.head).await?;
+    if document.is_guarded {
+        check_guarded(&call.head.headers)?;
+    }
+    let Call {
+        service,
+        head,
+        body,
+        ..
+    } = call;
+    let wanted = read(&body.xml(document.bytes_max).await?)?;
+    let set = |bucket: &Bucket, settings: &mut Settings| set(&wanted, bucket, settings);
+    change(&service.store, &head, set).await?;
+    Ok(Reply::empty(StatusCode::OK))
+}
+
+/// Takes something from the settings of the request's bucket: no fault where it is not there.
+pub(super) async fn unset(
+    call: Call,
+    take: impl Fn(&mut Settings) + Send + Sync,
+) -> Result<Reply, S3Error> {
+    change(&call.service.store, &call.head, |_bucket, settings| {
+        take(settings);
+        Ok(())
+    })
+    .await?;
+    Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 
 /// Changes the settings of the bucket that the request is about.

@@ -1,16 +1,16 @@
 //! A bucket's rules for browsers: put, got, deleted. [`crate::s3::cors`] applies them.
 
-use http::StatusCode;
-
-use super::{bucket, check_guarded};
+use super::bucket;
 use crate::s3::context::Call;
 use crate::s3::error::{Code, S3Error};
 use crate::s3::reply::Reply;
 use crate::s3::xml::{self, Node, XmlWriter};
 use crate::store::settings::CorsRule;
 
-/// Bytes of a configuration, at most, as S3 has it.
-const CONFIGURATION_BYTES_MAX: u64 = 64 * 1024;
+const CONFIGURATION: bucket::Configuration = bucket::Configuration {
+    bytes_max: 64 * 1024,
+    is_guarded: true,
+};
 /// Rules of a bucket, at most.
 const RULES_MAX: usize = 100;
 const METHODS: [&str; 5] = ["GET", "PUT", "HEAD", "POST", "DELETE"];
@@ -20,21 +20,16 @@ const METHODS: [&str; 5] = ["GET", "PUT", "HEAD", "POST", "DELETE"];
 /// # Errors
 /// `NoSuchBucket`, `MalformedXML`, `InvalidRequest` for a rule that makes no sense.
 pub async fn put_bucket_cors(call: Call) -> Result<Reply, S3Error> {
-    bucket::found(&call.service.store, &call.head).await?;
-    check_guarded(&call.head.headers)?;
-    let Call {
-        service,
-        head,
-        body,
-        ..
-    } = call;
-    let rules = configured(&body.xml(CONFIGURATION_BYTES_MAX).await?)?;
-    bucket::change(&service.store, &head, |_bucket, settings| {
-        settings.cors.clone_from(&rules);
-        Ok(())
-    })
-    .await?;
-    Ok(Reply::empty(StatusCode::OK))
+    bucket::configure(
+        call,
+        CONFIGURATION,
+        configured,
+        |wanted, _bucket, settings| {
+            settings.cors.clone_from(wanted);
+            Ok(())
+        },
+    )
+    .await
 }
 
 /// `GetBucketCors`.
@@ -75,13 +70,7 @@ pub async fn get_bucket_cors(call: Call) -> Result<Reply, S3Error> {
 /// # Errors
 /// `NoSuchBucket`.
 pub async fn delete_bucket_cors(call: Call) -> Result<Reply, S3Error> {
-    let Call { service, head, .. } = call;
-    bucket::change(&service.store, &head, |_bucket, settings| {
-        settings.cors.clear();
-        Ok(())
-    })
-    .await?;
-    Ok(Reply::empty(StatusCode::NO_CONTENT))
+    bucket::unset(call, |settings| settings.cors.clear()).await
 }
 
 fn configured(document: &[u8]) -> Result<Vec<CorsRule>, S3Error> {

@@ -1,37 +1,29 @@
 //! A bucket's default encryption: put, got, deleted.
 
-use http::StatusCode;
-
-use super::{bucket, check_guarded};
+use super::bucket;
 use crate::s3::context::Call;
 use crate::s3::error::{Code, S3Error};
 use crate::s3::reply::Reply;
 use crate::s3::xml::{self, Node, XmlWriter};
 use crate::store::settings::{DefaultKey, Encryption};
 
-const CONFIGURATION_BYTES_MAX: u64 = 64 * 1024;
+const CONFIGURATION: bucket::Configuration = bucket::Configuration {
+    bytes_max: 64 * 1024,
+    is_guarded: true,
+};
 
 /// `PutBucketEncryption`.
 ///
 /// # Errors
 /// `NoSuchBucket`, `MalformedXML`, `InvalidArgument` for a key without its method.
 pub async fn put_bucket_encryption(call: Call) -> Result<Reply, S3Error> {
-    bucket::found(&call.service.store, &call.head).await?;
-    check_guarded(&call.head.headers)?;
-    let Call {
-        service,
-        head,
-        body,
-        ..
-    } = call;
-    let document = body.xml(CONFIGURATION_BYTES_MAX).await?;
-    let encryption = configured(&xml::parse(&document, "ServerSideEncryptionConfiguration")?)?;
-    bucket::change(&service.store, &head, |_bucket, settings| {
-        settings.encryption = Some(encryption.clone());
+    let read =
+        |document: &[u8]| configured(&xml::parse(document, "ServerSideEncryptionConfiguration")?);
+    bucket::configure(call, CONFIGURATION, read, |wanted, _bucket, settings| {
+        settings.encryption = Some(wanted.clone());
         Ok(())
     })
-    .await?;
-    Ok(Reply::empty(StatusCode::OK))
+    .await
 }
 
 fn configured(root: &Node) -> Result<Encryption, S3Error> {
@@ -87,11 +79,8 @@ pub async fn get_bucket_encryption(call: Call) -> Result<Reply, S3Error> {
 /// # Errors
 /// `NoSuchBucket`.
 pub async fn delete_bucket_encryption(call: Call) -> Result<Reply, S3Error> {
-    let Call { service, head, .. } = call;
-    bucket::change(&service.store, &head, |_bucket, settings| {
+    bucket::unset(call, |settings| {
         settings.encryption = None;
-        Ok(())
     })
-    .await?;
-    Ok(Reply::empty(StatusCode::NO_CONTENT))
+    .await
 }

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::{bucket, check_guarded};
+use super::bucket;
 use crate::auth::acl::Acl;
 use crate::auth::policy::{Policy, PolicyFault};
 use crate::s3::context::Call;
@@ -13,8 +13,10 @@ use crate::store::settings::{Ownership, PublicAccessBlock};
 
 /// Bytes of a policy with its blanks, at most.
 const POLICY_BYTES_MAX: u64 = 64 * 1024;
-/// Bytes of the other documents, at most.
-const CONFIGURATION_BYTES_MAX: u64 = 64 * 1024;
+const CONFIGURATION: bucket::Configuration = bucket::Configuration {
+    bytes_max: 64 * 1024,
+    is_guarded: true,
+};
 
 /// Options that [`put_bucket_policy`] honours: whoever puts a policy may shut themselves out.
 pub const PUT_BUCKET_POLICY: &[&str] = &["x-amz-confirm-remove-self-bucket-access"];
@@ -72,13 +74,10 @@ fn no_policy(bucket: &str) -> S3Error {
 /// # Errors
 /// `NoSuchBucket`.
 pub async fn delete_bucket_policy(call: Call) -> Result<Reply, S3Error> {
-    let Call { service, head, .. } = call;
-    bucket::change(&service.store, &head, |_bucket, settings| {
+    bucket::unset(call, |settings| {
         settings.access.policy = None;
-        Ok(())
     })
-    .await?;
-    Ok(Reply::empty(StatusCode::NO_CONTENT))
+    .await
 }
 
 /// `GetBucketPolicyStatus`: whether everybody is let in, by the policy or by the bucket's list.
@@ -102,22 +101,12 @@ pub async fn get_bucket_policy_status(call: Call) -> Result<Reply, S3Error> {
 /// # Errors
 /// `NoSuchBucket`, `MalformedXML`.
 pub async fn put_public_access_block(call: Call) -> Result<Reply, S3Error> {
-    bucket::found(&call.service.store, &call.head).await?;
-    check_guarded(&call.head.headers)?;
-    let Call {
-        service,
-        head,
-        body,
-        ..
-    } = call;
-    let document = body.xml(CONFIGURATION_BYTES_MAX).await?;
-    let block = block(&xml::parse(&document, "PublicAccessBlockConfiguration")?)?;
-    bucket::change(&service.store, &head, |_bucket, settings| {
-        settings.access.public_access_block = Some(block);
+    let read = |document: &[u8]| block(&xml::parse(document, "PublicAccessBlockConfiguration")?);
+    bucket::configure(call, CONFIGURATION, read, |wanted, _bucket, settings| {
+        settings.access.public_access_block = Some(*wanted);
         Ok(())
     })
-    .await?;
-    Ok(Reply::empty(StatusCode::OK))
+    .await
 }
 
 fn block(root: &Node) -> Result<PublicAccessBlock, S3Error> {
@@ -163,13 +152,10 @@ pub async fn get_public_access_block(call: Call) -> Result<Reply, S3Error> {
 /// # Errors
 /// `NoSuchBucket`.
 pub async fn delete_public_access_block(call: Call) -> Result<Reply, S3Error> {
-    let Call { service, head, .. } = call;
-    bucket::change(&service.store, &head, |_bucket, settings| {
+    bucket::unset(call, |settings| {
         settings.access.public_access_block = None;
-        Ok(())
     })
-    .await?;
-    Ok(Reply::empty(StatusCode::NO_CONTENT))
+    .await
 }
 
 /// The ownership of that name.
@@ -188,33 +174,27 @@ pub(super) fn ownership(name: &str) -> Option<Ownership> {
 /// `NoSuchBucket`, `MalformedXML`, `InvalidBucketAclWithObjectOwnership` where the bucket's list
 /// lets others in.
 pub async fn put_bucket_ownership_controls(call: Call) -> Result<Reply, S3Error> {
-    bucket::found(&call.service.store, &call.head).await?;
-    check_guarded(&call.head.headers)?;
-    let Call {
-        service,
-        head,
-        body,
-        ..
-    } = call;
-    let document = body.xml(CONFIGURATION_BYTES_MAX).await?;
-    let root = xml::parse(&document, "OwnershipControls")?;
+    bucket::configure(call, CONFIGURATION, chosen, |chosen, bucket, settings| {
+        let access = &mut settings.access;
+        let private = Acl::private(bucket.owner.as_str());
+        let shared = access.acl.as_ref().is_some_and(|acl| *acl != private);
+        if *chosen == Ownership::BucketOwnerEnforced && shared {
+            return Err(Code::InvalidBucketAclWithObjectOwnership.into());
+        }
+        access.ownership = *chosen;
+        Ok(())
+    })
+    .await
+}
+
+/// The ownership that a document chooses.
+fn chosen(document: &[u8]) -> Result<Ownership, S3Error> {
+    let root = xml::parse(document, "OwnershipControls")?;
     let [rule] = root.children.as_slice() else {
         return Err(Code::MalformedXML.into());
     };
     let chosen = rule.text_of("ObjectOwnership").map(str::trim);
-    let chosen = chosen.and_then(ownership).ok_or(Code::MalformedXML)?;
-    bucket::change(&service.store, &head, |bucket, settings| {
-        let access = &mut settings.access;
-        let private = Acl::private(bucket.owner.as_str());
-        let shared = access.acl.as_ref().is_some_and(|acl| *acl != private);
-        if chosen == Ownership::BucketOwnerEnforced && shared {
-            return Err(Code::InvalidBucketAclWithObjectOwnership.into());
-        }
-        access.ownership = chosen;
-        Ok(())
-    })
-    .await?;
-    Ok(Reply::empty(StatusCode::OK))
+    Ok(chosen.and_then(ownership).ok_or(Code::MalformedXML)?)
 }
 
 /// `GetBucketOwnershipControls`.
@@ -244,11 +224,8 @@ pub async fn get_bucket_ownership_controls(call: Call) -> Result<Reply, S3Error>
 /// # Errors
 /// `NoSuchBucket`.
 pub async fn delete_bucket_ownership_controls(call: Call) -> Result<Reply, S3Error> {
-    let Call { service, head, .. } = call;
-    bucket::change(&service.store, &head, |_bucket, settings| {
+    bucket::unset(call, |settings| {
         settings.access.ownership = Ownership::Removed;
-        Ok(())
     })
-    .await?;
-    Ok(Reply::empty(StatusCode::NO_CONTENT))
+    .await
 }

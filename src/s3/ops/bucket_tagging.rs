@@ -2,32 +2,29 @@
 
 use http::StatusCode;
 
-use super::{bucket, check_guarded};
+use super::bucket;
 use crate::s3::context::Call;
 use crate::s3::error::{Code, S3Error};
 use crate::s3::reply::Reply;
 use crate::s3::tags::{self, TAGGING_BYTES_MAX, Tagged};
+
+const CONFIGURATION: bucket::Configuration = bucket::Configuration {
+    bytes_max: TAGGING_BYTES_MAX,
+    is_guarded: true,
+};
 
 /// `PutBucketTagging`: the new set takes the place of the old one.
 ///
 /// # Errors
 /// `NoSuchBucket`, `MalformedXML`, `InvalidTag`.
 pub async fn put_bucket_tagging(call: Call) -> Result<Reply, S3Error> {
-    bucket::found(&call.service.store, &call.head).await?;
-    check_guarded(&call.head.headers)?;
-    let Call {
-        service,
-        head,
-        body,
-        ..
-    } = call;
-    let tags = tags::parse(&body.xml(TAGGING_BYTES_MAX).await?, Tagged::Bucket)?;
-    bucket::change(&service.store, &head, |_bucket, settings| {
-        settings.tags.clone_from(&tags);
+    let read = |document: &[u8]| tags::parse(document, Tagged::Bucket);
+    bucket::configure(call, CONFIGURATION, read, |wanted, _bucket, settings| {
+        settings.tags.clone_from(wanted);
         Ok(())
     })
-    .await?;
-    Ok(Reply::empty(StatusCode::NO_CONTENT))
+    .await
+    .map(|reply| reply.with_status(StatusCode::NO_CONTENT))
 }
 
 /// `GetBucketTagging`.
@@ -48,11 +45,5 @@ pub async fn get_bucket_tagging(call: Call) -> Result<Reply, S3Error> {
 /// # Errors
 /// `NoSuchBucket`.
 pub async fn delete_bucket_tagging(call: Call) -> Result<Reply, S3Error> {
-    let Call { service, head, .. } = call;
-    bucket::change(&service.store, &head, |_bucket, settings| {
-        settings.tags.clear();
-        Ok(())
-    })
-    .await?;
-    Ok(Reply::empty(StatusCode::NO_CONTENT))
+    bucket::unset(call, |settings| settings.tags.clear()).await
 }

@@ -1,7 +1,5 @@
 //! How a bucket is served as a website: put, got, deleted. [`crate::s3::website`] serves it.
 
-use http::StatusCode;
-
 use super::bucket;
 use crate::s3::context::Call;
 use crate::s3::error::{Code, S3Error};
@@ -9,8 +7,10 @@ use crate::s3::reply::Reply;
 use crate::s3::xml::{self, Node, XmlWriter};
 use crate::store::settings::{RoutingRule, Website};
 
-/// Bytes of a configuration, at most, as S3 has it.
-const CONFIGURATION_BYTES_MAX: u64 = 128 * 1024;
+const CONFIGURATION: bucket::Configuration = bucket::Configuration {
+    bytes_max: 128 * 1024,
+    is_guarded: false,
+};
 /// Rules of a website, at most, as S3 has it.
 const RULES_MAX: usize = 50;
 
@@ -21,20 +21,16 @@ const RULES_MAX: usize = 50;
 /// # Errors
 /// `NoSuchBucket`, `MalformedXML`, `InvalidArgument`, `InvalidRequest`.
 pub async fn put_bucket_website(call: Call) -> Result<Reply, S3Error> {
-    bucket::found(&call.service.store, &call.head).await?;
-    let Call {
-        service,
-        head,
-        body,
-        ..
-    } = call;
-    let website = configured(&body.xml(CONFIGURATION_BYTES_MAX).await?)?;
-    bucket::change(&service.store, &head, |_bucket, settings| {
-        settings.website = Some(website.clone());
-        Ok(())
-    })
-    .await?;
-    Ok(Reply::empty(StatusCode::OK))
+    bucket::configure(
+        call,
+        CONFIGURATION,
+        configured,
+        |wanted, _bucket, settings| {
+            settings.website = Some(wanted.clone());
+            Ok(())
+        },
+    )
+    .await
 }
 
 /// `GetBucketWebsite`.
@@ -83,13 +79,10 @@ pub async fn get_bucket_website(call: Call) -> Result<Reply, S3Error> {
 /// # Errors
 /// `NoSuchBucket`.
 pub async fn delete_bucket_website(call: Call) -> Result<Reply, S3Error> {
-    let Call { service, head, .. } = call;
-    bucket::change(&service.store, &head, |_bucket, settings| {
+    bucket::unset(call, |settings| {
         settings.website = None;
-        Ok(())
     })
-    .await?;
-    Ok(Reply::empty(StatusCode::NO_CONTENT))
+    .await
 }
 
 fn write_rule(document: &mut XmlWriter, rule: &RoutingRule) {

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use http::StatusCode;
-
-use super::{bucket, check_guarded};
+use super::bucket;
 use crate::clock::Timestamp;
 use crate::s3::context::Call;
 use crate::s3::error::{Code, S3Error};
@@ -28,8 +26,10 @@ const TRANSITION_CLASSES: [&str; 6] = [
     "ONEZONE_IA",
     "STANDARD_IA",
 ];
-/// Bytes of a configuration of a thousand rules, at most.
-const CONFIGURATION_BYTES_MAX: u64 = 2 << 20;
+const CONFIGURATION: bucket::Configuration = bucket::Configuration {
+    bytes_max: 2 << 20,
+    is_guarded: true,
+};
 const RULES_MAX: usize = 1000;
 const ID_CHARS_MAX: usize = 255;
 
@@ -39,22 +39,12 @@ const ID_CHARS_MAX: usize = 255;
 /// `NoSuchBucket`, `MalformedXML`, `InvalidArgument`, `InvalidRequest`; `NotImplemented` for a
 /// transition, as there is one storage class.
 pub async fn put_bucket_lifecycle_configuration(call: Call) -> Result<Reply, S3Error> {
-    bucket::found(&call.service.store, &call.head).await?;
-    check_guarded(&call.head.headers)?;
-    let Call {
-        service,
-        head,
-        body,
-        ..
-    } = call;
-    let document = body.xml(CONFIGURATION_BYTES_MAX).await?;
-    let rules = configured(&xml::parse(&document, "LifecycleConfiguration")?)?;
-    bucket::change(&service.store, &head, |_bucket, settings| {
-        settings.lifecycle.clone_from(&rules);
+    let read = |document: &[u8]| configured(&xml::parse(document, "LifecycleConfiguration")?);
+    bucket::configure(call, CONFIGURATION, read, |wanted, _bucket, settings| {
+        settings.lifecycle.clone_from(wanted);
         Ok(())
     })
-    .await?;
-    Ok(Reply::empty(StatusCode::OK))
+    .await
 }
 
 /// `DeleteBucketLifecycle`: no fault where there is no rule.
@@ -62,13 +52,7 @@ pub async fn put_bucket_lifecycle_configuration(call: Call) -> Result<Reply, S3E
 /// # Errors
 /// `NoSuchBucket`.
 pub async fn delete_bucket_lifecycle(call: Call) -> Result<Reply, S3Error> {
-    let Call { service, head, .. } = call;
-    bucket::change(&service.store, &head, |_bucket, settings| {
-        settings.lifecycle.clear();
-        Ok(())
-    })
-    .await?;
-    Ok(Reply::empty(StatusCode::NO_CONTENT))
+    bucket::unset(call, |settings| settings.lifecycle.clear()).await
 }
 
 /// `GetBucketLifecycleConfiguration`.

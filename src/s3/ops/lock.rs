@@ -23,6 +23,10 @@ pub const LOCK_HEADERS: &[&str] = &[
 
 const BYPASS: &str = "x-amz-bypass-governance-retention";
 const CONFIGURATION_BYTES_MAX: u64 = 64 * 1024;
+const CONFIGURATION: bucket::Configuration = bucket::Configuration {
+    bytes_max: CONFIGURATION_BYTES_MAX,
+    is_guarded: true,
+};
 /// The longest default: a hundred years.
 const DAYS_MAX: u32 = 36_500;
 const YEARS_MAX: u32 = 100;
@@ -136,27 +140,17 @@ const fn on_off(hold: bool) -> &'static str {
 /// `NoSuchBucket`, `InvalidBucketState` where the bucket keeps no versions, `MalformedXML`,
 /// `InvalidRetentionPeriod`.
 pub async fn put_object_lock_configuration(call: Call) -> Result<Reply, S3Error> {
-    bucket::found(&call.service.store, &call.head).await?;
-    check_guarded(&call.head.headers)?;
-    let Call {
-        service,
-        head,
-        body,
-        ..
-    } = call;
-    let document = body.xml(CONFIGURATION_BYTES_MAX).await?;
-    let lock = configured(&xml::parse(&document, "ObjectLockConfiguration")?)?;
-    bucket::change(&service.store, &head, |_bucket, settings| {
+    let read = |document: &[u8]| configured(&xml::parse(document, "ObjectLockConfiguration")?);
+    bucket::configure(call, CONFIGURATION, read, |wanted, _bucket, settings| {
         if settings.versioning != Versioning::Enabled {
             let message = "Versioning must be 'Enabled' on the bucket to apply a Object Lock \
                            configuration";
             return Err(S3Error::because(Code::InvalidBucketState, message));
         }
-        settings.object_lock = Some(lock);
+        settings.object_lock = Some(*wanted);
         Ok(())
     })
-    .await?;
-    Ok(Reply::empty(StatusCode::OK))
+    .await
 }
 
 fn configured(root: &Node) -> Result<ObjectLock, S3Error> {

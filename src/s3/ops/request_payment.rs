@@ -1,16 +1,16 @@
 //! Who pays for what is read from a bucket: set and asked for. [`crate::s3::access`] asks requesters
 //! to say that they pay.
 
-use http::StatusCode;
-
 use super::bucket;
 use crate::s3::context::Call;
 use crate::s3::error::{Code, S3Error};
 use crate::s3::reply::Reply;
 use crate::s3::xml::{self, XmlWriter};
 
-/// Bytes of a `RequestPaymentConfiguration`, at most.
-const CONFIGURATION_BYTES_MAX: u64 = 64 * 1024;
+const CONFIGURATION: bucket::Configuration = bucket::Configuration {
+    bytes_max: 64 * 1024,
+    is_guarded: false,
+};
 
 /// `PutBucketRequestPayment`.
 ///
@@ -19,20 +19,16 @@ const CONFIGURATION_BYTES_MAX: u64 = 64 * 1024;
 /// # Errors
 /// `NoSuchBucket`, `MalformedXML`.
 pub async fn put_bucket_request_payment(call: Call) -> Result<Reply, S3Error> {
-    bucket::found(&call.service.store, &call.head).await?;
-    let Call {
-        service,
-        head,
-        body,
-        ..
-    } = call;
-    let requester_pays = configured(&body.xml(CONFIGURATION_BYTES_MAX).await?)?;
-    bucket::change(&service.store, &head, |_bucket, settings| {
-        settings.requester_pays = requester_pays;
-        Ok(())
-    })
-    .await?;
-    Ok(Reply::empty(StatusCode::OK))
+    bucket::configure(
+        call,
+        CONFIGURATION,
+        configured,
+        |wanted, _bucket, settings| {
+            settings.requester_pays = *wanted;
+            Ok(())
+        },
+    )
+    .await
 }
 
 /// `GetBucketRequestPayment`.

@@ -1,7 +1,5 @@
 //! Whether a bucket keeps versions: set and asked for.
 
-use http::StatusCode;
-
 use super::bucket;
 use crate::s3::context::Call;
 use crate::s3::error::{Code, S3Error};
@@ -9,8 +7,10 @@ use crate::s3::reply::Reply;
 use crate::s3::xml::{self, XmlWriter};
 use crate::store::Versioning;
 
-/// Bytes of a `VersioningConfiguration`, at most.
-const CONFIGURATION_BYTES_MAX: u64 = 64 * 1024;
+const CONFIGURATION: bucket::Configuration = bucket::Configuration {
+    bytes_max: 64 * 1024,
+    is_guarded: false,
+};
 
 /// `PutBucketVersioning`: it can be enabled and suspended, never be as if it had not been.
 ///
@@ -18,25 +18,21 @@ const CONFIGURATION_BYTES_MAX: u64 = 64 * 1024;
 /// `NoSuchBucket`, `MalformedXML`, `IllegalVersioningConfigurationException` where no status is
 /// given, `AccessDenied` where deletions were to need a second factor.
 pub async fn put_bucket_versioning(call: Call) -> Result<Reply, S3Error> {
-    bucket::found(&call.service.store, &call.head).await?;
-    let Call {
-        service,
-        head,
-        body,
-        ..
-    } = call;
-    let versioning = configured(&body.xml(CONFIGURATION_BYTES_MAX).await?)?;
-    bucket::change(&service.store, &head, |_bucket, settings| {
-        if settings.object_lock.is_some() && versioning != Versioning::Enabled {
-            let message = "An Object Lock configuration is present on this bucket, so the \
+    bucket::configure(
+        call,
+        CONFIGURATION,
+        configured,
+        |wanted, _bucket, settings| {
+            if settings.object_lock.is_some() && *wanted != Versioning::Enabled {
+                let message = "An Object Lock configuration is present on this bucket, so the \
                            versioning state cannot be changed.";
-            return Err(S3Error::because(Code::InvalidBucketState, message));
-        }
-        settings.versioning = versioning;
-        Ok(())
-    })
-    .await?;
-    Ok(Reply::empty(StatusCode::OK))
+                return Err(S3Error::because(Code::InvalidBucketState, message));
+            }
+            settings.versioning = *wanted;
+            Ok(())
+        },
+    )
+    .await
 }
 
 fn configured(document: &[u8]) -> Result<Versioning, S3Error> {
