@@ -99,9 +99,7 @@ impl Event {
             },
         }]})
     }
-}
 
-impl Event {
     fn test(&self) -> Value {
         json!({
             "Service": "Amazon S3",

@@ -125,9 +125,9 @@ pub fn read_grant(service: &Service, node: &Node) -> Result<Grant, S3Error> {
     Ok(Grant::to_account(found.id.as_str(), permission))
 }
 
-/// Writes a grant as an element of that name.
-pub fn write_grant(document: &mut XmlWriter, name: &'static str, service: &Service, grant: &Grant) {
-    document.element(name, |document| {
+/// Writes a grant.
+pub fn write_grant(document: &mut XmlWriter, service: &Service, grant: &Grant) {
+    document.element("Grant", |document| {
         let kind = match &grant.grantee {
             Grantee::CanonicalUser(_) => "CanonicalUser",
             Grantee::Group(_) => "Group",
@@ -175,7 +175,7 @@ pub fn document(service: &Service, acl: &Acl) -> XmlWriter {
         let is_group = |grant: &&Grant| matches!(grant.grantee, Grantee::Group(_));
         let (groups, accounts): (Vec<_>, Vec<_>) = acl.grants().iter().partition(is_group);
         for grant in groups.into_iter().chain(accounts) {
-            write_grant(document, "Grant", service, grant);
+            write_grant(document, service, grant);
         }
     });
     document

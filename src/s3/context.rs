@@ -129,6 +129,12 @@ pub type OpenHandler = fn(Arc<Service>, Head) -> BoxFuture<'static, Result<Reply
 pub type Handler = fn(Call) -> BoxFuture<'static, Result<Reply, S3Error>>;
 
 impl Service {
+    /// The number of the account of that canonical id; empty where no account has it.
+    pub fn number_of(&self, id: &str) -> String {
+        let account = self.accounts.by_id(id);
+        account.map_or_else(String::new, |account| account.number.clone())
+    }
+
     /// The account of that canonical id; an id that no account has stands for itself.
     pub fn owner(&self, id: &str) -> Owner {
         let account = self.accounts.by_id(id);

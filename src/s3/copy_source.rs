@@ -121,10 +121,7 @@ impl CopySource {
 
     /// What `x-amz-copy-source-version-id` says: S3 sends none for a null version.
     pub fn version_name(&self) -> Option<String> {
-        match VersionRef::of(&self.object.record) {
-            VersionRef::Null => None,
-            named @ VersionRef::Id(_) => Some(named.to_string()),
-        }
+        self.object.record.version.map(|id| id.to_string())
     }
 
     /// The source's bytes in `range`.

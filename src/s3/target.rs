@@ -102,16 +102,16 @@ pub(super) fn bucket_of_host<'a>(authority: &'a str, domains: &[String]) -> Opti
     {
         return None;
     }
-    bucket_under(authority, domains).or_else(|| bucket_under(authority, &["localhost".to_owned()]))
+    bucket_under(authority, domains).or_else(|| bucket_under(authority, &["localhost"]))
 }
 
 /// The bucket in front of one of these domains.
-pub(super) fn bucket_under<'a>(authority: &'a str, domains: &[String]) -> Option<&'a str> {
+pub(super) fn bucket_under<'a>(authority: &'a str, domains: &[impl AsRef<str>]) -> Option<&'a str> {
     let host = without_port(authority);
     if host.parse::<std::net::IpAddr>().is_ok() || host.starts_with('[') {
         return None;
     }
-    let under = |domain: &String| {
+    let under = |domain: &str| {
         let at = host.len().checked_sub(domain.len())?;
         let (front, end) = host.split_at_checked(at)?;
         let bucket = front.strip_suffix('.')?;
@@ -120,7 +120,7 @@ pub(super) fn bucket_under<'a>(authority: &'a str, domains: &[String]) -> Option
     // A domain under another one is the longer match: `s3.eu.example` under `eu.example`.
     domains
         .iter()
-        .filter_map(under)
+        .filter_map(|domain| under(domain.as_ref()))
         .min_by_key(|bucket| bucket.len())
 }
 

@@ -46,9 +46,8 @@ impl Caller<'_> {
         let Some(key) = self.who.key() else {
             return Principal::Anonymous;
         };
-        let account = self.service.accounts.by_id(&key.owner);
         Principal::Account(Identity {
-            account: account.map_or_else(String::new, |account| account.number.clone()),
+            account: self.service.number_of(&key.owner),
             canonical: key.owner.clone(),
             role: match key.temporary.as_deref().and_then(|one| one.name.clone()) {
                 Some(session) => Role::Session {

@@ -214,8 +214,7 @@ fn key(service: &Service, source: &Bucket, logging: &Logging, day: Option<&str>)
     let partition = match logging.keys {
         LogKeys::Simple => String::new(),
         LogKeys::ByEventTime | LogKeys::ByDeliveryTime => {
-            let account = service.accounts.by_id(&source.owner);
-            let number = account.map_or_else(String::new, |account| account.number.clone());
+            let number = service.number_of(&source.owner);
             let day = day.map_or_else(|| now.day_path(), str::to_owned);
             format!("{number}/{}/{}/{day}/", source.region, source.name)
         }

@@ -15,8 +15,6 @@ use crate::store::{Bucket, EventName, NewObject, Object, StoreError, WriteCondit
 
 /// Where the bytes go: behind those that are there.
 pub const OFFSET: &str = "x-amz-write-offset-bytes";
-/// What [`append_object`] honours.
-pub const APPEND: &[&str] = &[OFFSET];
 /// Parts of an object, appended ones among them.
 const PARTS_MAX: usize = 10_000;
 
@@ -130,13 +128,11 @@ fn check_unchanged(headers: &HeaderMap) -> Result<(), S3Error> {
 /// The checksum that goes on: one of the whole, which that of more bytes can be joined to.
 fn continued(checksum: Option<&Checksum>) -> Result<&Checksum, S3Error> {
     let whole = checksum.filter(|one| one.coverage == Coverage::FullObject);
-    whole
-        .filter(|one| checksum::combine(one.algorithm, []).is_some())
-        .ok_or_else(|| {
-            let message = "The object's checksum can't be continued: only objects with a full-object \
+    whole.filter(|one| one.algorithm.is_crc()).ok_or_else(|| {
+        let message = "The object's checksum can't be continued: only objects with a full-object \
                            CRC can be appended to.";
-            S3Error::because(Code::InvalidRequest, message)
-        })
+        S3Error::because(Code::InvalidRequest, message)
+    })
 }
 
 fn both(before: &Checksum, len: u64, appended: &Digest) -> Result<Checksum, S3Error> {

@@ -61,7 +61,7 @@ pub async fn get_bucket_logging(call: Call) -> Result<Reply, S3Error> {
             if !logging.grants.is_empty() {
                 document.element("TargetGrants", |document| {
                     for grant in &logging.grants {
-                        acl::write_grant(document, "Grant", &call.service, grant);
+                        acl::write_grant(document, &call.service, grant);
                     }
                 });
             }

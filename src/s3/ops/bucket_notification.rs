@@ -3,8 +3,6 @@
 //! Topics, queues and functions are the same here: the last part of their ARN names a callback
 //! endpoint of the server's configuration.
 
-use std::borrow::Cow;
-
 use http::StatusCode;
 
 use super::{about, bucket};
@@ -116,24 +114,23 @@ const fn names(kind: ReceiverKind) -> (&'static str, &'static str) {
 }
 
 fn check_receivers<'a>(missing: impl Iterator<Item = &'a NotificationRule>) -> Result<(), S3Error> {
-    let mut error: Option<S3Error> = None;
-    for (at, rule) in missing.enumerate() {
+    let mut missing = (1..).zip(missing).peekable();
+    if missing.peek().is_none() {
+        return Ok(());
+    }
+    let message = "Unable to validate the following destination configurations";
+    let error = S3Error::because(Code::InvalidArgument, message);
+    Err(missing.fold(error, |error, (number, rule)| {
         let kind = match rule.kind {
             ReceiverKind::Topic => "topic",
             ReceiverKind::Queue => "queue",
             ReceiverKind::Function => "Lambda",
         };
-        let message = "Unable to validate the following destination configurations";
-        let so_far = error.unwrap_or_else(|| S3Error::because(Code::InvalidArgument, message));
-        let number = at.saturating_add(1);
         let said = format!("The destination {kind} does not exist");
-        error = Some(
-            so_far
-                .with(Cow::from(format!("ArgumentName{number}")), &rule.arn)
-                .with(Cow::from(format!("ArgumentValue{number}")), said),
-        );
-    }
-    error.map_or(Ok(()), Err)
+        error
+            .with(format!("ArgumentName{number}"), &rule.arn)
+            .with(format!("ArgumentValue{number}"), said)
+    }))
 }
 
 fn configured(document: &[u8], bucket: &Bucket) -> Result<Vec<NotificationRule>, S3Error> {

@@ -109,10 +109,7 @@ fn version_name(bucket: &Bucket, record: &ObjectRecord) -> Option<String> {
 
 /// What `x-amz-version-id` says of a record that was just written: S3 sends none for a null version.
 fn written_version(record: &ObjectRecord) -> Option<String> {
-    match VersionRef::of(record) {
-        VersionRef::Null => None,
-        named @ VersionRef::Id(_) => Some(named.to_string()),
-    }
+    record.version.map(|id| id.to_string())
 }
 
 /// An entity tag as S3 sends it.

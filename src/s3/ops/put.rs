@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, StatusCode};
 
-use super::{about, append, bucket, lifecycle, lock, quoted, written_version};
+use super::{about, bucket, lifecycle, lock, quoted, written_version};
 use crate::auth::Who;
 use crate::s3::acl::{self, Owned};
 use crate::s3::body::ReceiveOptions;
@@ -23,9 +23,6 @@ pub const PUT_OBJECT: &[&str] = &["x-amz-tagging", "x-amz-website-redirect-locat
 /// # Errors
 /// `NoSuchBucket`, `PreconditionFailed`, and what the head or the body break.
 pub async fn put_object(call: Call) -> Result<Reply, S3Error> {
-    if call.head.headers.contains_key(append::OFFSET) {
-        return Box::pin(append::append_object(call)).await;
-    }
     let bucket = bucket::found(&call.service.store, &call.head).await?;
     let headers = object_headers(&call.head.headers)?;
     let when = write_condition(&call.head.headers)?;

@@ -879,6 +879,23 @@ pub const ROUTES: &[Route] = &[
         Level::Object,
         &[Mark::Query("encryption")],
     ),
+    row(
+        Operation::PutObject,
+        Method::PUT,
+        Level::Object,
+        &[Mark::Header(ops::append::OFFSET)],
+    )
+    .serve(
+        Action::PutObject,
+        &[
+            ops::CHECKSUMS,
+            ACL_HEADERS,
+            ops::lock::LOCK_HEADERS,
+            SSE,
+            ops::put::PUT_OBJECT,
+        ],
+        |call| Box::pin(ops::append::append_object(call)),
+    ),
     row(Operation::PutObject, Method::PUT, Level::Object, &[]).serve(
         Action::PutObject,
         &[
@@ -886,7 +903,6 @@ pub const ROUTES: &[Route] = &[
             ACL_HEADERS,
             ops::lock::LOCK_HEADERS,
             SSE,
-            ops::append::APPEND,
             ops::put::PUT_OBJECT,
         ],
         |call| Box::pin(ops::put::put_object(call)),

@@ -40,7 +40,7 @@ fn get_caller_identity(
     fields: &Fields,
 ) -> Result<Answer, StsError> {
     fields.only(&[])?;
-    let number = account(caller, key);
+    let number = caller.service.number_of(&key.owner);
     let (base, session) = base_of(key);
     let is_root = caller.service.keys.find(base).is_some_and(|key| key.root);
     let (arn, id) = match session {
@@ -108,7 +108,7 @@ fn assume_role(
     let (arn, name) = (fields.role_arn()?, fields.session_name()?.to_owned());
     let duration = fields.duration(ASSUME_SECONDS)?;
     let policy = fields.policy()?;
-    let number = account(caller, key);
+    let number = caller.service.number_of(&key.owner);
     let role = role(caller, key, arn).filter(|role| may_assume(caller, key, role, (arn, fields)));
     let role = role.ok_or_else(|| {
         let caller = match base_of(key) {
@@ -149,7 +149,7 @@ fn assume_role(
 /// The key that a role's ARN names, where it is one of the caller's own account. The root key is
 /// nobody's role.
 fn role(caller: &Caller<'_>, key: &AccessKey, arn: &str) -> Option<Arc<AccessKey>> {
-    let number = account(caller, key);
+    let number = caller.service.number_of(&key.owner);
     let start = format!("arn:aws:iam::{number}:role/");
     let name = arn.strip_prefix(&start)?;
     let role = caller.service.keys.named(name)?;
@@ -214,12 +214,6 @@ fn base_of(key: &AccessKey) -> (&str, Option<&str>) {
         Some(temporary) => (&temporary.base, temporary.name.as_deref()),
         None => (&key.access_key, None),
     }
-}
-
-/// The number of the key's account.
-fn account(caller: &Caller<'_>, key: &AccessKey) -> String {
-    let account = caller.service.accounts.by_id(&key.owner);
-    account.map_or_else(String::new, |account| account.number.clone())
 }
 
 fn user(number: &str, key: &AccessKey) -> String {

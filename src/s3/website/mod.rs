@@ -19,12 +19,11 @@ use super::error::{Code, S3Error};
 use super::head::Head;
 use super::ops::get;
 use super::query::Query;
-use super::reply::{Reply, ReplyBody};
+use super::reply::Reply;
 use super::target::bucket_under;
 use crate::auth::{Action, Who};
 use crate::id::RequestId;
 use crate::name::ObjectKey;
-use crate::store::Bucket;
 use crate::store::settings::{RoutingRule, Website};
 
 /// Headers that choose among what an object has; an error's page is always sent whole.
@@ -92,7 +91,7 @@ impl<'a> Visit<'a> {
         })
     }
 
-    async fn website(&self) -> Result<(Bucket, Website), S3Error> {
+    async fn website(&self) -> Result<Website, S3Error> {
         let name = self.head.bucket()?;
         let bucket = self.service.store.bucket(name).await;
         let named = |error: S3Error| error.with("BucketName", name.as_str());
@@ -104,8 +103,7 @@ impl<'a> Visit<'a> {
             }
         })?;
         let missing = || named(Code::NoSuchWebsiteConfiguration.into());
-        let website = bucket.settings.website.clone().ok_or_else(missing)?;
-        Ok((bucket, website))
+        bucket.settings.website.ok_or_else(missing)
     }
 
     async fn serve(&self) -> Result<Reply, S3Error> {
@@ -114,7 +112,7 @@ impl<'a> Visit<'a> {
                 .with("Method", self.head.method.as_str())
                 .with("ResourceType", "OBJECT"));
         }
-        let (_bucket, website) = self.website().await?;
+        let website = self.website().await?;
         if let Some((host, protocol)) = &website.redirect_all {
             let protocol = protocol.as_deref().unwrap_or("http");
             let to = format!("{protocol}://{host}{}", self.head.raw_path);
@@ -197,7 +195,7 @@ impl<'a> Visit<'a> {
     async fn explain(&self, error: S3Error) -> Reply {
         let (_, status) = error.code().wire();
         let website = match self.website().await {
-            Ok((_bucket, website)) if status.is_client_error() => website,
+            Ok(website) if status.is_client_error() => website,
             _ => return page::of(&error, None, self.id),
         };
         let mut rules = website.rules.iter();
@@ -230,7 +228,6 @@ fn redirect(status: StatusCode, to: &str) -> Result<Reply, S3Error> {
     let mut reply = Reply::empty(status);
     let to = HeaderValue::from_str(to).map_err(S3Error::internal)?;
     reply.headers.insert(LOCATION, to);
-    reply.body = ReplyBody::empty();
     reply.headers.insert(
         CONTENT_TYPE,
         HeaderValue::from_static("text/html; charset=utf-8"),

@@ -15,15 +15,18 @@ impl Quota {
     /// Whether a bucket that holds `held` and grows by `growth` (objects and bytes) stays within. What
     /// does not grow is never refused: a full bucket can be emptied.
     pub fn admits(self, held: [i64; 2], growth: [i64; 2]) -> bool {
-        let limits = [self.objects, self.bytes];
-        limits
-            .into_iter()
-            .zip(held.into_iter().zip(growth))
-            .all(|(limit, (held, growth))| match limit.map(i64::try_from) {
-                Some(Ok(limit)) if growth > 0 => held.saturating_add(growth) <= limit,
-                _ => true,
-            })
+        let ([objects, bytes], [more_objects, more_bytes]) = (held, growth);
+        stays_within(self.objects, objects, more_objects)
+            && stays_within(self.bytes, bytes, more_bytes)
     }
+}
+
+fn stays_within(limit: Option<u64>, held: i64, growth: i64) -> bool {
+    let Some(limit) = limit.filter(|_limit| growth > 0) else {
+        return true;
+    };
+    // A bucket that holds less than nothing holds nothing.
+    u64::try_from(held.saturating_add(growth)).unwrap_or(0) <= limit
 }
 
 #[cfg(test)]
