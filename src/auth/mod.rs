@@ -98,6 +98,13 @@ pub struct AccessKey {
     pub temporary: Option<Box<Temporary>>,
 }
 
+impl AccessKey {
+    /// What narrows its rights where it is a session's.
+    pub fn session_policy(&self) -> Option<&OwnPolicy> {
+        self.temporary.as_deref()?.policy.as_ref()
+    }
+}
+
 /// What authentication depends on beside the request.
 #[derive(Debug, Clone)]
 pub struct AuthSettings {

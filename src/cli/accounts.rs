@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{AdminClient, CliError, Common, block_on, print_json, text};
+use super::{AdminClient, CliError, Remote, block_on, print_json, text};
 
 /// Manage accounts while the server runs: a bucket belongs to one, and its keys act for it
 #[derive(Debug, Args)]
@@ -19,13 +19,7 @@ pub(super) struct AccountsArgs {
     #[command(subcommand)]
     command: AccountsCommand,
     #[command(flatten)]
-    common: Common,
-    /// The server's address, if it is not the one that runs in the data folder
-    #[arg(long, value_name = "URL", env = "CONSIGN_ENDPOINT", global = true)]
-    endpoint: Option<String>,
-    /// Answer in JSON
-    #[arg(long, global = true)]
-    json: bool,
+    remote: Remote,
 }
 
 #[derive(Debug, Subcommand)]
@@ -46,11 +40,10 @@ enum AccountsCommand {
 }
 
 pub(super) fn run(args: &AccountsArgs) -> Result<ExitCode, CliError> {
-    let config = args.common.load()?;
-    let client = AdminClient::new(&config, args.endpoint.as_deref())?;
+    let client = args.remote.client()?;
     let answer = block_on(async { Ok(ask(&client, &args.command).await?) })?;
     match &args.command {
-        _ if args.json => print_json(&answer)?,
+        _ if args.remote.json => print_json(&answer)?,
         AccountsCommand::Add { .. } => {
             println!("name          {}", text(&answer, "name"));
             println!("number        {}", text(&answer, "number"));

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{AdminClient, CliError, ClientError, Common, block_on, print_json, text};
+use super::{AdminClient, CliError, ClientError, Remote, block_on, print_json, text};
 use crate::auth::canonical;
 
 /// Look at callbacks and retry them while the server runs
@@ -21,13 +21,7 @@ pub(super) struct CallbacksArgs {
     #[command(subcommand)]
     command: CallbacksCommand,
     #[command(flatten)]
-    common: Common,
-    /// The server's address, if it is not the one that runs in the data folder
-    #[arg(long, value_name = "URL", env = "CONSIGN_ENDPOINT", global = true)]
-    endpoint: Option<String>,
-    /// Answer in JSON
-    #[arg(long, global = true)]
-    json: bool,
+    remote: Remote,
 }
 
 #[derive(Debug, Subcommand)]
@@ -74,11 +68,10 @@ enum State {
 }
 
 pub(super) fn run(args: &CallbacksArgs) -> Result<ExitCode, CliError> {
-    let config = args.common.load()?;
-    let client = AdminClient::new(&config, args.endpoint.as_deref())?;
+    let client = args.remote.client()?;
     let answer = block_on(async { Ok(ask(&client, &args.command).await?) })?;
     match &args.command {
-        _ if args.json => print_json(&answer)?,
+        _ if args.remote.json => print_json(&answer)?,
         CallbacksCommand::List { .. } => print_list(&answer),
         CallbacksCommand::Show { .. } => print_message(&answer),
         CallbacksCommand::Retry { .. } => {

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{AdminClient, CliError, Common, block_on, print_json, text};
+use super::{AdminClient, CliError, Remote, block_on, print_json, text};
 
 /// Manage access keys while the server runs
 #[derive(Debug, Args)]
@@ -23,13 +23,7 @@ pub(super) struct KeysArgs {
     #[command(subcommand)]
     command: KeysCommand,
     #[command(flatten)]
-    common: Common,
-    /// The server's address, if it is not the one that runs in the data folder
-    #[arg(long, value_name = "URL", env = "CONSIGN_ENDPOINT", global = true)]
-    endpoint: Option<String>,
-    /// Answer in JSON
-    #[arg(long, global = true)]
-    json: bool,
+    remote: Remote,
 }
 
 #[derive(Debug, Subcommand)]
@@ -90,12 +84,11 @@ struct AddArgs {
 }
 
 pub(super) fn run(args: &KeysArgs) -> Result<ExitCode, CliError> {
-    let config = args.common.load()?;
-    let client = AdminClient::new(&config, args.endpoint.as_deref())?;
+    let client = args.remote.client()?;
     let policy = policy_of(&args.command)?;
     let answer = block_on(async { Ok(ask(&client, &args.command, policy).await?) })?;
     match &args.command {
-        _ if args.json => print_json(&answer)?,
+        _ if args.remote.json => print_json(&answer)?,
         KeysCommand::List => print_list(&answer),
         KeysCommand::Add(_) | KeysCommand::Rotate { .. } => print_secret(&answer),
         KeysCommand::Disable { .. } => println!("{} is disabled.", text(&answer, "access_key")),

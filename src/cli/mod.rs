@@ -133,6 +133,26 @@ impl Common {
     }
 }
 
+/// How a command reaches the running server, and how it answers.
+#[derive(Debug, Clone, Args)]
+struct Remote {
+    #[command(flatten)]
+    common: Common,
+    /// The server's address, if it is not the one that runs in the data folder
+    #[arg(long, value_name = "URL", env = "CONSIGN_ENDPOINT", global = true)]
+    endpoint: Option<String>,
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+impl Remote {
+    fn client(&self) -> Result<AdminClient, CliError> {
+        let config = self.common.load()?;
+        Ok(AdminClient::new(&config, self.endpoint.as_deref())?)
+    }
+}
+
 /// Runs the command that the process's arguments name.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -6,7 +6,7 @@ use clap::Args;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{AdminClient, CliError, Common, block_on, print_json};
+use super::{CliError, Remote, block_on, print_json};
 
 /// Show or set how much a bucket may hold
 #[derive(Debug, Args)]
@@ -29,18 +29,11 @@ pub(super) struct QuotaArgs {
     #[arg(long, conflicts_with_all = ["bytes", "objects"])]
     none: bool,
     #[command(flatten)]
-    common: Common,
-    /// The server's address, if it is not the one that runs in the data folder
-    #[arg(long, value_name = "URL", env = "CONSIGN_ENDPOINT")]
-    endpoint: Option<String>,
-    /// Answer in JSON
-    #[arg(long)]
-    json: bool,
+    remote: Remote,
 }
 
 pub(super) fn run(args: &QuotaArgs) -> Result<ExitCode, CliError> {
-    let config = args.common.load()?;
-    let client = AdminClient::new(&config, args.endpoint.as_deref())?;
+    let client = args.remote.client()?;
     let path = format!("quotas/{}", args.bucket);
     let sets = args.none || args.bytes.is_some() || args.objects.is_some();
     let answer = block_on(async {
@@ -52,7 +45,7 @@ pub(super) fn run(args: &QuotaArgs) -> Result<ExitCode, CliError> {
         };
         Ok(client.ask(method, &path, body).await?)
     })?;
-    if args.json {
+    if args.remote.json {
         print_json(&answer)?;
     } else {
         for what in ["bytes", "objects"] {

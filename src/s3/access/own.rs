@@ -1,8 +1,8 @@
 //! What a caller's own policy says: an identity's, as IAM has it.
 
 use super::{Caller, add_tags, condition, resource};
+use crate::auth::Action;
 use crate::auth::policy::{Access, Decision, Identity, OwnPolicy, Principal, Role};
-use crate::auth::{AccessKey, Action, Who};
 use crate::name::BucketName;
 use crate::s3::acl::ACL_HEADERS;
 use crate::s3::head::Head;
@@ -70,10 +70,9 @@ impl Caller<'_> {
     }
 
     fn policies(&self) -> impl Iterator<Item = &OwnPolicy> {
-        let key = self.who.key().map(|key| &**key as &AccessKey);
+        let key = self.who.key();
         let of_key = key.and_then(|key| key.policy.as_deref());
-        let temporary = key.and_then(|key| key.temporary.as_deref());
-        let of_session = temporary.and_then(|temporary| temporary.policy.as_ref());
+        let of_session = key.and_then(|key| key.session_policy());
         of_key.into_iter().chain(of_session)
     }
 
@@ -129,16 +128,10 @@ impl Caller<'_> {
             Some(policy) => together(wanted.iter().map(|action| judge(policy, *action))),
             None => Decision::Allow,
         };
-        let key = match self.who {
-            Who::Key(key) => key,
-            Who::Anonymous => return Own::UNLIMITED,
-        };
+        let key = self.who.key();
         Own {
-            identity: by(key.policy.as_deref()),
-            session: by(key
-                .temporary
-                .as_deref()
-                .and_then(|temporary| temporary.policy.as_ref())),
+            identity: by(key.and_then(|key| key.policy.as_deref())),
+            session: by(key.and_then(|key| key.session_policy())),
         }
     }
 }

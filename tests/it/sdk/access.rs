@@ -10,19 +10,10 @@ use aws_sdk_s3::types::{
 };
 use serde_json::json;
 
-use super::{BUCKET, fault, put, ready};
+use super::{BUCKET, fault, publish, put, ready};
 
 fn denied() -> (u16, String) {
     (403, "AccessDenied".to_owned())
-}
-
-async fn allow(client: &Client, action: &str, below: &str) {
-    let policy = json!({"Version": "2012-10-17", "Statement": [{
-        "Effect": "Allow", "Principal": "*", "Action": action,
-        "Resource": format!("arn:aws:s3:::{BUCKET}{below}"),
-    }]});
-    let put = client.put_bucket_policy().bucket(BUCKET);
-    put.policy(policy.to_string()).send().await.unwrap();
 }
 
 #[tokio::test]
@@ -30,7 +21,7 @@ async fn who_is_asked_to_pay_must_say_so() {
     let (server, client) = ready().await;
     let tenant = server.tenant("tenant");
     put(&client, "k", b"x").await;
-    allow(&client, "s3:GetObject", "/*").await;
+    publish(&client, &["s3:GetObject"]).await;
     let set = async |payer: Payer| {
         let who = RequestPaymentConfiguration::builder().payer(payer).build();
         let put = client.put_bucket_request_payment().bucket(BUCKET);
@@ -134,7 +125,7 @@ async fn a_new_bucket_has_a_block_of_public_access_that_blocks_nothing_yet() {
         put.send().await.unwrap();
     };
     assert_eq!(get().await.unwrap(), block(false, false));
-    allow(&client, "s3:GetObject", "/*").await;
+    publish(&client, &["s3:GetObject"]).await;
     set(block(true, true)).await;
     assert_eq!(get().await.unwrap(), block(true, true));
     let public = client.put_bucket_acl().bucket(BUCKET);

@@ -20,6 +20,7 @@ mod website;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
+use serde_json::json;
 
 use crate::support::Server;
 
@@ -42,6 +43,16 @@ pub(super) const ODD_KEYS: [&str; 14] = [
     "ü/漢/🐈",
     "tab\tnew",
 ];
+
+/// Lets anybody do `actions` to the bucket and all that is in it.
+pub(super) async fn publish(client: &Client, actions: &[&str]) {
+    let policy = json!({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": "*", "Action": actions,
+        "Resource": [format!("arn:aws:s3:::{BUCKET}"), format!("arn:aws:s3:::{BUCKET}/*")],
+    }]});
+    let put = client.put_bucket_policy().bucket(BUCKET);
+    put.policy(policy.to_string()).send().await.unwrap();
+}
 
 /// A server with a bucket.
 pub(super) async fn ready() -> (Server, Client) {

@@ -6,19 +6,9 @@ use aws_sdk_s3::types::{
     RoutingRule, WebsiteConfiguration,
 };
 use reqwest::Method;
-use serde_json::json;
 
-use super::{BUCKET, fault, put, ready};
+use super::{BUCKET, fault, publish, put, ready};
 use crate::support::{Server, plain_http_builder};
-
-async fn publish(client: &Client, actions: &[&str]) {
-    let policy = json!({"Version": "2012-10-17", "Statement": [{
-        "Effect": "Allow", "Principal": "*", "Action": actions,
-        "Resource": [format!("arn:aws:s3:::{BUCKET}"), format!("arn:aws:s3:::{BUCKET}/*")],
-    }]});
-    let put = client.put_bucket_policy().bucket(BUCKET);
-    put.policy(policy.to_string()).send().await.unwrap();
-}
 
 async fn set(client: &Client, website: WebsiteConfiguration) {
     let put = client.put_bucket_website().bucket(BUCKET);
