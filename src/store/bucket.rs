@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::garbage::in_background;
 use super::meta::{self, Batch, Entry, KeyRange, MetaError, Space, Step, read_counters};
 use super::record::{BucketRecord, decode, encode};
 use super::settings::{Settings, Versioning};
@@ -183,12 +184,12 @@ impl ObjectStore {
         }
     }
 
-    /// Deletes an empty bucket.
+    /// Deletes an empty bucket. Uploads that nobody completed go with it, as on S3.
     ///
     /// # Errors
-    /// [`StoreError::BucketNotEmpty`] where objects, versions or uploads are left.
+    /// [`StoreError::BucketNotEmpty`] where objects or versions are left.
     pub async fn delete_bucket(&self, name: &BucketName) -> Result<(), StoreError> {
-        let spaces = [Space::Objects, Space::Versions, Space::Uploads];
+        let spaces = [Space::Objects, Space::Versions];
         for _try in 0..TRIES_MAX {
             let bucket = self.bucket(name).await?;
             let prefix = Bytes::from(keyspace::bucket_prefix(bucket.id));
@@ -211,12 +212,25 @@ impl ObjectStore {
             );
             batch.delete(Space::Usage, prefix);
             match self.meta().commit(batch).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.end_uploads_later(bucket.id);
+                    return Ok(());
+                }
                 Err(MetaError::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Err(StoreError::Conflict)
+    }
+
+    /// Nobody can reach the uploads of a bucket that is gone: their end is nothing to wait for.
+    fn end_uploads_later(&self, gone: BucketId) {
+        let store = self.clone();
+        in_background(async move {
+            if let Err(error) = store.end_uploads_of(gone).await {
+                tracing::warn!(%error, "uploads of a deleted bucket stay until the next start");
+            }
+        });
     }
 
     /// Buckets in the order of their names.

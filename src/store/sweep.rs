@@ -1,4 +1,4 @@
-//! Orphans: blobs that an earlier run finished and no batch ever named.
+//! What an earlier run left: blobs that no batch ever named, uploads of buckets that are gone.
 
 use futures_util::TryStreamExt as _;
 
@@ -15,12 +15,13 @@ pub struct SweepReport {
 }
 
 impl ObjectStore {
-    /// Deletes blobs that no row names and that are older than this run. Younger ones may be on
-    /// their way into a batch.
+    /// Ends the uploads of buckets that are gone, and deletes blobs that no row names and that are
+    /// older than this run. Younger ones may be on their way into a batch.
     ///
     /// # Errors
     /// What the engines fail with.
     pub async fn sweep(&self) -> Result<SweepReport, StoreError> {
+        self.end_abandoned_uploads().await?;
         let mut report = SweepReport::default();
         let mut ids = self.blobs().list();
         while let Some(id) = ids.try_next().await? {

@@ -193,7 +193,7 @@ impl ObjectStore {
         let mut bucket = Cow::Borrowed(bucket);
         for _try in 0..TRIES_MAX {
             // Before the object: where the upload is gone, the object that it made is seen.
-            let upload_raw = self.upload_row(&bucket, key, id).await?;
+            let upload_raw = self.upload_row(bucket.id, key.as_str(), id).await?;
             let current = self.current(&bucket, key).await?;
             let Some(upload_raw) = upload_raw else {
                 let made = current.record.filter(|made| made.upload == Some(*id));
@@ -204,7 +204,14 @@ impl ObjectStore {
             let parts = self.parts(id).await?;
             let chosen = match parts.choose(&said.parts) {
                 // The parts go with the upload: what looks like a missing part may be its end.
-                Err(_) if self.upload_row(&bucket, key, id).await?.is_none() => continue,
+                Err(_)
+                    if self
+                        .upload_row(bucket.id, key.as_str(), id)
+                        .await?
+                        .is_none() =>
+                {
+                    continue;
+                }
                 chosen => chosen?,
             };
             let whole = Whole::new(&chosen, upload.checksum, said)?;
@@ -224,7 +231,7 @@ impl ObjectStore {
                 ..ObjectRecord::new(upload.owner, now, sequence, whole.etag, bytes)
             };
             let others = parts.others(&said.parts);
-            let mut batch = self.end_upload(&bucket, key, id, upload_raw, &parts);
+            let mut batch = self.end_upload(bucket.id, key.as_str(), id, upload_raw, &parts);
             orphan(&others, &mut batch);
             let mut edit = Edit::new(&bucket, key, &current, batch);
             edit.also_gone(blobs(&others));

@@ -1,5 +1,6 @@
 //! Multipart uploads: begun, given parts, listed, made an object, given up.
 
+mod abandoned;
 mod complete;
 mod listing;
 mod parts;
@@ -17,7 +18,7 @@ use super::{
     Bucket, Extras, ObjectHeaders, ObjectStore, StoreError, TRIES_MAX, UploadRecord, keyspace,
 };
 use crate::checksum::{Algorithm, Coverage};
-use crate::id::{BlobId, UploadId};
+use crate::id::{BlobId, BucketId, UploadId};
 use crate::name::ObjectKey;
 pub use complete::{ClaimedPart, Completion};
 pub use listing::{ListedUpload, UploadMarker, UploadPage, UploadQuery};
@@ -100,7 +101,7 @@ impl ObjectStore {
         key: &ObjectKey,
         id: &UploadId,
     ) -> Result<UploadRecord, StoreError> {
-        let raw = self.upload_row(bucket, key, id).await?;
+        let raw = self.upload_row(bucket.id, key.as_str(), id).await?;
         decode(&raw.ok_or(StoreError::NoSuchUpload)?, "an upload's record")
     }
 
@@ -112,6 +113,15 @@ impl ObjectStore {
         &self,
         bucket: &Bucket,
         key: &ObjectKey,
+        id: &UploadId,
+    ) -> Result<(), StoreError> {
+        self.end_without_object(bucket.id, key.as_str(), id).await
+    }
+
+    async fn end_without_object(
+        &self,
+        bucket: BucketId,
+        key: &str,
         id: &UploadId,
     ) -> Result<(), StoreError> {
         for _try in 0..TRIES_MAX {
@@ -135,11 +145,11 @@ impl ObjectStore {
 
     async fn upload_row(
         &self,
-        bucket: &Bucket,
-        key: &ObjectKey,
+        bucket: BucketId,
+        key: &str,
         id: &UploadId,
     ) -> Result<Option<Bytes>, StoreError> {
-        let at = keyspace::upload(bucket.id, key.as_str(), id);
+        let at = keyspace::upload(bucket, key, id);
         Ok(self.meta().get(Space::Uploads, &at).await?)
     }
 
@@ -147,13 +157,13 @@ impl ObjectStore {
     #[expect(clippy::unused_self, reason = "one of the steps of an upload's end")]
     fn end_upload(
         &self,
-        bucket: &Bucket,
-        key: &ObjectKey,
+        bucket: BucketId,
+        key: &str,
         id: &UploadId,
         raw: Bytes,
         parts: &Parts,
     ) -> Batch {
-        let at = Bytes::from(keyspace::upload(bucket.id, key.as_str(), id));
+        let at = Bytes::from(keyspace::upload(bucket, key, id));
         let mut batch = Batch::new();
         batch.assert_unchanged(Space::Uploads, at.clone(), Some(raw));
         batch.delete(Space::Uploads, at);

@@ -99,7 +99,7 @@ impl ObjectStore {
         };
         let at = Bytes::from(keyspace::part(id, number));
         for _try in 0..TRIES_MAX {
-            let upload = self.upload_row(bucket, key, id).await?;
+            let upload = self.upload_row(bucket.id, key.as_str(), id).await?;
             let upload = upload.ok_or(StoreError::NoSuchUpload)?;
             let old = self.meta().get(Space::Parts, &at).await?;
             let mut batch = Batch::new();

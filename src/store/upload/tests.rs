@@ -28,16 +28,19 @@ async fn fixture() -> Fixture {
     let store = ObjectStore::open(meta, blobs, clock, Arc::new(NoHook), settings);
     let store = store.await.unwrap();
     let name = BucketName::parse("photos").unwrap();
-    let new = NewBucket {
-        owner: "me".into(),
-        region: "r".into(),
-        settings: crate::store::Settings::default(),
-    };
-    let bucket = store.create_bucket(&name, new).await.unwrap();
+    let bucket = store.create_bucket(&name, new_bucket()).await.unwrap();
     Fixture {
         store,
         bucket,
         key: ObjectKey::parse("a/b").unwrap(),
+    }
+}
+
+fn new_bucket() -> NewBucket {
+    NewBucket {
+        owner: "me".into(),
+        region: "r".into(),
+        settings: crate::store::Settings::default(),
     }
 }
 
@@ -315,6 +318,25 @@ async fn uploads_are_listed_by_key_then_age_and_rolled_up() {
         }
     }
     assert_eq!(seen, ["a", "a\0b", "[a/]", "b", "b"]);
-    let deleted = f.store.delete_bucket(&f.bucket.name).await;
-    assert!(matches!(deleted, Err(StoreError::BucketNotEmpty { .. })));
+}
+
+#[tokio::test]
+async fn uploads_go_with_their_bucket() {
+    let f = fixture().await;
+    let other = f.begin(None).await;
+    let id = f.begin(None).await;
+    f.part(&id, 1, &Bytes::from_static(b"inline")).await;
+    f.store.delete_bucket(&f.bucket.name).await.unwrap();
+    let created = f.store.create_bucket(&f.bucket.name, new_bucket()).await;
+    let created = created.unwrap();
+    let kept = f.store.create_upload(&created, &f.key, new_upload(None));
+    kept.await.unwrap();
+    // What `delete_bucket` does in the background the sweep after a crash does too.
+    f.store.sweep().await.unwrap();
+    assert_eq!(f.rows(Space::Uploads).await, 1);
+    assert_eq!(f.rows(Space::Parts).await + f.rows(Space::Inline).await, 0);
+    for id in [other, id] {
+        let aborted = f.store.abort_upload(&f.bucket, &f.key, &id).await;
+        assert!(matches!(aborted, Err(StoreError::NoSuchUpload)));
+    }
 }
