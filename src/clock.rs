@@ -131,7 +131,13 @@ impl Timestamp {
     /// # Errors
     /// [`InvalidTime`] for anything else.
     pub fn parse_http_date(text: &str) -> Result<Self, InvalidTime> {
-        let time = httpdate::parse_http_date(text).map_err(|_ignored| InvalidTime)?;
+        let Ok(time) = httpdate::parse_http_date(text) else {
+            // Clients that write dates as mail has them (`-0000` for GMT) are understood by S3 too.
+            let parser = jiff::fmt::rfc2822::DateTimeParser::new();
+            let at = parser.parse_timestamp(text);
+            let at = at.map_err(|_neither| InvalidTime)?;
+            return Ok(Self(at.as_millisecond()));
+        };
         let since = time
             .duration_since(std::time::UNIX_EPOCH)
             .map_err(|_ignored| InvalidTime)?;
@@ -222,6 +228,8 @@ mod tests {
         assert_eq!(Timestamp::parse_amz_date(&at.amz_date()), Ok(at));
         assert_eq!(Timestamp::parse_iso8601(&at.iso8601_ms()), Ok(at));
         assert_eq!(Timestamp::parse_http_date(&at.http_date()), Ok(at));
+        let mail = at.http_date().replace("GMT", "-0000");
+        assert_eq!(Timestamp::parse_http_date(&mail), Ok(at));
     }
 
     #[test]

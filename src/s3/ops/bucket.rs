@@ -124,6 +124,7 @@ pub async fn create_bucket(call: Call) -> Result<Reply, S3Error> {
     let configuration = body.bytes(CONFIGURATION_BYTES_MAX).await?;
     check_configuration(&configuration, &settings.region)?;
     let access = access_of(&service, &head, who.owner())?;
+    let asked = access.acl.clone();
     let locks = head.header("x-amz-bucket-object-lock-enabled")?;
     let locks = locks.is_some_and(|locks| locks.eq_ignore_ascii_case("true"));
     let new = NewBucket {
@@ -144,17 +145,33 @@ pub async fn create_bucket(call: Call) -> Result<Reply, S3Error> {
         Ok(_bucket) => {
             Reply::empty(StatusCode::OK).with_header("location", &format!("/{}", name.as_str()))
         }
-        // S3's oldest region says so again to whoever asks for their own bucket.
         Err(StoreError::BucketExists { owner })
             if owner == who.owner() && settings.region == UNNAMED_REGION =>
         {
-            Reply::empty(StatusCode::OK).with_header("location", &format!("/{}", name.as_str()))
+            made_again(&service, name, asked.as_ref()).await
         }
         Err(StoreError::BucketExists { owner }) if owner == who.owner() => {
             Err(S3Error::new(Code::BucketAlreadyOwnedByYou).with("BucketName", name.as_str()))
         }
         Err(error) => Err(about(&head, error)),
     }
+}
+
+/// S3's oldest region says yes again to whoever asks for their own bucket. It would also set the
+/// bucket's list anew, which is refused here: nobody expects that of a request for a new bucket.
+async fn made_again(
+    service: &Service,
+    name: &BucketName,
+    asked: Option<&Acl>,
+) -> Result<Reply, S3Error> {
+    let bucket = service.store.bucket(name).await?;
+    if bucket.settings.access.acl.as_ref() == asked {
+        return Reply::empty(StatusCode::OK)
+            .with_header("location", &format!("/{}", name.as_str()));
+    }
+    let message = "You own the bucket already, with another access control list: change that by \
+                   PutBucketAcl.";
+    Err(S3Error::because(Code::BucketAlreadyExists, message).with("BucketName", name.as_str()))
 }
 
 /// Options that [`create_bucket`] honours.

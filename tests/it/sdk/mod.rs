@@ -20,6 +20,7 @@ mod website;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::BucketCannedAcl;
 use serde_json::json;
 
 use crate::support::Server;
@@ -119,6 +120,12 @@ async fn buckets_are_made_found_listed_and_deleted() {
     let objects = client.list_objects_v2().bucket(BUCKET);
     let none = objects.continuation_token("").send().await;
     assert_eq!(fault(none), (400, "InvalidArgument".into()));
+
+    // Made again with another list, a bucket would be open to all by a request for a new one.
+    client.create_bucket().bucket(BUCKET).send().await.unwrap();
+    let open = client.create_bucket().bucket(BUCKET);
+    let open = open.acl(BucketCannedAcl::PublicRead).send().await;
+    assert_eq!(fault(open), (409, "BucketAlreadyExists".into()));
 
     put(&client, "here", b"x").await;
     let full = client.delete_bucket().bucket(BUCKET).send().await;
