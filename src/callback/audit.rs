@@ -70,6 +70,9 @@ pub enum AdminError {
     /// There is no such message.
     #[error("there is no such message")]
     NoSuchMessage,
+    /// No endpoint has that name.
+    #[error("no [[callback.endpoint]] is named \"{0}\"")]
+    NoSuchEndpoint(String),
     /// Metadata failed.
     #[error(transparent)]
     Meta(#[from] MetaError),

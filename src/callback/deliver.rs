@@ -8,12 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::{join, join_all};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::audit::{Attempt, attempt_key, finished_key};
-use super::config::{CallbackConfig, CallbackError, EndpointConfig};
+use super::config::{CallbackConfig, CallbackError};
+use super::endpoint::{self, Answer, Endpoint, Post};
 use super::event::Event;
 use super::outbox::{Message, Outbox, State};
 use super::retry;
@@ -38,12 +38,6 @@ const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
 type Wait = fn(u32, u8, Option<Duration>) -> Duration;
 
-#[derive(Debug)]
-struct Endpoint {
-    config: EndpointConfig,
-    signer: Signer,
-}
-
 /// The callbacks of a server.
 #[derive(Debug)]
 pub struct Callbacks {
@@ -51,7 +45,6 @@ pub struct Callbacks {
     endpoints: Vec<Endpoint>,
     pub(super) meta: Arc<dyn MetaEngine>,
     pub(super) clock: Arc<dyn Clock>,
-    client: reqwest::Client,
     woken: watch::Sender<u64>,
     hasher: RandomState,
     wait: Wait,
@@ -100,7 +93,7 @@ impl Callbacks {
         config
             .endpoints
             .iter()
-            .try_for_each(|endpoint| Signer::parse(endpoint).map(drop))
+            .try_for_each(|endpoint| Signer::parse(&endpoint.name, &endpoint.secrets).map(drop))
     }
 
     pub(super) fn with_wait(
@@ -110,33 +103,17 @@ impl Callbacks {
         wait: Wait,
     ) -> Result<Self, CallbackError> {
         let outbox = Outbox::new(config)?;
-        let endpoint = |config: &EndpointConfig| {
-            let signer = Signer::parse(config)?;
-            Ok(Endpoint {
-                config: config.clone(),
-                signer,
-            })
-        };
-        let endpoints = config
-            .endpoints
-            .iter()
-            .map(endpoint)
+        let client = endpoint::client()?;
+        let endpoints = config.endpoints.iter();
+        let endpoints = endpoints
+            .map(|config| Endpoint::new(config, &client))
             .collect::<Result<_, _>>()?;
-        // It fails only where a provider is installed already, which serves as well.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .user_agent(concat!("consign/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|e| CallbackError::Client(e.to_string()))?;
         let (woken, hasher) = (watch::Sender::new(0), RandomState::new());
         Ok(Self {
             outbox,
             endpoints,
             meta,
             clock,
-            client,
             woken,
             hasher,
             wait,
@@ -145,9 +122,12 @@ impl Callbacks {
 
     /// The endpoints' names, as configured.
     pub fn endpoint_names(&self) -> impl Iterator<Item = &str> {
-        self.endpoints
-            .iter()
-            .map(|endpoint| endpoint.config.name.as_str())
+        self.endpoints.iter().map(Endpoint::name)
+    }
+
+    pub(super) fn endpoint(&self, name: &str) -> Option<&Endpoint> {
+        let mut named = self.endpoints.iter().filter(|one| one.name() == name);
+        named.next()
     }
 
     /// Adds a row to the object's batch for each endpoint that is to hear of `event`.
@@ -335,43 +315,29 @@ impl Callbacks {
     }
 
     async fn post(&self, endpoint: &Endpoint, message: &Message) -> Outcome {
-        let (id, now) = (format!("msg_{}", message.id), self.clock.now());
-        let body = message.event.json().to_string();
-        let signature = endpoint.signer.sign(&id, now, body.as_bytes());
-        let request = self
-            .client
-            .post(&endpoint.config.url)
-            .timeout(Duration::from_secs(endpoint.config.timeout_seconds))
-            .header("content-type", "application/json")
-            .header("webhook-id", id)
-            .header("webhook-timestamp", now.unix_s().to_string())
-            .header("webhook-signature", signature)
-            .body(body);
-        let mut answer = match request.send().await {
-            Ok(answer) => answer,
-            Err(error) => {
-                let error = Some(describe(&error.without_url()));
-                return Outcome {
-                    status: None,
-                    error,
-                    retry_after: None,
-                };
-            }
-        };
-        let status = answer.status();
-        let retry_after = retry_after(answer.headers(), now);
-        let mut read = 0;
-        while let Ok(Some(chunk)) = answer.chunk().await {
-            read += chunk.len();
-            if read > ANSWER_BYTES_MAX {
-                break;
-            }
-        }
-        let error = (!status.is_success()).then(|| format!("the receiver answered {status}"));
-        Outcome {
-            status: Some(status.as_u16()),
-            error,
-            retry_after,
+        let sent = endpoint.post(Post {
+            id: message.id,
+            attempt: message.attempts.saturating_add(1),
+            body: message.event.json().to_string(),
+            at: self.clock.now(),
+            within: Duration::from_secs(endpoint.config.timeout_seconds),
+            answer_bytes_max: ANSWER_BYTES_MAX,
+        });
+        match sent.await {
+            Ok(Answer {
+                status,
+                retry_after,
+                ..
+            }) => Outcome {
+                status: Some(status.as_u16()),
+                error: (!status.is_success()).then(|| format!("the receiver answered {status}")),
+                retry_after,
+            },
+            Err(none) => Outcome {
+                status: None,
+                error: Some(none.error),
+                retry_after: None,
+            },
         }
     }
 }
@@ -383,22 +349,4 @@ async fn news(
 ) -> Result<(), watch::error::RecvError> {
     tokio::time::sleep_until(heed).await;
     woken.changed().await
-}
-
-/// An error with its causes: reqwest's own text says only that sending failed.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    let seconds = text.parse().ok().map(Duration::from_secs);
-    seconds.or_else(|| Some(Timestamp::parse_http_date(text).ok()?.since(now)))
 }

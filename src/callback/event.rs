@@ -55,6 +55,26 @@ pub struct Event {
 pub const TEST: &str = "TestEvent";
 
 impl Event {
+    /// An event of that name that nobody asked for, about nothing yet.
+    pub(super) fn of_server(name: &str, at: Timestamp) -> Self {
+        Self {
+            name: name.to_owned(),
+            at,
+            bucket: String::new(),
+            bucket_owner: String::new(),
+            region: String::new(),
+            key: String::new(),
+            size: None,
+            etag: None,
+            sequence: 0,
+            principal: String::new(),
+            source_ip: None,
+            request_id: String::new(),
+            version: None,
+            rule: None,
+        }
+    }
+
     /// The message that S3 would send.
     ///
     /// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-content-structure.html>

@@ -65,19 +65,12 @@ impl Callbacks {
 
 fn about(bucket: &Bucket, name: &str, by: &Origin, at: Timestamp) -> Event {
     Event {
-        name: name.to_owned(),
-        at,
         bucket: bucket.name.as_str().to_owned(),
         bucket_owner: bucket.owner.clone(),
         region: bucket.region.clone(),
-        key: String::new(),
-        size: None,
-        etag: None,
-        sequence: 0,
         principal: by.principal.clone(),
         source_ip: by.source_ip.map(|ip| ip.to_string()),
         request_id: by.request_id.to_string(),
-        version: None,
-        rule: None,
+        ..Event::of_server(name, at)
     }
 }

@@ -3,15 +3,19 @@
 //! An event becomes a row of [`crate::store::meta::Space::Outbox`] in the very batch that changes
 //! the object, so that a change is visible if and only if its callback is queued.
 
+mod answer;
 pub mod audit;
 pub mod config;
 pub mod deliver;
+mod endpoint;
 pub mod event;
 mod hook;
 pub mod outbox;
 pub mod retry;
 pub mod rule;
 pub mod sign;
+mod trial;
+pub mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -21,3 +25,4 @@ pub use config::{CallbackConfig, CallbackError, EndpointConfig, RuleConfig, Secr
 pub use deliver::Callbacks;
 pub use event::Event;
 pub use outbox::{Message, Outbox, State};
+pub use verify::{Signed, Verifier, VerifyError};

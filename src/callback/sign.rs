@@ -8,7 +8,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::config::{CallbackError, EndpointConfig};
+use super::config::{CallbackError, Secret};
 use crate::clock::Timestamp;
 use crate::config::SECRET_BYTES;
 
@@ -22,24 +22,24 @@ impl fmt::Debug for Signer {
 }
 
 impl Signer {
-    /// Reads the endpoint's secrets.
+    /// Reads the secrets of the endpoint that is named `of`.
     ///
     /// # Errors
     /// [`CallbackError::NoSecret`] or [`CallbackError::BadSecret`].
-    pub fn parse(endpoint: &EndpointConfig) -> Result<Self, CallbackError> {
-        let bad = || CallbackError::BadSecret(endpoint.name.clone());
+    pub fn parse(of: &str, secrets: &[Secret]) -> Result<Self, CallbackError> {
+        let bad = || CallbackError::BadSecret(of.to_owned());
         let key = |text: &str| {
             let key = STANDARD.decode(text.strip_prefix("whsec_")?).ok()?;
             SECRET_BYTES
                 .contains(&key.len())
                 .then(|| Zeroizing::new(key))
         };
-        let secrets = endpoint.secrets.iter();
         let keys: Vec<_> = secrets
+            .iter()
             .map(|s| key(s.reveal()).ok_or_else(bad))
             .collect::<Result<_, _>>()?;
         if keys.is_empty() {
-            return Err(CallbackError::NoSecret(endpoint.name.clone()));
+            return Err(CallbackError::NoSecret(of.to_owned()));
         }
         Ok(Self(keys))
     }
@@ -64,16 +64,10 @@ impl Signer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::callback::Secret;
 
-    fn endpoint(secrets: &[String]) -> EndpointConfig {
-        EndpointConfig {
-            name: "app".into(),
-            url: "http://127.0.0.1/".into(),
-            secrets: secrets.iter().cloned().map(Secret::new).collect(),
-            timeout_seconds: 1,
-            attempts: 1,
-        }
+    fn parse(secrets: &[String]) -> Result<Signer, CallbackError> {
+        let secrets: Vec<_> = secrets.iter().cloned().map(Secret::new).collect();
+        Signer::parse("app", &secrets)
     }
 
     fn secret(bytes: usize, fill: u8) -> String {
@@ -83,7 +77,7 @@ mod tests {
     #[test]
     fn each_secret_makes_the_signature_that_the_standard_library_makes() {
         let secrets = [secret(24, 1), secret(64, 2)];
-        let signer = Signer::parse(&endpoint(&secrets)).unwrap();
+        let signer = parse(&secrets).unwrap();
         let signature = signer.sign("msg_1", Timestamp::from_unix_s(1_700_000_000), b"{}");
         let expected = secrets.map(|secret| {
             let webhook = standardwebhooks::Webhook::new(&secret).unwrap();
@@ -100,12 +94,13 @@ mod tests {
             "whsec_!".into(),
             STANDARD.encode([1; 32]),
         ] {
-            assert!(Signer::parse(&endpoint(&[bad])).is_err());
+            assert!(parse(&[bad]).is_err());
         }
         assert_eq!(
-            Signer::parse(&endpoint(&[])).err(),
+            parse(&[]).err(),
             Some(CallbackError::NoSecret("app".into()))
         );
-        assert!(!format!("{:?}", endpoint(&[secret(24, 1)])).contains("whsec"));
+        let one = Secret::new(secret(24, 1));
+        assert!(!format!("{one:?}").contains("whsec"));
     }
 }

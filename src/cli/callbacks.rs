@@ -9,14 +9,15 @@ use serde_json::{Value, json};
 use super::{AdminClient, CliError, ClientError, Remote, block_on, print_json, text};
 use crate::auth::canonical;
 
-/// Look at callbacks and retry them while the server runs
+/// Look at callbacks, retry them, send a test, while the server runs
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     consign callbacks list                            what waits for its next attempt\n  \
     consign callbacks list --state dead --to app\n  \
     consign callbacks show ID                         the body and every attempt\n  \
     consign callbacks retry ID                        now, and with all its attempts again\n  \
-    consign callbacks retry --dead                    every dead letter")]
+    consign callbacks retry --dead                    every dead letter\n  \
+    consign callbacks send --test app                 S3's test event, and what came back")]
 pub(super) struct CallbacksArgs {
     #[command(subcommand)]
     command: CallbacksCommand,
@@ -55,6 +56,15 @@ enum CallbacksCommand {
         #[arg(long, value_name = "NAME", requires = "dead")]
         to: Option<String>,
     },
+    /// Send S3's test event now, signed by the running server, and show what came back
+    Send {
+        /// The endpoint's name
+        #[arg(long, value_name = "ENDPOINT")]
+        test: String,
+        /// The bucket that the event names
+        #[arg(long, value_name = "NAME", default_value = "test")]
+        bucket: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -79,6 +89,10 @@ pub(super) fn run(args: &CallbacksArgs) -> Result<ExitCode, CliError> {
                 println!("{} is tried again.", text(message, "id"));
             }
         }
+        CallbacksCommand::Send { .. } => print_trial(&answer),
+    }
+    if answer.get("error").is_some_and(|error| !error.is_null()) {
+        return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -114,6 +128,12 @@ async fn ask(client: &AdminClient, command: &CallbacksCommand) -> Result<Value, 
             }
             Ok(json!({ "callbacks": retried }))
         }
+        CallbacksCommand::Send { test, bucket } => {
+            let order = json!({ "endpoint": test, "bucket": bucket });
+            client
+                .ask(Method::POST, "callbacks/test", Some(&order))
+                .await
+        }
     }
 }
 
@@ -142,6 +162,24 @@ fn print_list(answer: &Value) {
         let error = text(row, "last_error");
         if !error.is_empty() {
             println!("{:<32}  {error}", "");
+        }
+    }
+}
+
+fn print_trial(trial: &Value) {
+    println!("id        {}", text(trial, "id"));
+    println!("endpoint  {}", text(trial, "endpoint"));
+    let status = trial.get("status").and_then(Value::as_u64);
+    let status = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
+    println!("status    {status} after {} ms", number(trial, "ms"));
+    for (title, field) in [
+        ("answer", "answer"),
+        ("error", "error"),
+        ("sync", "synchronous"),
+    ] {
+        let said = text(trial, field);
+        if !said.is_empty() {
+            println!("{title:<8}  {said}");
         }
     }
 }

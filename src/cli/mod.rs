@@ -14,6 +14,7 @@ mod completion;
 mod config;
 mod fsck;
 mod keys;
+mod listen;
 mod logging;
 mod presign;
 mod quota;
@@ -85,6 +86,7 @@ enum Command {
     Accounts(accounts::AccountsArgs),
     Quota(quota::QuotaArgs),
     Callbacks(callbacks::CallbacksArgs),
+    Listen(listen::ListenArgs),
     Bench(bench::BenchArgs),
     Fsck(fsck::FsckArgs),
     Status(status::StatusArgs),
@@ -163,6 +165,7 @@ pub fn main() -> ExitCode {
         Command::Accounts(args) => accounts::run(&args),
         Command::Quota(args) => quota::run(&args),
         Command::Callbacks(args) => callbacks::run(&args),
+        Command::Listen(args) => listen::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Fsck(args) => fsck::run(&args),
         Command::Status(args) => status::run(&args),

@@ -86,6 +86,18 @@ impl Server {
             .unwrap()
     }
 
+    /// `consign` with these arguments, at work beside the server; its output is ours to read.
+    pub(crate) fn begin(&self, arguments: &[&str]) -> Child {
+        binary(self.folder.path())
+            .args(arguments)
+            .env("CONSIGN_CONFIG", self.folder.path().join("consign.toml"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
     pub(crate) fn data_folder(&self) -> PathBuf {
         data_folder(self.folder.path())
     }

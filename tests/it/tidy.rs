@@ -12,7 +12,16 @@ const LAYERS: &[(&str, &[&str])] = &[
     // `cli` checks a folder that no server holds by itself.
     (
         "cli",
-        &["server", "config", "auth", "store::fsck", "clock", "name"],
+        &[
+            "server",
+            "config",
+            "auth",
+            "store::fsck",
+            // `consign listen` verifies as a receiver does.
+            "callback",
+            "clock",
+            "name",
+        ],
     ),
     (
         "server",

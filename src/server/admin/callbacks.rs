@@ -23,11 +23,24 @@ struct Retry {
     endpoint: Option<String>,
 }
 
+/// Where to send a test event, and which bucket it is to name.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Trial {
+    endpoint: String,
+    bucket: Option<String>,
+}
+
 impl Admin {
     pub(super) async fn answer_callbacks(&self, asked: &Asked<'_>) -> Result<Value, AdminError> {
         match (asked.method, asked.path) {
             (&Method::GET, "callbacks") => self.list_callbacks(asked).await,
             (&Method::POST, "callbacks/retry") => self.retry_callbacks(asked.json()?).await,
+            (&Method::POST, "callbacks/test") => {
+                let Trial { endpoint, bucket } = asked.json()?;
+                let bucket = bucket.as_deref().unwrap_or_default();
+                Ok(self.callbacks.send_test(&endpoint, bucket).await?)
+            }
             (&Method::GET, path) => {
                 let id = path.strip_prefix("callbacks/").unwrap_or_default();
                 Ok(self.callbacks.show(message_id(id)?).await?)
@@ -88,7 +101,9 @@ impl From<callback::AdminError> for AdminError {
     fn from(error: callback::AdminError) -> Self {
         let text = error.to_string();
         match error {
-            callback::AdminError::NoSuchMessage => Self::NotFound(text),
+            callback::AdminError::NoSuchMessage | callback::AdminError::NoSuchEndpoint(_) => {
+                Self::NotFound(text)
+            }
             callback::AdminError::Meta(_) => Self::Failed(text),
         }
     }

@@ -3,6 +3,7 @@
 mod bench;
 mod key_policy;
 mod keys;
+mod listen;
 mod presign;
 mod quota;
 mod upkeep;

@@ -1,5 +1,7 @@
 //! Clients that others wrote, unmodified, over a real socket. `scripts/test` installs them.
 
+mod verify;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 

@@ -1,0 +1,191 @@
+//! A receiver, and one signed call of it: the only place that speaks HTTP to one.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+
+use super::config::{CallbackError, EndpointConfig};
+use super::sign::Signer;
+use crate::clock::Timestamp;
+use crate::id::MessageId;
+
+/// A receiver with what signs calls of it.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    pub(super) config: EndpointConfig,
+    signer: Signer,
+    client: reqwest::Client,
+}
+
+/// What is posted.
+#[derive(Debug)]
+pub(super) struct Post {
+    /// The same over all attempts: a receiver knows by it what it has seen.
+    pub(super) id: MessageId,
+    /// Which attempt it is, from 1.
+    pub(super) attempt: u32,
+    /// JSON.
+    pub(super) body: String,
+    /// When.
+    pub(super) at: Timestamp,
+    /// How long the whole call may take.
+    pub(super) within: Duration,
+    /// Of the answer's body so many bytes are read.
+    pub(super) answer_bytes_max: usize,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    /// Whether its type is JSON.
+    pub(super) is_json: bool,
+    /// When the receiver wants to be asked again.
+    pub(super) retry_after: Option<Duration>,
+    pub(super) body: Result<Bytes, BodyFault>,
+}
+
+/// Why an answer's body is not whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum BodyFault {
+    /// It goes on behind what is read of it.
+    TooLong,
+    /// It broke off, or took too long.
+    Broken(String),
+}
+
+/// Why nothing came back.
+#[derive(Debug)]
+pub(super) struct NoAnswer {
+    pub(super) error: String,
+    /// Whether the receiver may have heard all the same.
+    pub(super) maybe_heard: bool,
+}
+
+/// The client that all endpoints share: it follows no redirect, so that no receiver can send a
+/// call where the operator did not.
+///
+/// # Errors
+/// [`CallbackError::Client`].
+pub(super) fn client() -> Result<reqwest::Client, CallbackError> {
+    // It fails only where a provider is installed already, which serves as well.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .user_agent(concat!("consign/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|e| CallbackError::Client(e.to_string()))
+}
+
+impl Endpoint {
+    /// An endpoint that is called by `client`.
+    ///
+    /// # Errors
+    /// What is wrong with its secrets.
+    pub(super) fn new(
+        config: &EndpointConfig,
+        client: &reqwest::Client,
+    ) -> Result<Self, CallbackError> {
+        Ok(Self {
+            config: config.clone(),
+            signer: Signer::parse(&config.name, &config.secrets)?,
+            client: client.clone(),
+        })
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    /// Posts once.
+    pub(super) async fn post(&self, post: Post) -> Result<Answer, NoAnswer> {
+        let id = format!("msg_{}", post.id);
+        let signature = self.signer.sign(&id, post.at, post.body.as_bytes());
+        let request = self
+            .client
+            .post(&self.config.url)
+            .timeout(post.within)
+            .header(CONTENT_TYPE, "application/json")
+            .header("webhook-id", id)
+            .header("webhook-timestamp", post.at.unix_s().to_string())
+            .header("webhook-signature", signature)
+            .header("consign-attempt", post.attempt.to_string())
+            .body(post.body);
+        let answer = request.send().await.map_err(|error| NoAnswer {
+            maybe_heard: !error.is_connect(),
+            error: describe(&error.without_url()),
+        })?;
+        Ok(Answer {
+            status: answer.status(),
+            is_json: is_json(answer.headers()),
+            retry_after: retry_after(answer.headers(), post.at),
+            body: read(answer, post.answer_bytes_max).await,
+        })
+    }
+}
+
+async fn read(mut answer: reqwest::Response, bytes_max: usize) -> Result<Bytes, BodyFault> {
+    let mut body = Vec::new();
+    loop {
+        match answer.chunk().await {
+            Ok(None) => return Ok(body.into()),
+            Ok(Some(chunk)) if body.len().saturating_add(chunk.len()) > bytes_max => {
+                return Err(BodyFault::TooLong);
+            }
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Err(error) => return Err(BodyFault::Broken(describe(&error.without_url()))),
+        }
+    }
+}
+
+/// `application/json`, or a type that is built on it.
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let kind = value.and_then(|value| value.split(';').next());
+    let kind = kind.unwrap_or_default().trim().to_ascii_lowercase();
+    kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+/// An error with its causes: reqwest's own text says only that sending failed.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    seconds.or_else(|| Some(Timestamp::parse_http_date(text).ok()?.since(now)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_known_by_its_type() {
+        for (kind, json) in [
+            ("application/json", true),
+            ("Application/JSON; charset=utf-8", true),
+            ("application/problem+json", true),
+            ("text/json", false),
+            ("text/html", false),
+            ("application/jsonp", false),
+        ] {
+            let headers = HeaderMap::from_iter([(CONTENT_TYPE, kind.parse().unwrap())]);
+            assert_eq!(is_json(&headers), json, "{kind}");
+        }
+        assert!(!is_json(&HeaderMap::new()));
+    }
+}
