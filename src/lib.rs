@@ -17,6 +17,8 @@ pub mod checksum;
 pub mod clock;
 pub mod id;
 pub mod name;
+pub mod network;
+pub mod public_url;
 
 pub use config::Config;
 pub use server::Server;

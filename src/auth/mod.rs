@@ -22,6 +22,7 @@ pub mod sigv4;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,9 +55,27 @@ pub struct SignedHead<'a> {
     pub headers: &'a HeaderMap,
     /// The host, with its port where one was given.
     pub authority: &'a str,
+    /// Where else it may have been signed for.
+    pub elsewhere: Option<&'a dyn Elsewhere>,
     /// The body's SHA-256 in hexadecimal, where it was read before: other services than S3 sign it
     /// without a header that tells it.
     pub payload: Option<&'a str>,
+}
+
+/// A host, with its port where one is given, and a path as it goes over the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The host.
+    pub authority: String,
+    /// The path.
+    pub raw_path: String,
+}
+
+/// Where else the same request may be sent. A signature for any of these places is good for it, so
+/// none may be among them that would mean another bucket or key.
+pub trait Elsewhere: fmt::Debug + Sync {
+    /// The places, of which there are few.
+    fn places(&self) -> Vec<Place>;
 }
 
 /// Where access keys are found.

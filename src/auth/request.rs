@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
+use crate::public_url::without_port;
 
 use super::canonical::{self, Pairs, Parts};
 use super::sigv4::{self, Credential};
 use super::{
-    AccessKey, AuthError, AuthSettings, BodyProof, ChunkChain, Grant, KeyRing, Mismatch, Secret,
-    SignedHead, Who, session,
+    AccessKey, AuthError, AuthSettings, BodyProof, ChunkChain, Elsewhere, Grant, KeyRing, Mismatch,
+    Place, Secret, SignedHead, Who, session,
 };
 
 /// What a request claims, read from its header or its query.
@@ -135,17 +136,17 @@ pub(super) fn prove(
     let nobody = Secret::new("nobody");
     let secret = key.as_ref().map_or(&nobody, |key| &key.secret);
     let signing_key = secret.signing_key(&claim.credential.scope);
-    let mut first = None;
-    let mut matched = false;
-    for host in hosts(head.authority) {
-        let canonical = canonical_request(head, pairs, claim, &host);
+    let computed = |authority: &str, raw_path: &str| {
+        let canonical = canonical_request(head, pairs, claim, (authority, raw_path));
         let string = sigv4::string_to_sign(&claim.amz_date, &claim.credential.scope, &canonical);
-        matched |= sigv4::same(&sigv4::sign(&signing_key, &string), claim.signature);
-        first.get_or_insert((string, canonical));
-    }
+        let is_ours = sigv4::same(&sigv4::sign(&signing_key, &string), claim.signature);
+        (is_ours, string, canonical)
+    };
+    let (fits, string_to_sign, canonical_request) = computed(head.authority, head.raw_path);
+    let is_for = |place: &Place| computed(&place.authority, &place.raw_path).0;
+    let matched = fits || others(head).iter().any(is_for);
     let key = known(key, claim)?;
     if !matched {
-        let (string_to_sign, canonical_request) = first.unwrap_or_default();
         return Err(AuthError::Mismatch(Box::new(Mismatch {
             access_key: claim.credential.access_key.clone(),
             string_to_sign,
@@ -189,13 +190,13 @@ fn canonical_request(
     head: &SignedHead<'_>,
     pairs: &Pairs,
     claim: &Claim<'_>,
-    host: &str,
+    (authority, raw_path): (&str, &str),
 ) -> String {
     let mut headers = Vec::new();
     let mut hoisted: Vec<&str> = Vec::new();
     for name in claim.signed.split(';') {
         let value = match name {
-            "host" => Some(host.to_owned()),
+            "host" => Some(authority.to_owned()),
             _ => canonical::header_value(head.headers, name),
         };
         // Some SDKs sign x-amz-* headers and then send them as query parameters.
@@ -218,7 +219,7 @@ fn canonical_request(
     });
     Parts {
         method: head.method.as_str(),
-        path: &canonical::path(head.raw_path),
+        path: &canonical::path(raw_path),
         query: &canonical::query(kept),
         headers: &headers,
         signed: claim.signed,
@@ -227,20 +228,26 @@ fn canonical_request(
     .text()
 }
 
-/// The authority as it came, and as a client may have signed it: a default port is optional.
-fn hosts(authority: &str) -> Vec<String> {
-    let mut hosts = vec![authority.to_owned()];
-    for port in [":80", ":443"] {
-        hosts.extend(authority.strip_suffix(port).map(str::to_owned));
+/// Where a client may have signed for, beside what came: a default port is optional, and the operator
+/// may have declared more.
+fn others(head: &SignedHead<'_>) -> Vec<Place> {
+    let here = other_ports(head.authority);
+    let here = here.into_iter().map(|authority| Place {
+        authority,
+        raw_path: head.raw_path.to_owned(),
+    });
+    let elsewhere = head.elsewhere.map(Elsewhere::places).unwrap_or_default();
+    here.chain(elsewhere).collect()
+}
+
+/// The authority with a default port where it has none, and without the one that it has.
+fn other_ports(authority: &str) -> Vec<String> {
+    let ports = [":80", ":443"];
+    if without_port(authority) == authority {
+        return ports.map(|port| format!("{authority}{port}")).to_vec();
     }
-    let bare = authority
-        .rsplit(']')
-        .next()
-        .is_some_and(|tail| !tail.contains(':'));
-    if bare {
-        hosts.extend([":80", ":443"].map(|port| format!("{authority}{port}")));
-    }
-    hosts
+    let bare = ports.iter().filter_map(|port| authority.strip_suffix(port));
+    bare.map(str::to_owned).collect()
 }
 
 #[derive(Clone, Copy)]

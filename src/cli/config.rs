@@ -37,6 +37,9 @@ pub(super) fn run(args: &ConfigArgs) -> Result<ExitCode, CliError> {
     println!("  data       {}", config.data_dir.display());
     println!("  region     {}", config.region);
     println!("  domains    {}", config.domains.join(", "));
+    for url in &config.public_urls {
+        println!("  public     {}", url.text());
+    }
     let callback = &config.callback;
     println!(
         "  callbacks  {} endpoints, {} rules",

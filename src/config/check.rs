@@ -11,6 +11,9 @@ const HEAD_BYTES_MIN: usize = 8 * 1024;
 /// More than this beside each record would make the metadata engine a blob store.
 const INLINE_BYTES_MAX: usize = 1024 * 1024;
 
+/// Each is two tries of a signature that does not fit, in each of two ways to name a bucket.
+const PUBLIC_URLS_MAX: usize = 16;
+
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     let half = config
         .root_key
@@ -23,6 +26,9 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         (1..=PRESIGN_SECONDS_MAX).contains(&config.presign_seconds_max),
         || format!("presign_seconds_max must lie between 1 and {PRESIGN_SECONDS_MAX}"),
     )?;
+    demand(config.public_urls.len() <= PUBLIC_URLS_MAX, || {
+        format!("public_urls must be at most {PUBLIC_URLS_MAX}")
+    })?;
     demand(!config.logging_time.is_zero(), || {
         "logging.seconds must not be 0".to_owned()
     })?;

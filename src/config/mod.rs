@@ -15,6 +15,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::network::Network;
+use crate::public_url::PublicUrl;
+
 pub use error::{ConfigError, Place};
 pub use merge::Sources;
 
@@ -39,6 +42,11 @@ pub struct Config {
     pub domains: Vec<String>,
     /// Domains under which `BUCKET.DOMAIN` is the bucket as a website.
     pub website_domains: Vec<String>,
+    /// Under which addresses clients reach the server, each with its path; the first is the one that
+    /// answers name where nothing tells which was used.
+    pub public_urls: Vec<PublicUrl>,
+    /// Whose word counts for where a request came from and what it asked for.
+    pub trusted_proxies: Vec<Network>,
     /// The root key; none: the data folder's own, made at the first start.
     pub root_key: Option<RootKey>,
     /// What a success answer promises.
@@ -166,6 +174,8 @@ impl Default for Config {
             region: "us-east-1".to_owned(),
             domains: vec!["localhost".to_owned()],
             website_domains: vec!["s3-website.localhost".to_owned()],
+            public_urls: Vec::new(),
+            trusted_proxies: Vec::new(),
             root_key: None,
             durability: Durability::default(),
             inline_bytes_max: 64 * 1024,

@@ -8,6 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Config, Durability, LogFormat, RootKey};
+use crate::network::Network;
+use crate::public_url::PublicUrl;
 
 /// One setting.
 #[derive(Debug)]
@@ -42,6 +44,12 @@ pub(super) const SETTINGS: &[Setting] = &[
     }),
     list("website_domains", |config, values| {
         put(&mut config.website_domains, lowercase(values))
+    }),
+    list("public_urls", |config, values| {
+        put(&mut config.public_urls, each(values, public_url)?)
+    }),
+    list("trusted_proxies", |config, values| {
+        put(&mut config.trusted_proxies, each(values, network)?)
     }),
     one("root_access_key", |config, text| {
         put(&mut root(config).access_key, filled(text)?)
@@ -161,6 +169,21 @@ fn root(config: &mut Config) -> &mut RootKey {
         secret_key: String::new(),
     };
     config.root_key.get_or_insert_with(empty)
+}
+
+fn each<T>(texts: &[String], read: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+    texts.iter().map(|text| read(text)).collect()
+}
+
+fn public_url(text: &str) -> Result<PublicUrl, String> {
+    PublicUrl::parse(text).map_err(|error| format!("holds \"{text}\", which {error}"))
+}
+
+fn network(text: &str) -> Result<Network, String> {
+    let network = Network::parse(text.trim());
+    network.ok_or_else(|| {
+        format!("holds \"{text}\", which is no address or network such as 10.0.0.0/8")
+    })
 }
 
 fn lowercase(names: &[String]) -> Vec<String> {

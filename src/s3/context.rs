@@ -12,6 +12,7 @@ use super::admin::AdminHandler;
 use super::body::{ChunkVerifier, Digest, Payload, Proof, ReceiveOptions, Sink};
 use super::error::{Code, S3Error};
 use super::head::Head;
+use super::reach::Reach;
 use super::reply::Reply;
 use crate::auth::{AuthError, AuthSettings, BodyProof, ChunkChain, Denied, KeyRing, Who};
 use crate::clock::{Clock, Timestamp};
@@ -36,10 +37,8 @@ pub struct Owner {
 pub struct ServiceSettings {
     /// The region that signatures are for.
     pub region: String,
-    /// Domains under which a bucket's name may stand.
-    pub domains: Vec<String>,
-    /// Domains under which a bucket's name may stand, as a website.
-    pub website_domains: Vec<String>,
+    /// By which hosts and paths the server is reached.
+    pub reach: Arc<Reach>,
     /// Longest life of a presigned URL.
     pub presign_seconds_max: u64,
     /// A client that sends nothing for so long is given up.

@@ -19,6 +19,7 @@ use super::context::{Call, FormCall, Service};
 use super::cors::Page;
 use super::error::{Code, S3Error};
 use super::head::Head;
+use super::reach::Arrival;
 use super::render::render;
 use super::reply::{Reply, ReplyBody};
 use super::route::{Route, Serve};
@@ -49,8 +50,14 @@ where
     let began = service.clock.now();
     let clock = Arc::clone(&service.clock);
     let (mut parts, body) = request.into_parts();
+    // Without a host there is nothing to see, which each of the steps says by itself.
+    let arrival = Arrival::of(&service.settings.reach, &parts, peer).ok();
+    let client = arrival.as_ref().map_or(peer, Arrival::client);
+    if let Some(arrival) = arrival {
+        parts.extensions.insert(arrival);
+    }
     let proved = Proved::default();
-    let visit = visit(&service, &parts, (id, began), peer);
+    let visit = visit(&service, &parts, (id, began), client);
     if visit.is_some() {
         parts.extensions.insert(proved.clone());
     }
@@ -59,7 +66,7 @@ where
     let page = page(&service, &parts);
     let received = Arc::new(AtomicU64::new(0));
     let body = counted(body, Arc::clone(&received));
-    let outcome = answer(Arc::clone(&service), parts, body, peer, id).await;
+    let outcome = answer(Arc::clone(&service), parts, body, client, id).await;
     let code = outcome.as_ref().err().map(|error| error.code().wire().0);
     let mut response = render(id, &method, outcome);
     if let Some(page) = page {
@@ -69,7 +76,8 @@ where
     let status = response.status().as_u16();
     // What is to be sent: the answer's body is on its way only after this line.
     let (bytes_in, bytes_out) = (received.load(Ordering::Relaxed), response.body().len());
-    tracing::info!(%method, path, status, code, ms, bytes_in, bytes_out, "request");
+    let client = client.map(|client| client.ip().to_string());
+    tracing::info!(%method, path, client, status, code, ms, bytes_in, bytes_out, "request");
     if let Some(visit) = visit {
         let answered = Answered {
             requester: proved.0.get().map(String::as_str),
@@ -97,7 +105,7 @@ fn visit(
     peer: Option<SocketAddr>,
 ) -> Option<Visit> {
     let asked = service.access_log.is_heeded() && !website::is_asked(service, parts);
-    asked.then(|| Visit::of(parts, &service.settings.domains, when, peer))?
+    asked.then(|| Visit::of(parts, service.settings.reach.domains(), when, peer))?
 }
 
 /// `body`, whose bytes are counted as they are read.
@@ -117,7 +125,7 @@ fn page(service: &Service, parts: &Parts) -> Option<Page> {
     if parts.method == Method::OPTIONS || !parts.headers.contains_key(http::header::ORIGIN) {
         return None;
     }
-    let head = Head::parse(parts, &service.settings.domains).ok()?;
+    let head = Head::parse(parts, service.settings.reach.domains()).ok()?;
     Page::of(&head)
 }
 
@@ -141,7 +149,7 @@ where
         let payload = move |proof: Proof| Payload::new(body, headers, proof, idle);
         return own(&service, &parts, path, payload).await;
     }
-    let head = Head::parse(&parts, &service.settings.domains)?;
+    let head = Head::parse(&parts, service.settings.reach.domains())?;
     let headers = head.headers.clone();
     let payload = move |proof: Proof| Payload::new(body, headers, proof, idle);
     if sts::is_asked(&head) {
@@ -256,14 +264,10 @@ pub(super) async fn check_expected_owner(service: &Service, head: &Head) -> Resu
 
 /// The path, where it is one of the server's own: never on a bucket's own host, where it is a key.
 fn own_path(service: &Service, parts: &Parts) -> Option<String> {
-    let path = parts.uri.path();
-    let host = parts
-        .headers
-        .get(http::header::HOST)
-        .and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str));
-    let of_bucket =
-        host.is_some_and(|host| bucket_of_host(host, &service.settings.domains).is_some());
+    let arrival = super::head::arrival(parts).ok()?;
+    let domains = service.settings.reach.domains();
+    let of_bucket = bucket_of_host(arrival.authority(), domains).is_some();
+    let path = arrival.path();
     (path.starts_with(OWN_PATHS) && !of_bucket).then(|| path.to_owned())
 }
 

@@ -1,13 +1,16 @@
 //! A request without its body.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, Method, request::Parts};
 
 use super::error::{Code, S3Error};
 use super::hoist::hoist;
 use super::query::Query;
+use super::reach::Arrival;
 use super::target::Target;
-use crate::auth::SignedHead;
 use crate::auth::canonical::encode;
+use crate::auth::{Elsewhere, SignedHead};
 use crate::name::{BucketName, ObjectKey};
 
 /// A request without its body: what was sent, and what it means.
@@ -21,11 +24,13 @@ pub struct Head {
     pub query: Query,
     /// Its headers, and those that came in the query.
     pub headers: HeaderMap,
-    /// The path as it was sent: signatures are over this.
+    /// How it reached us.
+    pub arrival: Arrival,
+    /// The path as it was asked for: signatures are over this.
     pub raw_path: String,
     /// The query as it was sent, without `?`.
     pub raw_query: String,
-    /// The `Host` header, or HTTP/2's `:authority`.
+    /// The host that was asked for, with its port where one was given.
     pub authority: String,
 }
 
@@ -35,8 +40,9 @@ impl Head {
     /// # Errors
     /// `BadRequest` without a host; what [`Target::parse`] and [`Query::parse`] refuse.
     pub fn parse(parts: &Parts, domains: &[String]) -> Result<Self, S3Error> {
-        let target = Target::parse(authority(parts)?, parts.uri.path(), domains)?;
-        Self::about(parts, target)
+        let arrival = arrival(parts)?;
+        let target = Target::parse(arrival.authority(), arrival.path(), domains)?;
+        Self::about(parts, arrival, target)
     }
 
     /// Reads `parts` of a request to the server itself, whose path names no bucket.
@@ -46,6 +52,7 @@ impl Head {
     pub fn of_server(parts: &Parts) -> Result<Self, S3Error> {
         Self::about(
             parts,
+            arrival(parts)?,
             Target {
                 bucket: None,
                 key: None,
@@ -54,7 +61,7 @@ impl Head {
         )
     }
 
-    fn about(parts: &Parts, target: Target) -> Result<Self, S3Error> {
+    fn about(parts: &Parts, arrival: Arrival, target: Target) -> Result<Self, S3Error> {
         let raw_query = parts.uri.query().unwrap_or_default();
         let mut query = Query::parse(raw_query)?;
         let mut headers = parts.headers.clone();
@@ -64,9 +71,10 @@ impl Head {
             target,
             query,
             headers,
-            raw_path: parts.uri.path().to_owned(),
+            raw_path: arrival.raw_path().to_owned(),
             raw_query: raw_query.to_owned(),
-            authority: authority(parts)?.to_owned(),
+            authority: arrival.authority().to_owned(),
+            arrival,
         })
     }
 
@@ -79,6 +87,7 @@ impl Head {
             raw_query: &self.raw_query,
             headers: sent,
             authority: &self.authority,
+            elsewhere: Some(&self.arrival as &dyn Elsewhere),
             payload,
         }
     }
@@ -91,17 +100,10 @@ impl Head {
         header(&self.headers, name)
     }
 
-    /// The address of `key`, as far as the client's own request tells it. S3 encodes its slashes.
+    /// The address of `key`, as its client would write it. S3 encodes its slashes.
     pub fn object_url(&self, bucket: &str, key: &ObjectKey) -> String {
-        let proto = self.headers.get("x-forwarded-proto");
-        let secure = proto.is_some_and(|proto| proto == "https");
-        let scheme = if secure { "https" } else { "http" };
-        let (host, key) = (&self.authority, encode(key.as_str().as_bytes(), false));
-        if self.target.virtual_host {
-            format!("{scheme}://{host}/{key}")
-        } else {
-            format!("{scheme}://{host}/{bucket}/{key}")
-        }
+        let key = encode(key.as_str().as_bytes(), false);
+        self.arrival.url_of(bucket, &key)
     }
 
     /// The bucket.
@@ -127,14 +129,10 @@ impl Head {
     }
 }
 
-/// The `Host` header, or HTTP/2's `:authority`.
-pub(super) fn authority(parts: &Parts) -> Result<&str, S3Error> {
-    let host = parts
-        .headers
-        .get(http::header::HOST)
-        .and_then(|host| host.to_str().ok());
-    host.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str))
-        .ok_or_else(|| S3Error::because(Code::InvalidRequest, "Missing Host header"))
+/// How the request reached us: seen through proxies where [`super::handle`] did so, else as it stands.
+pub(super) fn arrival(parts: &Parts) -> Result<Arrival, S3Error> {
+    let seen = parts.extensions.get::<Arrival>().cloned();
+    seen.map_or_else(|| Arrival::of(&Arc::default(), parts, None), Ok)
 }
 
 /// A header's text, where it is there.

@@ -3,6 +3,7 @@
 use super::error::{Code, S3Error};
 use super::query::decode;
 use crate::name::{BucketName, InvalidName, KEY_BYTES_MAX, ObjectKey};
+use crate::public_url::without_port;
 
 /// What a request is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,13 +123,6 @@ pub(super) fn bucket_under<'a>(authority: &'a str, domains: &[impl AsRef<str>]) 
         .iter()
         .filter_map(|domain| under(domain.as_ref()))
         .min_by_key(|bucket| bucket.len())
-}
-
-fn without_port(authority: &str) -> &str {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
-        _ => authority,
-    }
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ use crate::callback::{CallbackConfig, Callbacks, EndpointConfig, RuleConfig, Sec
 use crate::clock::{Clock, SystemClock};
 use crate::config::{CallbackSettings, Config, Durability, RootKey};
 use crate::id::RequestId;
-use crate::s3::{self, ReplyBody, Service, ServiceSettings};
+use crate::s3::{self, Reach, ReplyBody, Service, ServiceSettings};
 use crate::store::accounts::Accounts;
 use crate::store::blob::{BlobError, BlobStore, durable, files::FileBlobs};
 use crate::store::keys;
@@ -243,8 +243,12 @@ async fn wire(
     )?;
     let settings = ServiceSettings {
         region: config.region.clone(),
-        domains: config.domains.clone(),
-        website_domains: config.website_domains.clone(),
+        reach: Arc::new(Reach::new(
+            &config.domains,
+            &config.website_domains,
+            &config.public_urls,
+            &config.trusted_proxies,
+        )),
         presign_seconds_max: config.presign_seconds_max,
         body_idle: config.limits.body_idle_time,
     };

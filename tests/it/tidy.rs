@@ -29,13 +29,25 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config", "s3", "auth", "store", "callback", "clock", "id", "name",
         ],
     ),
-    ("config", &[]),
-    ("s3", &["auth", "store", "clock", "id", "name", "checksum"]),
+    ("config", &["network", "public_url"]),
+    (
+        "s3",
+        &[
+            "auth",
+            "store",
+            "clock",
+            "id",
+            "name",
+            "checksum",
+            "network",
+            "public_url",
+        ],
+    ),
     (
         "callback",
         &["store::hook", "store::meta", "clock", "id", "config"],
     ),
-    ("auth", &["clock", "name"]),
+    ("auth", &["clock", "name", "network", "public_url"]),
     (
         "store",
         &[
@@ -55,6 +67,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     // A version id guards itself with a checksum.
     ("id", &["clock", "checksum"]),
     ("clock", &[]),
+    ("network", &[]),
+    ("public_url", &[]),
 ];
 
 /// What only some layers may name: a crate or a part of the standard library, and those layers.

@@ -10,9 +10,9 @@ use jiff::Timestamp;
 
 use super::context::{Context, canonical};
 use super::fault::PolicyFault;
-use super::network::Network;
 use super::operator::{Operator, Order, Set, Test};
 use super::template::{Reading, Template};
+use crate::network::Network;
 
 /// A value of a condition, read as its operator needs it.
 #[derive(Debug, Clone)]

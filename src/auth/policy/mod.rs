@@ -11,7 +11,6 @@ mod context;
 mod fault;
 mod glob;
 mod json;
-mod network;
 mod operator;
 mod own;
 mod parse;

@@ -69,6 +69,7 @@ impl Sent {
             raw_query: &self.query,
             headers: &self.headers,
             authority: &self.authority,
+            elsewhere: None,
             payload: None,
         };
         authenticate(&head, &Ring, &settings(), now)

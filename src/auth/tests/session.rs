@@ -42,6 +42,7 @@ impl WithSession {
             raw_query: &sent.query,
             headers: &sent.headers,
             authority: &sent.authority,
+            elsewhere: None,
             payload: None,
         };
         let now = t0().plus(Duration::from_secs(seconds));

@@ -69,8 +69,8 @@ fn who(caller: &Caller<'_>, context: &mut Context) {
     let now = caller.service.clock.now();
     context.set("aws:CurrentTime", now.iso8601_ms());
     context.set("aws:EpochTime", now.unix_s().to_string());
-    // Consign itself speaks plain HTTP; what stands before it may say otherwise only to itself.
-    context.set("aws:SecureTransport", "false");
+    // Consign itself speaks plain HTTP: only a proxy that is trusted can say otherwise.
+    context.set("aws:SecureTransport", head.arrival.is_secure().to_string());
     context.set_if(
         "aws:SourceIp",
         caller.peer.map(|peer| peer.ip().to_string()),

@@ -47,8 +47,7 @@ async fn service_over(meta: Arc<dyn MetaEngine>) -> Arc<Service> {
         accounts,
         settings: ServiceSettings {
             region: "us-east-1".into(),
-            domains: Vec::new(),
-            website_domains: Vec::new(),
+            reach: Arc::default(),
             presign_seconds_max: 1,
             body_idle: Duration::from_secs(5),
         },

@@ -182,7 +182,7 @@ impl Mark {
             Self::Query(name) => head.query.has(name),
             Self::Value(name, value) => head.query.get(name) == Some(value),
             Self::Header(name) => head.headers.contains_key(*name),
-            Self::Path(path) => head.raw_path == *path,
+            Self::Path(path) => head.arrival.path() == *path,
         }
     }
 

@@ -38,8 +38,9 @@ const CHOOSING: [&str; 6] = [
 
 /// Whether the request came to a website's own host.
 pub(super) fn is_asked(service: &Service, parts: &Parts) -> bool {
-    let host = super::head::authority(parts).ok();
-    host.is_some_and(|host| bucket_under(host, &service.settings.website_domains).is_some())
+    let domains = service.settings.reach.website_domains();
+    let arrival = super::head::arrival(parts).ok();
+    arrival.is_some_and(|arrival| bucket_under(arrival.authority(), domains).is_some())
 }
 
 /// Answers it; an error is a page too.
@@ -76,7 +77,7 @@ impl<'a> Visit<'a> {
         id: RequestId,
         peer: Option<SocketAddr>,
     ) -> Result<Self, S3Error> {
-        let mut head = Head::parse(parts, &service.settings.website_domains)?;
+        let mut head = Head::parse(parts, service.settings.reach.website_domains())?;
         // Options are S3's, not a website's.
         head.query = Query::default();
         head.raw_query.clear();
@@ -139,7 +140,12 @@ impl<'a> Visit<'a> {
     }
 
     fn routed(&self, rule: &RoutingRule) -> Result<Reply, S3Error> {
-        let protocol = rule.protocol.as_deref().unwrap_or("http");
+        let ours = if self.head.arrival.is_secure() {
+            "https"
+        } else {
+            "http"
+        };
+        let protocol = rule.protocol.as_deref().unwrap_or(ours);
         let host = rule.host.as_deref().unwrap_or(&self.head.authority);
         let key = crate::auth::canonical::encode(rule.new_key(&self.path).as_bytes(), true);
         let code = rule.code.and_then(|code| StatusCode::from_u16(code).ok());

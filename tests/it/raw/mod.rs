@@ -4,6 +4,7 @@ mod checksum;
 mod chunks;
 mod connection;
 mod form;
+mod reach;
 mod signature;
 mod sts;
 mod wire;

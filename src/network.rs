@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 /// A network, or a single address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Network {
+pub struct Network {
     address: IpAddr,
     prefix: u8,
 }
@@ -15,7 +15,7 @@ const V6_PREFIX_MIN: u8 = 32;
 
 impl Network {
     /// Reads `10.0.0.0/8`, `2001:db8::/32` or an address. Bits behind the prefix may be set.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
@@ -34,7 +34,7 @@ impl Network {
     }
 
     /// Whether the address is in it. An IPv4 address may come in IPv6's clothes.
-    pub(super) fn contains(&self, address: IpAddr) -> bool {
+    pub fn contains(&self, address: IpAddr) -> bool {
         let same = |ours: u128, theirs: u128, bits: u8| {
             let drop = u32::from(bits.saturating_sub(self.prefix));
             ours.checked_shr(drop).unwrap_or(0) == theirs.checked_shr(drop).unwrap_or(0)
@@ -49,7 +49,7 @@ impl Network {
     }
 
     /// Whether it holds so many addresses that it limits nobody.
-    pub(super) fn is_everywhere(&self) -> bool {
+    pub fn is_everywhere(&self) -> bool {
         let least = if self.address.is_ipv4() {
             V4_PREFIX_MIN
         } else {
