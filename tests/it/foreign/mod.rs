@@ -1,5 +1,6 @@
 //! Clients that others wrote, unmodified, over a real socket. `scripts/test` installs them.
 
+mod pages;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -8,19 +9,32 @@ use std::process::{Command, Stdio};
 use crate::support::{ACCESS_KEY, REGION, SECRET_KEY, Server};
 
 fn clients() -> PathBuf {
-    if let Some(folder) = std::env::var_os("CONSIGN_TEST_CLIENTS") {
-        return folder.into();
+    let folder = std::env::var_os("CONSIGN_TEST_CLIENTS").map_or_else(
+        || {
+            let home = std::env::var_os("HOME").expect("HOME is set");
+            Path::new(&home).join(".cache/consign-test-clients")
+        },
+        PathBuf::from,
+    );
+    let needed = [
+        "venv/requirements.txt",
+        "js/installed.json",
+        "pages/python/requirements.txt",
+        "pages/web/installed.json",
+        "pages/node/installed.json",
+        "pages/test/installed.json",
+    ];
+    for one in needed {
+        assert!(
+            folder.join(one).exists(),
+            "the foreign clients lack {one}: run scripts/test, which installs them"
+        );
     }
-    let home = std::env::var_os("HOME").expect("HOME is set");
-    Path::new(&home).join(".cache/consign-test-clients")
+    folder
 }
 
 async fn run(program: &str, script: &str) {
     let clients = clients();
-    assert!(
-        clients.join("venv/bin/python3").exists() && clients.join("js/installed.json").exists(),
-        "the foreign clients are missing: run scripts/test, which installs them"
-    );
     let server = Server::start().await;
     let work = tempfile::TempDir::new().unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR"))
