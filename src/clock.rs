@@ -126,14 +126,15 @@ impl Timestamp {
         Ok(Self(parsed.as_millisecond()))
     }
 
-    /// Reads an HTTP date in any of its three forms.
+    /// Reads an HTTP date in any of its three forms, or one of mail.
     ///
     /// # Errors
     /// [`InvalidTime`] for anything else.
     pub fn parse_http_date(text: &str) -> Result<Self, InvalidTime> {
         let Ok(time) = httpdate::parse_http_date(text) else {
             // Clients that write dates as mail has them (`-0000` for GMT) are understood by S3 too.
-            let parser = jiff::fmt::rfc2822::DateTimeParser::new();
+            // As in those of HTTP, nobody looks at the day of the week.
+            let parser = jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true);
             let at = parser.parse_timestamp(text);
             let at = at.map_err(|_neither| InvalidTime)?;
             return Ok(Self(at.as_millisecond()));
@@ -228,8 +229,12 @@ mod tests {
         assert_eq!(Timestamp::parse_amz_date(&at.amz_date()), Ok(at));
         assert_eq!(Timestamp::parse_iso8601(&at.iso8601_ms()), Ok(at));
         assert_eq!(Timestamp::parse_http_date(&at.http_date()), Ok(at));
-        let mail = at.http_date().replace("GMT", "-0000");
-        assert_eq!(Timestamp::parse_http_date(&mail), Ok(at));
+        for zone in ["-0000", "+0000"] {
+            let mail = at.http_date().replace("GMT", zone);
+            assert_eq!(Timestamp::parse_http_date(&mail), Ok(at));
+        }
+        let mail = "Mon, 24 May 2013 01:00:01 +0100";
+        assert_eq!(Timestamp::parse_http_date(mail), Ok(at));
     }
 
     #[test]

@@ -76,6 +76,27 @@ pub enum AuthError {
          AWS4-HMAC-SHA256."
     )]
     SignatureV2,
+    /// An `Authorization` header of Version 2 that breaks its form.
+    #[error("AWS authorization header is invalid.  Expected AwsAccessKeyId:signature")]
+    MalformedHeaderV2,
+    /// The `Expires` of a URL that is signed by Version 2 is no time.
+    #[error("Invalid date (should be seconds since epoch): {value}")]
+    ExpiresMalformed {
+        /// What came.
+        value: String,
+    },
+    /// A URL that is signed by Version 2 and would live longer than this server allows.
+    #[error("Expires must be less than {seconds} seconds from now on this server")]
+    ExpiresTooFar {
+        /// The longest life.
+        seconds: u64,
+    },
+    /// A header that came in the query and can be none.
+    #[error("The value of {name} can't stand in a header.")]
+    InvalidParameter {
+        /// Its name.
+        name: String,
+    },
     /// Half of a URL that is signed by Version 2.
     #[error(
         "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters"
@@ -93,16 +114,16 @@ pub enum AuthError {
     /// The request's time and ours differ too much.
     #[error("The difference between the request time and the current time is too large.")]
     TimeTooSkewed {
-        /// The request's.
-        request_time: Timestamp,
+        /// The request's, as it was sent.
+        request_time: String,
         /// Ours.
         server_time: Timestamp,
     },
     /// A presigned URL's time is over.
     #[error("Request has expired")]
     Expired {
-        /// For how many seconds it was good.
-        seconds: u64,
+        /// For how many seconds it was good; none where the URL tells its end alone.
+        seconds: Option<u64>,
         /// Until when it was good.
         expires: Timestamp,
         /// Our time.
@@ -197,6 +218,8 @@ impl AuthError {
             Self::MissingContentSha256 | Self::SignatureV2 => "InvalidRequest",
             Self::InvalidContentSha256 { .. }
             | Self::InvalidHeader { .. }
+            | Self::InvalidParameter { .. }
+            | Self::MalformedHeaderV2
             | Self::ManyMechanisms { .. }
             | Self::UnsupportedType { .. }
             | Self::FormFieldInvalid { .. }
@@ -207,6 +230,8 @@ impl AuthError {
             Self::TimeTooSkewed { .. } => "RequestTimeTooSkewed",
             Self::MissingDate
             | Self::SignatureV2Incomplete
+            | Self::ExpiresMalformed { .. }
+            | Self::ExpiresTooFar { .. }
             | Self::Expired { .. }
             | Self::NotYetValid { .. }
             | Self::HeadersNotSigned(_)
@@ -232,6 +257,9 @@ impl AuthError {
         match self {
             Self::InvalidContentSha256 { value } => argument("x-amz-content-sha256", value),
             Self::InvalidHeader { name } => argument(name, ""),
+            Self::InvalidParameter { name } => argument(name, ""),
+            // What follows may be worth stealing.
+            Self::MalformedHeaderV2 => argument("Authorization", "AWS"),
             Self::ManyMechanisms { value } | Self::UnsupportedType { value } => {
                 argument("Authorization", value)
             }
@@ -248,7 +276,7 @@ impl AuthError {
                 request_time,
                 server_time,
             } => vec![
-                ("RequestTime", request_time.amz_date()),
+                ("RequestTime", request_time.clone()),
                 ("ServerTime", server_time.iso8601_s()),
                 (
                     "MaxAllowedSkewMilliseconds",
@@ -259,11 +287,7 @@ impl AuthError {
                 seconds,
                 expires,
                 server_time,
-            } => vec![
-                ("X-Amz-Expires", seconds.to_string()),
-                ("Expires", expires.iso8601_s()),
-                ("ServerTime", server_time.iso8601_s()),
-            ],
+            } => expired(*seconds, *expires, *server_time),
             Self::NotYetValid {
                 begins,
                 server_time,
@@ -281,6 +305,8 @@ impl AuthError {
             | Self::MalformedQuery { .. }
             | Self::SignatureV2
             | Self::SignatureV2Incomplete
+            | Self::ExpiresMalformed { .. }
+            | Self::ExpiresTooFar { .. }
             | Self::MissingDate
             | Self::InvalidToken
             | Self::ExpiredToken
@@ -291,6 +317,15 @@ impl AuthError {
             | Self::InvalidPolicy { .. } => Vec::new(),
         }
     }
+}
+
+fn expired(seconds: Option<u64>, expires: Timestamp, server_time: Timestamp) -> Details {
+    let seconds = seconds.map(|seconds| ("X-Amz-Expires", seconds.to_string()));
+    let times = [
+        ("Expires", expires.iso8601_s()),
+        ("ServerTime", server_time.iso8601_s()),
+    ];
+    seconds.into_iter().chain(times).collect()
 }
 
 impl Mismatch {

@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 use super::canonical::{self, Pairs};
 use super::request::{Claim, ScopeFault, check_scope, prove, token_of_header, unsigned};
 use super::sigv4::{ALGORITHM, Credential};
-use super::{AuthError, AuthSettings, Grant, KeyRing, SKEW_MAX, SignedHead};
+use super::{AuthError, AuthSettings, AuthType, Grant, KeyRing, SKEW_MAX, SignedHead, sigv2};
 
 /// Verifies a request by its `Authorization` header, whose value is `value`.
 pub(super) fn authenticate(
@@ -16,6 +16,9 @@ pub(super) fn authenticate(
     settings: &AuthSettings,
     now: Timestamp,
 ) -> Result<Grant, AuthError> {
+    if settings.signature_v2 && sigv2::is_header(value) {
+        return sigv2::by_header(head, pairs, value, keys, now);
+    }
     let fields = Fields::parse(value)?;
     let credential = Credential::parse(fields.credential).ok_or_else(|| {
         malformed(
@@ -24,14 +27,10 @@ pub(super) fn authenticate(
         )
     })?;
     let token = token_of_header(head)?;
-    let (amz_date, signed_at) = date(head)?;
+    let (_sent, signed_at) = date(head)?;
+    let amz_date = signed_at.amz_date();
     check_scope(&credential, signed_at, settings).map_err(scope_fault)?;
-    if now.since(signed_at) > SKEW_MAX || signed_at.since(now) > SKEW_MAX {
-        return Err(AuthError::TimeTooSkewed {
-            request_time: signed_at,
-            server_time: now,
-        });
-    }
+    check_skew(&amz_date, signed_at, now)?;
     let payload = head
         .payload
         .map(str::to_owned)
@@ -52,6 +51,7 @@ pub(super) fn authenticate(
         signed_at,
         payload,
         token,
+        auth_type: AuthType::Header,
     };
     prove(head, pairs, &claim, keys, now)
 }
@@ -109,15 +109,29 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// When it was signed, as `x-amz-date` or else `Date` tells.
-fn date(head: &SignedHead<'_>) -> Result<(String, Timestamp), AuthError> {
+/// When it was signed, as `x-amz-date` or else `Date` tells: as it was sent, and what it means.
+pub(super) fn date(head: &SignedHead<'_>) -> Result<(String, Timestamp), AuthError> {
     let text = canonical::header_value(head.headers, "x-amz-date")
         .or_else(|| canonical::header_value(head.headers, "date"))
         .ok_or(AuthError::MissingDate)?;
     let at = Timestamp::parse_amz_date(&text)
         .or_else(|_not_amz| Timestamp::parse_http_date(&text))
-        .map_err(|_neither| AuthError::MissingDate)?;
-    Ok((at.amz_date(), at))
+        .ok()
+        // Before 1970 nobody signed anything.
+        .filter(|at| at.unix_ms() >= 0)
+        .ok_or(AuthError::MissingDate)?;
+    Ok((text, at))
+}
+
+/// Refuses a request whose clock differs too much from ours; `sent` is its time as it was sent.
+pub(super) fn check_skew(sent: &str, at: Timestamp, now: Timestamp) -> Result<(), AuthError> {
+    if now.since(at) > SKEW_MAX || at.since(now) > SKEW_MAX {
+        return Err(AuthError::TimeTooSkewed {
+            request_time: sent.to_owned(),
+            server_time: now,
+        });
+    }
+    Ok(())
 }
 
 fn malformed(reason: &str) -> AuthError {

@@ -17,7 +17,8 @@ mod presigned;
 mod request;
 mod secret;
 pub mod session;
-mod sigv2;
+mod signature;
+pub mod sigv2;
 pub mod sigv4;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ pub use error::{AuthError, Details, Mismatch};
 use policy::OwnPolicy;
 pub use secret::Secret;
 use session::{SessionKey, Temporary};
+pub use signature::{AuthType, Signature, SignatureVersion};
 
 /// How far a request's clock may be from ours.
 pub const SKEW_MAX: Duration = Duration::from_secs(15 * 60);
@@ -57,6 +59,10 @@ pub struct SignedHead<'a> {
     pub authority: &'a str,
     /// Where else it may have been signed for.
     pub elsewhere: Option<&'a dyn Elsewhere>,
+    /// The bucket, where the host names it,
+    pub bucket: Option<&'a str>,
+    /// and the path, without what a proxy knows it under: what it is about, wherever it was sent.
+    pub path: &'a str,
     /// The body's SHA-256 in hexadecimal, where it was read before: other services than S3 sign it
     /// without a header that tells it.
     pub payload: Option<&'a str>,
@@ -133,6 +139,8 @@ pub struct AuthSettings {
     pub service: &'static str,
     /// The longest life of a presigned URL, at most [`PRESIGN_SECONDS_MAX`].
     pub presign_seconds_max: u64,
+    /// Whether requests may be signed by Version 2 too.
+    pub signature_v2: bool,
 }
 
 /// Who is calling.
@@ -167,7 +175,7 @@ pub enum BodyProof {
 pub struct Grant {
     who: Who,
     body: BodyProof,
-    signature_age: Option<Duration>,
+    signature: Option<Signature>,
 }
 
 impl Grant {
@@ -181,9 +189,9 @@ impl Grant {
         &self.body
     }
 
-    /// How long ago it was signed; none for an anonymous request or a form.
-    pub const fn signature_age(&self) -> Option<Duration> {
-        self.signature_age
+    /// How it was signed; none for an anonymous request.
+    pub const fn signature(&self) -> Option<Signature> {
+        self.signature
     }
 
     /// The caller and the proof, apart.
@@ -246,6 +254,6 @@ const fn anonymous() -> Grant {
     Grant {
         who: Who::Anonymous,
         body: BodyProof::Unsigned,
-        signature_age: None,
+        signature: None,
     }
 }

@@ -10,8 +10,8 @@ use super::post_policy::{Policy, PostDuties};
 use super::request::check_scope;
 use super::sigv4::{self, ALGORITHM, Credential};
 use super::{
-    AccessKey, AuthError, AuthSettings, BodyProof, Grant, KeyRing, Mismatch, Secret, Who,
-    anonymous, session, sigv2,
+    AccessKey, AuthError, AuthSettings, AuthType, BodyProof, Grant, KeyRing, Mismatch, Secret,
+    Signature, SignatureVersion, Who, anonymous, session, sigv2,
 };
 
 /// Puts the file's name in the place of `${filename}`. Only the last part of a path counts, as
@@ -42,7 +42,11 @@ pub fn authenticate_form(
     let grant = Grant {
         who: Who::Key(key),
         body: BodyProof::Unsigned,
-        signature_age: None,
+        signature: Some(Signature {
+            version: form.signer.version(),
+            auth_type: AuthType::Form,
+            age: None,
+        }),
     };
     Ok((grant, duties))
 }
@@ -58,6 +62,15 @@ struct Form<'a> {
 enum Signer<'a> {
     V2 { access_key: &'a str },
     V4 { credential: &'a str, date: &'a str },
+}
+
+impl Signer<'_> {
+    const fn version(&self) -> SignatureVersion {
+        match self {
+            Self::V2 { .. } => SignatureVersion::V2,
+            Self::V4 { .. } => SignatureVersion::V4,
+        }
+    }
 }
 
 const V2_FIELDS: [&str; 2] = ["awsaccesskeyid", "signature"];
@@ -100,7 +113,7 @@ impl<'a> Form<'a> {
                 token,
             }
         } else {
-            if !sigv2::is_served_in(&settings.region) {
+            if !sigv2::is_on_forms(settings) {
                 return Err(AuthError::SignatureV2);
             }
             let policy = need("policy")?;

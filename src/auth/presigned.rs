@@ -9,7 +9,10 @@ use crate::clock::Timestamp;
 use super::canonical::{self, Pairs};
 use super::request::{Claim, ScopeFault, check_scope, prove, token_of_header, unsigned};
 use super::sigv4::{ALGORITHM, Credential};
-use super::{AuthError, AuthSettings, Grant, KeyRing, PRESIGN_SECONDS_MAX, SKEW_MAX, SignedHead};
+use super::{
+    AuthError, AuthSettings, AuthType, Grant, KeyRing, PRESIGN_SECONDS_MAX, SKEW_MAX, SignedHead,
+    sigv2,
+};
 
 const NAMES: [&str; 6] = [
     "X-Amz-Algorithm",
@@ -34,7 +37,15 @@ pub(super) fn is_claimed(pairs: &Pairs) -> bool {
     NAMES.iter().chain(&V2_NAMES).chain([&TOKEN]).any(named)
 }
 
-fn count(pairs: &Pairs, name: &str) -> usize {
+/// Whether the query has parameters that mean Version 4 and nothing else.
+pub(super) fn is_of_version_4(pairs: &Pairs) -> bool {
+    // A date may be a header that was moved there.
+    let own = NAMES.iter().filter(|name| **name != "X-Amz-Date");
+    own.into_iter().any(|name| count(pairs, name) > 0)
+}
+
+/// How often the query has a parameter of that name, in whatever case.
+pub(super) fn count(pairs: &Pairs, name: &str) -> usize {
     pairs
         .iter()
         .filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))
@@ -50,6 +61,9 @@ pub(super) fn authenticate(
     now: Timestamp,
 ) -> Result<Grant, AuthError> {
     if V2_NAMES.iter().any(|name| count(pairs, name) > 0) {
+        if settings.signature_v2 {
+            return sigv2::by_query(head, pairs, keys, settings, now);
+        }
         let mut needed = V2_NAMES.iter().chain(&["Expires"]);
         let whole = needed.all(|name| count(pairs, name) > 0);
         return Err(if whole {
@@ -89,6 +103,7 @@ pub(super) fn authenticate(
         signed_at,
         payload: payload(head, pairs)?,
         token,
+        auth_type: AuthType::Query,
     };
     prove(head, pairs, &claim, keys, now)
 }
@@ -154,7 +169,7 @@ fn check_time(signed_at: Timestamp, seconds: u64, now: Timestamp) -> Result<(), 
     let expires = signed_at.plus(Duration::from_secs(seconds));
     if now > expires {
         return Err(AuthError::Expired {
-            seconds,
+            seconds: Some(seconds),
             expires,
             server_time: now,
         });
@@ -163,7 +178,7 @@ fn check_time(signed_at: Timestamp, seconds: u64, now: Timestamp) -> Result<(), 
 }
 
 /// The session's token, which stands once: in the query, or in a header that was signed.
-fn token(head: &SignedHead<'_>, pairs: &Pairs) -> Result<Option<String>, AuthError> {
+pub(super) fn token(head: &SignedHead<'_>, pairs: &Pairs) -> Result<Option<String>, AuthError> {
     let by_header = token_of_header(head)?;
     match (count(pairs, TOKEN), by_header) {
         (0, by_header) => Ok(by_header),
@@ -178,7 +193,7 @@ fn token(head: &SignedHead<'_>, pairs: &Pairs) -> Result<Option<String>, AuthErr
 }
 
 /// The payload's hash: from the header, from the query, or else the body is not signed.
-fn payload(head: &SignedHead<'_>, pairs: &Pairs) -> Result<String, AuthError> {
+pub(super) fn payload(head: &SignedHead<'_>, pairs: &Pairs) -> Result<String, AuthError> {
     if let Some(payload) = head.payload {
         return Ok(payload.to_owned());
     }

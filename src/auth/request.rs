@@ -8,8 +8,8 @@ use crate::public_url::without_port;
 use super::canonical::{self, Pairs, Parts};
 use super::sigv4::{self, Credential};
 use super::{
-    AccessKey, AuthError, AuthSettings, BodyProof, ChunkChain, Elsewhere, Grant, KeyRing, Mismatch,
-    Place, Secret, SignedHead, Who, session,
+    AccessKey, AuthError, AuthSettings, AuthType, BodyProof, ChunkChain, Elsewhere, Grant, KeyRing,
+    Mismatch, Place, Secret, Signature, SignatureVersion, SignedHead, Who, session,
 };
 
 /// What a request claims, read from its header or its query.
@@ -24,6 +24,7 @@ pub(super) struct Claim<'a> {
     pub(super) payload: String,
     /// The session's token.
     pub(super) token: Option<String>,
+    pub(super) auth_type: AuthType,
 }
 
 /// What is wrong with a scope.
@@ -171,11 +172,15 @@ pub(super) fn prove(
         },
         Payload::UnsignedTrailer => BodyProof::UnsignedTrailer,
     };
-    let signature_age = Some(now.since(claim.signed_at));
+    let signature = Signature {
+        version: SignatureVersion::V4,
+        auth_type: claim.auth_type,
+        age: Some(now.since(claim.signed_at)),
+    };
     Ok(Grant {
         who: Who::Key(key),
         body,
-        signature_age,
+        signature: Some(signature),
     })
 }
 
@@ -250,15 +255,17 @@ fn other_ports(authority: &str) -> Vec<String> {
     bare.map(str::to_owned).collect()
 }
 
+/// What `x-amz-content-sha256` says of the body.
 #[derive(Clone, Copy)]
-enum Payload {
+pub(super) enum Payload {
     Unsigned,
     Sha256([u8; 32]),
     Chunks { trailer: bool },
     UnsignedTrailer,
 }
 
-fn payload(value: &str) -> Result<Payload, AuthError> {
+/// Reads `x-amz-content-sha256`.
+pub(super) fn payload(value: &str) -> Result<Payload, AuthError> {
     match value {
         "UNSIGNED-PAYLOAD" => Ok(Payload::Unsigned),
         "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" => Ok(Payload::Chunks { trailer: false }),

@@ -55,6 +55,8 @@ pub struct Config {
     pub inline_bytes_max: usize,
     /// The longest time for which a presigned URL is honoured.
     pub presign_seconds_max: u64,
+    /// Whether requests may be signed by Signature Version 2 too.
+    pub signature_v2: bool,
     /// The keys that wrap those of sealed objects.
     pub encryption: EncryptionSettings,
     /// How long a day of lifecycle rules is: shorter in tests only.
@@ -180,6 +182,7 @@ impl Default for Config {
             durability: Durability::default(),
             inline_bytes_max: 64 * 1024,
             presign_seconds_max: 604_800,
+            signature_v2: false,
             encryption: EncryptionSettings::default(),
             lifecycle_day: Duration::from_secs(24 * 3600),
             logging_time: Duration::from_mins(1),

@@ -66,6 +66,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     one("presign_seconds_max", |config, text| {
         put(&mut config.presign_seconds_max, number(text)?)
     }),
+    one("signature_v2", |config, text| {
+        put(&mut config.signature_v2, switch(text)?)
+    }),
     one("encryption.master_key", |config, text| {
         put(&mut config.encryption.master_key, Some(master_key(text)?))
     }),
@@ -203,6 +206,11 @@ fn number<T: FromStr>(text: &str) -> Result<T, String> {
     text.trim()
         .parse()
         .map_err(|_ignored| format!("must be a whole number, not \"{text}\""))
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    let switch = text.trim().parse();
+    switch.map_err(|_ignored| format!("must be true or false, not \"{text}\""))
 }
 
 fn master_key(text: &str) -> Result<[u8; 32], String> {

@@ -14,7 +14,9 @@ use super::error::{Code, S3Error};
 use super::head::Head;
 use super::reach::Reach;
 use super::reply::Reply;
-use crate::auth::{AuthError, AuthSettings, BodyProof, ChunkChain, Denied, KeyRing, Who};
+use crate::auth::{
+    AuthError, AuthSettings, BodyProof, ChunkChain, Denied, KeyRing, Signature, Who,
+};
 use crate::clock::{Clock, Timestamp};
 use crate::id::RequestId;
 use crate::store::accounts::Accounts;
@@ -41,17 +43,29 @@ pub struct ServiceSettings {
     pub reach: Arc<Reach>,
     /// Longest life of a presigned URL.
     pub presign_seconds_max: u64,
+    /// Whether requests may be signed by Version 2 too.
+    pub signature_v2: bool,
     /// A client that sends nothing for so long is given up.
     pub body_idle: Duration,
 }
 
 impl ServiceSettings {
-    /// What authentication depends on.
+    /// What the authentication of S3's own requests depends on.
     pub fn auth(&self) -> AuthSettings {
         AuthSettings {
+            signature_v2: self.signature_v2,
+            ..self.auth_v4(crate::auth::sigv4::SERVICE)
+        }
+    }
+
+    /// What authentication depends on where Version 2 was never known: at `service`, and at the
+    /// server's own paths.
+    pub fn auth_v4(&self, service: &'static str) -> AuthSettings {
+        AuthSettings {
             region: self.region.clone(),
-            service: crate::auth::sigv4::SERVICE,
+            service,
             presign_seconds_max: self.presign_seconds_max,
+            signature_v2: false,
         }
     }
 }
@@ -99,8 +113,8 @@ pub struct Call {
     pub id: RequestId,
     /// Where it came from.
     pub peer: Option<SocketAddr>,
-    /// How old its signature is.
-    pub signature_age: Option<Duration>,
+    /// How it was signed.
+    pub signature: Option<Signature>,
 }
 
 /// One form upload, of which nothing is verified yet.

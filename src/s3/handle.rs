@@ -26,7 +26,7 @@ use super::route::{Route, Serve};
 use super::sts;
 use super::target::{Level, bucket_of_host};
 use super::website;
-use crate::auth::{self, Action, Grant};
+use crate::auth::{self, Action, AuthSettings, Grant, sigv4};
 use crate::clock::Timestamp;
 use crate::id::RequestId;
 
@@ -158,7 +158,7 @@ where
     let route = Route::of(&head)?;
     match route.serve {
         None => {
-            authenticate(&service, &head, &parts)?;
+            authenticate(&service, &head, &parts, &service.settings.auth())?;
             Err(route.unsupported())
         }
         Some(Serve::Open { run }) => run(service, head).await,
@@ -177,12 +177,12 @@ where
             honours,
             run,
         }) => {
-            let grant = authenticate(&service, &head, &parts)?;
+            let grant = authenticate(&service, &head, &parts, &service.settings.auth())?;
             authorise(&service, &head, &grant, action, peer).await?;
             route.check_options(&head, honours)?;
             check_expected_owner(&service, &head).await?;
             let charged = is_charged(&service, &head, grant.who().owner()).await;
-            let signature_age = grant.signature_age();
+            let signature = grant.signature();
             let (who, proof) = grant.into_parts();
             let reply = run(Call {
                 service,
@@ -191,7 +191,7 @@ where
                 body: payload(proof.into()),
                 id,
                 peer,
-                signature_age,
+                signature,
             });
             reply.await?.with_optional("x-amz-request-charged", charged)
         }
@@ -216,18 +216,22 @@ async fn authorise(
         who: grant.who(),
         head,
         peer,
-        signature_age: grant.signature_age(),
+        signature: grant.signature(),
     };
     let bucket = head.target.bucket.as_ref();
     caller.may(action, bucket, subject(head)).await
 }
 
 /// Signatures are over what was sent: the headers of `parts`, not those that `head` understands.
-fn authenticate(service: &Service, head: &Head, parts: &Parts) -> Result<Grant, S3Error> {
+fn authenticate(
+    service: &Service,
+    head: &Head,
+    parts: &Parts,
+    settings: &AuthSettings,
+) -> Result<Grant, S3Error> {
     let signed = head.signed(&parts.headers, None);
     let now = service.clock.now();
-    let settings = service.settings.auth();
-    let grant = auth::authenticate(&signed, &*service.keys, &settings, now)?;
+    let grant = auth::authenticate(&signed, &*service.keys, settings, now)?;
     if let (Some(proved), Some(key)) = (parts.extensions.get::<Proved>(), grant.who().key()) {
         // Who is proved twice is proved the same.
         let _first = proved.0.set(key.owner.clone());
@@ -291,7 +295,8 @@ async fn own(
                 .ok_or(Code::MethodNotAllowed)?;
             // The head of a request to no bucket: the path as a whole is what was signed.
             let head = Head::of_server(parts)?;
-            let grant = authenticate(service, &head, parts)?;
+            let settings = service.settings.auth_v4(sigv4::SERVICE);
+            let grant = authenticate(service, &head, parts, &settings)?;
             admin::answer(service, head, path, grant, payload).await
         }
     }

@@ -88,6 +88,13 @@ impl Head {
             headers: sent,
             authority: &self.authority,
             elsewhere: Some(&self.arrival as &dyn Elsewhere),
+            bucket: self
+                .target
+                .bucket
+                .as_ref()
+                .filter(|_bucket| self.target.virtual_host)
+                .map(BucketName::as_str),
+            path: self.arrival.path(),
             payload,
         }
     }

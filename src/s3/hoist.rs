@@ -26,6 +26,9 @@ const AUTHENTICATION: &[&str] = &[
 pub(super) fn hoist(query: &mut Query, headers: &mut HeaderMap) -> Result<(), S3Error> {
     let signed = query.get("X-Amz-SignedHeaders").unwrap_or_default();
     let signed = signed.to_ascii_lowercase();
+    // Version 2 has no list: it covers all of them.
+    let all = query.has("AWSAccessKeyId");
+    let covers = |name: &str| all || signed.split(';').any(|listed| listed == name);
     let found = query.take(|name| {
         let name = name.to_ascii_lowercase();
         name.starts_with("x-amz-") && !AUTHENTICATION.contains(&name.as_str())
@@ -33,7 +36,7 @@ pub(super) fn hoist(query: &mut Query, headers: &mut HeaderMap) -> Result<(), S3
     let sent: Vec<HeaderName> = headers.keys().cloned().collect();
     for (name, value) in found {
         let lower = name.to_ascii_lowercase();
-        if is_about_bytes(&lower) && !signed.split(';').any(|listed| listed == lower) {
+        if is_about_bytes(&lower) && !covers(&lower) {
             // Who presigns has no bytes yet: SDKs add the digest of nothing, and S3 ignores it.
             continue;
         }

@@ -250,6 +250,7 @@ async fn wire(
             &config.trusted_proxies,
         )),
         presign_seconds_max: config.presign_seconds_max,
+        signature_v2: config.signature_v2,
         body_idle: config.limits.body_idle_time,
     };
     Ok((

@@ -80,6 +80,17 @@ fn a_form_may_be_signed_by_version_2_where_s3_still_takes_it() {
     assert_eq!(judge(&fields, "us-east-1"), "ok");
     let refused = AuthError::SignatureV2.to_string();
     assert_eq!(judge(&fields, "eu-central-1"), refused);
+    let everywhere = AuthSettings {
+        region: "eu-central-1".into(),
+        signature_v2: true,
+        ..settings()
+    };
+    let grant = authenticate_form(&fields, "photos", &Ring, &everywhere, t0());
+    let signature = grant.unwrap().0.signature().unwrap();
+    assert_eq!(
+        (signature.version, signature.auth_type),
+        (SignatureVersion::V2, AuthType::Form)
+    );
     for name in ["AWSAccessKeyId", "Signature"] {
         let without: Vec<_> = fields.iter().filter(|(n, _)| n != name).cloned().collect();
         let missing = AuthError::FormFieldMissing { field: name };

@@ -5,6 +5,7 @@ mod header;
 mod presigned;
 mod session;
 mod vectors;
+mod version_2;
 
 use base64::Engine as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -45,6 +46,7 @@ fn settings() -> AuthSettings {
         region: "us-east-1".into(),
         service: sigv4::SERVICE,
         presign_seconds_max: PRESIGN_SECONDS_MAX,
+        signature_v2: false,
     }
 }
 
@@ -59,10 +61,15 @@ struct Sent {
     query: String,
     headers: HeaderMap,
     authority: String,
+    bucket: Option<&'static str>,
 }
 
 impl Sent {
     fn judge(&self, now: Timestamp) -> Result<Grant, AuthError> {
+        self.judge_by(&settings(), now)
+    }
+
+    fn judge_by(&self, settings: &AuthSettings, now: Timestamp) -> Result<Grant, AuthError> {
         let head = SignedHead {
             method: &self.method,
             raw_path: &self.path,
@@ -70,9 +77,11 @@ impl Sent {
             headers: &self.headers,
             authority: &self.authority,
             elsewhere: None,
+            bucket: self.bucket,
+            path: &self.path,
             payload: None,
         };
-        authenticate(&head, &Ring, &settings(), now)
+        authenticate(&head, &Ring, settings, now)
     }
 
     fn code(&self) -> &'static str {
@@ -114,6 +123,7 @@ fn by_header(access_key: &str, secret: &str, region: &str, payload: &str) -> Sen
         query: target.raw_query(),
         headers,
         authority: "h:9000".into(),
+        bucket: None,
     }
 }
 
@@ -143,5 +153,6 @@ fn by_query(secret: &str, headers: HeaderMap, seconds: u64) -> Sent {
         query,
         headers,
         authority: "h".into(),
+        bucket: None,
     }
 }

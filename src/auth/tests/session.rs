@@ -43,6 +43,8 @@ impl WithSession {
             headers: &sent.headers,
             authority: &sent.authority,
             elsewhere: None,
+            bucket: sent.bucket,
+            path: &sent.path,
             payload: None,
         };
         let now = t0().plus(Duration::from_secs(seconds));
@@ -86,6 +88,7 @@ fn by_session(made: &Credentials, token: Option<&str>) -> [Sent; 2] {
         query: query.into(),
         headers,
         authority: "h".into(),
+        bucket: None,
     };
     [
         sent("", headers),

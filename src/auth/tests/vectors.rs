@@ -18,6 +18,7 @@ fn awss_published_examples_are_verified() {
             query: get("query"),
             headers: headers.collect(),
             authority: get("authority"),
+            bucket: None,
         };
         let grant = sent.judge(Timestamp::parse_amz_date(&get("now")).unwrap());
         let (_, body) = grant

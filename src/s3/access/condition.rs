@@ -75,20 +75,12 @@ fn who(caller: &Caller<'_>, context: &mut Context) {
         "aws:SourceIp",
         caller.peer.map(|peer| peer.ip().to_string()),
     );
-    let signed = if head.headers.contains_key(http::header::AUTHORIZATION) {
-        Some("REST-HEADER")
-    } else if head.query.has("X-Amz-Signature") {
-        Some("REST-QUERY-STRING")
-    } else {
-        caller.who.key().map(|_form| "POST")
-    };
-    context.set_if("s3:authType", signed);
-    context.set_if(
-        "s3:signatureversion",
-        signed.map(|_signed| "AWS4-HMAC-SHA256"),
-    );
-    let age = caller.signature_age.map(|age| age.as_millis().to_string());
-    context.set_if("s3:signatureAge", age);
+    if let Some(signature) = caller.signature {
+        context.set("s3:authType", signature.auth_type.name());
+        context.set("s3:signatureversion", signature.version.name());
+        let age = signature.age.map(|age| age.as_millis().to_string());
+        context.set_if("s3:signatureAge", age);
+    }
     let kind = if caller.who.key().is_some() {
         "User"
     } else {

@@ -7,7 +7,6 @@ mod own;
 mod payment;
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use own::Own;
 pub use payment::is_charged;
@@ -17,7 +16,7 @@ use super::error::{Code, S3Error};
 use super::head::Head;
 use crate::auth::acl::{Acl, Asker, Permission};
 use crate::auth::policy::{Access, Context, Decision, Policy};
-use crate::auth::{Action, Who, may};
+use crate::auth::{Action, Signature, Who, may};
 use crate::name::{BucketName, ObjectKey};
 use crate::store::{Bucket, ObjectRecord, StoreError, VersionRef};
 
@@ -35,8 +34,8 @@ pub struct Caller<'a> {
     pub head: &'a Head,
     /// Where from.
     pub peer: Option<SocketAddr>,
-    /// How old their signature is.
-    pub signature_age: Option<Duration>,
+    /// How they signed it.
+    pub signature: Option<Signature>,
 }
 
 impl Caller<'_> {

@@ -150,10 +150,12 @@ impl Visit {
 
     /// Which signature it came with, and where.
     fn signature(&self) -> (&'static str, &'static str) {
-        let query = &self.head.raw_query;
+        let query = &self.head.query;
         match self.head.headers.get(http::header::AUTHORIZATION) {
+            Some(header) if header.as_bytes().starts_with(b"AWS ") => ("SigV2", "AuthHeader"),
             Some(_header) => ("SigV4", "AuthHeader"),
-            None if query.contains("X-Amz-Signature") => ("SigV4", "QueryString"),
+            None if query.has("X-Amz-Signature") => ("SigV4", "QueryString"),
+            None if query.has("AWSAccessKeyId") => ("SigV2", "QueryString"),
             None => ("-", "-"),
         }
     }

@@ -169,7 +169,7 @@ async fn deliver_one(
         body,
         id: RequestId::random(),
         peer: None,
-        signature_age: None,
+        signature: None,
     })
     .await
     .map(drop)

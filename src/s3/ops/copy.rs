@@ -51,7 +51,7 @@ pub async fn copy_object(call: Call) -> Result<Reply, S3Error> {
         head,
         who,
         peer,
-        signature_age,
+        signature,
         ..
     } = call;
     let caller = Caller {
@@ -59,7 +59,7 @@ pub async fn copy_object(call: Call) -> Result<Reply, S3Error> {
         who: &who,
         head: &head,
         peer,
-        signature_age,
+        signature,
     };
     let store = &service.store;
     let bucket = bucket::found(store, &head).await?;

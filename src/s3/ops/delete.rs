@@ -44,7 +44,7 @@ pub async fn delete_object(call: Call) -> Result<Reply, S3Error> {
         who: &call.who,
         head,
         peer: call.peer,
-        signature_age: call.signature_age,
+        signature: call.signature,
     };
     let bypass_governance = lock::bypass(&caller).await?;
     let when = condition(
@@ -82,7 +82,7 @@ pub async fn delete_objects(call: Call) -> Result<Reply, S3Error> {
         who,
         body,
         peer,
-        signature_age,
+        signature,
         ..
     } = call;
     let caller = Caller {
@@ -90,7 +90,7 @@ pub async fn delete_objects(call: Call) -> Result<Reply, S3Error> {
         who: &who,
         head: &head,
         peer,
-        signature_age,
+        signature,
     };
     let bypass = lock::bypass(&caller).await?;
     let list = xml::parse(&body.xml(LIST_BYTES_MAX).await?, "Delete")?;

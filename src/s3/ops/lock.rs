@@ -252,7 +252,7 @@ pub async fn put_object_retention(call: Call) -> Result<Reply, S3Error> {
         who,
         body,
         peer,
-        signature_age,
+        signature,
         ..
     } = call;
     let bucket = locking(&service, &head).await?;
@@ -261,7 +261,7 @@ pub async fn put_object_retention(call: Call) -> Result<Reply, S3Error> {
         who: &who,
         head: &head,
         peer,
-        signature_age,
+        signature,
     };
     let bypass = bypass(&caller).await?;
     let document = body.xml(CONFIGURATION_BYTES_MAX).await?;

@@ -144,7 +144,7 @@ async fn prove(
         who,
         head: &asked,
         peer,
-        signature_age: grant.signature_age(),
+        signature: grant.signature(),
     };
     caller
         .may(Action::PutObject, Some(name), Some(key.as_str()))

@@ -49,6 +49,7 @@ async fn service_over(meta: Arc<dyn MetaEngine>) -> Arc<Service> {
             region: "us-east-1".into(),
             reach: Arc::default(),
             presign_seconds_max: 1,
+            signature_v2: false,
             body_idle: Duration::from_secs(5),
         },
         clock,
@@ -96,7 +97,7 @@ async fn call(
         body,
         id: RequestId::random(),
         peer: None,
-        signature_age: None,
+        signature: None,
     })
     .await
 }

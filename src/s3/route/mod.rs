@@ -225,6 +225,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::auth::sigv2::SUB_RESOURCES;
 
     fn head(method: &Method, uri: &str, headers: &[(&'static str, &str)]) -> Head {
         let mut request = http::Request::builder()
@@ -302,6 +303,18 @@ mod tests {
         ] {
             let error = Route::of(&head(&method, uri, &[])).unwrap_err();
             assert_eq!(error.code(), Code::MethodNotAllowed, "{method} {uri}");
+        }
+    }
+
+    /// Who holds a URL that is signed by Version 2 must not turn it into another operation.
+    #[test]
+    fn signatures_of_version_2_cover_every_sub_resource() {
+        let below = ROUTES.iter().filter(|row| row.level != Level::Service);
+        let marks = below
+            .flat_map(|row| row.marks)
+            .filter(|mark| mark.is_sub_resource());
+        for mark in marks.chain(&[Mark::Query("partNumber"), Mark::Query("versionId")]) {
+            assert!(SUB_RESOURCES.contains(&mark.name()), "{mark:?}");
         }
     }
 

@@ -20,7 +20,7 @@ use super::head::Head;
 use super::reply::Reply;
 use super::target::Level;
 use super::xml::XmlWriter;
-use crate::auth::{self, AuthSettings, Grant, sigv4};
+use crate::auth::{self, Grant, sigv4};
 use crate::id::RequestId;
 
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
@@ -97,7 +97,7 @@ fn respond(
         who: grant.who(),
         head,
         peer,
-        signature_age: grant.signature_age(),
+        signature: grant.signature(),
     };
     let key = caller.who.key().ok_or_else(|| fields.unknown_action())?;
     run(&caller, key, &fields)
@@ -110,10 +110,7 @@ fn authenticate(
     body: &[u8],
 ) -> Result<Grant, StsError> {
     let digest = sigv4::sha256_hex(body);
-    let settings = AuthSettings {
-        service: SERVICE,
-        ..service.settings.auth()
-    };
+    let settings = service.settings.auth_v4(SERVICE);
     let signed = head.signed(sent, Some(&digest));
     let now = service.clock.now();
     Ok(auth::authenticate(&signed, &*service.keys, &settings, now)?)

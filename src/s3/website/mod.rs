@@ -178,7 +178,7 @@ impl<'a> Visit<'a> {
             who: &who,
             head: &head,
             peer: self.peer,
-            signature_age: None,
+            signature: None,
         };
         let bucket = Some(head.bucket()?);
         caller.may(Action::GetObject, bucket, Some(&key)).await?;
@@ -192,7 +192,7 @@ impl<'a> Visit<'a> {
             body,
             id: self.id,
             peer: self.peer,
-            signature_age: None,
+            signature: None,
         })
         .await
     }

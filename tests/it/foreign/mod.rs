@@ -34,8 +34,13 @@ fn clients() -> PathBuf {
 }
 
 async fn run(program: &str, script: &str) {
+    run_with("", program, script).await;
+}
+
+/// Runs the client against a server of this configuration.
+async fn run_with(configuration: &str, program: &str, script: &str) {
     let clients = clients();
-    let server = Server::start().await;
+    let server = Server::start_with(configuration).await;
     let work = tempfile::TempDir::new().unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/it/foreign")
@@ -110,4 +115,16 @@ async fn rclone() {
 #[tokio::test]
 async fn every_request_that_botocore_signs_is_admitted() {
     run("python3", "signatures.py").await;
+}
+
+const SIGNATURE_V2: &str = "signature_v2 = true\n";
+
+#[tokio::test]
+async fn boto3_by_signature_version_2() {
+    run_with(SIGNATURE_V2, "python3", "signature_v2.py").await;
+}
+
+#[tokio::test]
+async fn s3cmd_by_signature_version_2() {
+    run_with(SIGNATURE_V2, "bash", "s3cmd_v2.sh").await;
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # s3cmd, with an endpoint as its users configure one: mb, put (small and multipart), ls, get, del, rb.
 set -euo pipefail
+OPTIONS=(${S3CMD_OPTIONS:-})
 cd "$CONSIGN_WORK"
 host="${CONSIGN_ENDPOINT#http://}"
 cat > s3cfg <<CONFIG
@@ -13,7 +14,7 @@ use_https = False
 bucket_location = us-east-1
 multipart_chunk_size_mb = 5
 CONFIG
-s3() { s3cmd -c s3cfg --no-progress "$@"; }
+s3() { s3cmd -c s3cfg --no-progress "${OPTIONS[@]}" "$@"; }
 
 echo hello > small.txt
 head -c 12000000 /dev/urandom > large.bin

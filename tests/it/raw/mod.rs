@@ -6,5 +6,6 @@ mod connection;
 mod form;
 mod reach;
 mod signature;
+mod signature_v2;
 mod sts;
 mod wire;

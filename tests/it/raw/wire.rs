@@ -270,7 +270,12 @@ fn encode(text: &str) -> String {
 
 /// A server with a bucket called `raw`.
 pub(super) async fn ready() -> Server {
-    let server = Server::start().await;
+    ready_with("").await
+}
+
+/// The same with this configuration.
+pub(super) async fn ready_with(configuration: &str) -> Server {
+    let server = Server::start_with(configuration).await;
     server
         .client()
         .create_bucket()

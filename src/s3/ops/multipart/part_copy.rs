@@ -29,7 +29,7 @@ pub async fn upload_part_copy(call: Call) -> Result<Reply, S3Error> {
         head,
         who,
         peer,
-        signature_age,
+        signature,
         ..
     } = call;
     let number = part_number::parse(head.query.get("partNumber").unwrap_or_default())?;
@@ -43,7 +43,7 @@ pub async fn upload_part_copy(call: Call) -> Result<Reply, S3Error> {
         who: &who,
         head: &head,
         peer,
-        signature_age,
+        signature,
     };
     let source = CopySource::find(&caller).await?;
     let len = source.object.record.len;

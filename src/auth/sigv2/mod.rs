@@ -1,14 +1,22 @@
-//! Signature Version 2, as far as S3 still takes it: on browser forms, in regions that are older than
-//! Version 4.
+//! Signature Version 2: on browser forms where S3 still takes it, in regions that are older than
+//! Version 4, and on everything where a setting says so.
 //!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/RESTAuthentication.html>
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/HTTPPOSTForms.html>
+
+mod request;
+mod text;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::{Digest, Sha1};
 
+use super::AuthSettings;
 use super::sigv4::key_block;
+
+pub(super) use request::{by_header, by_query, is_header};
+pub use text::SUB_RESOURCES;
 
 /// Regions that were there before 2014: later ones know Version 4 only.
 const REGIONS: &[&str] = &[
@@ -23,9 +31,9 @@ const REGIONS: &[&str] = &[
     "us-west-2",
 ];
 
-/// Whether forms of this version are taken in `region`.
-pub(super) fn is_served_in(region: &str) -> bool {
-    REGIONS.contains(&region)
+/// Whether forms of this version are taken.
+pub(super) fn is_on_forms(settings: &AuthSettings) -> bool {
+    settings.signature_v2 || REGIONS.contains(&settings.region.as_str())
 }
 
 /// The signature of `text`: HMAC-SHA1 in base64.
