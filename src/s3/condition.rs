@@ -42,6 +42,14 @@ impl Conditions {
         Self::with_prefix(headers, "x-amz-copy-source-")
     }
 
+    /// Reads the headers that a rename puts on its source.
+    ///
+    /// # Errors
+    /// As [`Conditions::of`].
+    pub fn of_rename_source(headers: &HeaderMap) -> Result<Self, S3Error> {
+        Self::with_prefix(headers, "x-amz-rename-source-")
+    }
+
     fn with_prefix(headers: &HeaderMap, prefix: &str) -> Result<Self, S3Error> {
         let text = |name: &str| header(headers, &format!("{prefix}{name}"));
         let date = |name: &str| {
@@ -74,6 +82,21 @@ impl Conditions {
             _ => Ok(Verdict::Proceed),
         }
     }
+
+    /// Judges that nothing is there.
+    ///
+    /// # Errors
+    /// `PreconditionFailed` that names a condition which demands something.
+    pub fn judge_nothing(&self) -> Result<(), S3Error> {
+        let failed = |name: &str| S3Error::new(Code::PreconditionFailed).with("Condition", name);
+        if self.if_match.is_some() {
+            return Err(failed("If-Match"));
+        }
+        if self.if_none_match.is_none() && self.if_modified_since.is_some() {
+            return Err(failed("If-Modified-Since"));
+        }
+        Ok(())
+    }
 }
 
 /// Whether the list of entity tags has this one. S3 also takes tags without quotes.
@@ -90,6 +113,22 @@ mod tests {
     use super::*;
 
     type Sent<'a> = &'a [(&'static str, &'a str)];
+
+    #[test]
+    fn only_a_demand_for_something_fails_where_nothing_is() {
+        let since = Timestamp::from_unix_s(1_369_353_600).http_date();
+        for (name, value, holds) in [
+            ("if-match", "*", false),
+            ("if-modified-since", since.as_str(), false),
+            ("if-none-match", "*", true),
+            ("if-unmodified-since", since.as_str(), true),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, value.parse().unwrap());
+            let judged = Conditions::of(&headers).unwrap().judge_nothing();
+            assert_eq!(judged.is_ok(), holds, "{name}");
+        }
+    }
 
     #[test]
     fn precedence_is_that_of_http() {

@@ -306,6 +306,16 @@ impl From<StoreError> for S3Error {
                 modified,
                 named,
             } => delete_marker(&version.to_string(), modified, named),
+            StoreError::KeepsVersions => Self::because(
+                Code::InvalidBucketState,
+                "Objects can be renamed only in a bucket whose versioning was never enabled.",
+            ),
+            StoreError::SameKey => Self::because(
+                Code::InvalidRequest,
+                "This rename request is illegal because it is trying to rename an object to \
+                 itself.",
+            ),
+            StoreError::TokenReused => Self::new(Code::IdempotencyParameterMismatch),
             StoreError::NoSuchUpload => Self::new(Code::NoSuchUpload),
             StoreError::InvalidPart { number } => {
                 Self::new(Code::InvalidPart).with("PartNumber", number.to_string())

@@ -47,6 +47,7 @@ codes! {
     EntityTooLarge "EntityTooLarge" 400 "Your proposed upload exceeds the maximum allowed size";
     EntityTooSmall "EntityTooSmall" 400 "Your proposed upload is smaller than the minimum allowed size";
     ExpiredToken "ExpiredToken" 400 "The provided token has expired.";
+    IdempotencyParameterMismatch "IdempotencyParameterMismatch" 400 "Parameters on this idempotent request are inconsistent with parameters used in previous request(s).";
     IllegalLocationConstraintException "IllegalLocationConstraintException" 400 "The specified location constraint is incompatible for the region specific endpoint this request was sent to.";
     IllegalVersioningConfigurationException "IllegalVersioningConfigurationException" 400 "The versioning configuration specified in the request is invalid.";
     IncompleteBody "IncompleteBody" 400 "You did not provide the number of bytes specified by the Content-Length HTTP header.";

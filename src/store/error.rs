@@ -90,6 +90,15 @@ pub enum StoreError {
         /// What the client expects.
         expected: u64,
     },
+    /// The bucket keeps versions of its objects, or once did.
+    #[error("the bucket keeps versions")]
+    KeepsVersions,
+    /// An object was to be renamed to what it is called.
+    #[error("an object can't be renamed to its own key")]
+    SameKey,
+    /// A client's token names another rename than before.
+    #[error("the token was used for another rename")]
+    TokenReused,
     /// Other writers won a hundred times in a row.
     #[error("the key changes too often")]
     Conflict,

@@ -43,8 +43,8 @@ pub use upload::{
     ClaimedPart, Completion, ListedUpload, NewPart, NewUpload, PartPage, UploadMarker, UploadPage,
     UploadQuery,
 };
-pub use version::VersionRef;
 pub use version::listing::{ListedVersion, VersionMarker, VersionPage, VersionQuery};
+pub use version::{Rename, VersionRef};
 
 use crate::clock::{Clock, Timestamp};
 use blob::BlobStore;

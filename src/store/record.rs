@@ -255,6 +255,20 @@ pub struct ObjectRecord {
     /// What it was given beside bytes and headers.
     #[cbor(n(14), default)]
     pub extras: Extras,
+    /// The rename that brought it to its key, where that may be asked for again.
+    #[n(15)]
+    pub renamed: Option<Renamed>,
+}
+
+/// A rename that has a token: who sends it again hears that it is done.
+#[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+pub struct Renamed {
+    /// The client's name for it.
+    #[n(0)]
+    pub token: String,
+    /// The key before.
+    #[n(1)]
+    pub from: String,
 }
 
 impl ObjectRecord {
@@ -282,6 +296,7 @@ impl ObjectRecord {
             delete_marker: None,
             null_sequence: None,
             extras: Extras::default(),
+            renamed: None,
         }
     }
 

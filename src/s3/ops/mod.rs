@@ -22,6 +22,7 @@ pub mod multipart;
 pub mod paging;
 pub mod post_form;
 pub mod put;
+pub mod rename;
 pub mod request_payment;
 pub mod tagging;
 pub mod versioning;

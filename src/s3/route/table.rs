@@ -872,7 +872,10 @@ pub const ROUTES: &[Route] = &[
         Method::PUT,
         Level::Object,
         &[Mark::Query("renameObject")],
-    ),
+    )
+    .serve(Action::PutObject, &[ops::rename::RENAME_OBJECT], |call| {
+        Box::pin(ops::rename::rename_object(call))
+    }),
     row(
         Operation::UpdateObjectEncryption,
         Method::PUT,

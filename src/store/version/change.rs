@@ -22,10 +22,10 @@ use crate::store::{
 /// A change of a key on its way into a batch.
 #[derive(Debug)]
 pub(in crate::store) struct Edit<'a> {
-    bucket: &'a Bucket,
+    pub(super) bucket: &'a Bucket,
     key: &'a ObjectKey,
     at: Bytes,
-    batch: Batch,
+    pub(super) batch: Batch,
     /// Blobs that nothing names once the batch is durable.
     gone: Vec<BlobId>,
     count: i64,
@@ -91,7 +91,7 @@ impl<'a> Edit<'a> {
         self.set_current(record)
     }
 
-    fn set_current(&mut self, record: &ObjectRecord) -> Result<(), StoreError> {
+    pub(super) fn set_current(&mut self, record: &ObjectRecord) -> Result<(), StoreError> {
         let row = encode_row(record)?;
         self.batch.put(Space::Objects, self.at.clone(), row);
         Ok(())
@@ -109,7 +109,11 @@ impl<'a> Edit<'a> {
     }
 
     /// A version goes for good, save its own row.
-    fn drop_version(&mut self, old: &ObjectRecord, now: Timestamp) -> Result<(), StoreError> {
+    pub(super) fn drop_version(
+        &mut self,
+        old: &ObjectRecord,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         check_may_go(old, now, self.bypass)?;
         orphan(&old.segments, &mut self.batch);
         if let Some(layout) = old.layout {
@@ -280,7 +284,7 @@ impl ObjectStore {
         edit.set_current(&next)
     }
 
-    fn announce(
+    pub(super) fn announce(
         &self,
         edit: &mut Edit<'_>,
         object: Option<&ObjectRecord>,

@@ -6,6 +6,7 @@
 mod change;
 mod find;
 pub mod listing;
+mod rename;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use std::fmt;
 
 pub(super) use change::Edit;
 pub(super) use find::Current;
+pub use rename::Rename;
 
 use super::ObjectRecord;
 use crate::id::VersionId;

@@ -14,6 +14,7 @@ mod multipart;
 mod notification;
 mod object;
 mod parts;
+mod rename;
 mod versioning;
 mod website;
 

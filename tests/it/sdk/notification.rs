@@ -69,9 +69,11 @@ async fn a_buckets_own_rules_tell_an_endpoint() {
     let tags = Tagging::builder().tag_set(tag).build().unwrap();
     let put_tags = client.put_object_tagging().bucket(BUCKET).key("in/a");
     put_tags.tagging(tags).send().await.unwrap();
-    let delete = client.delete_object().bucket(BUCKET).key("in/a");
+    let rename = client.rename_object().bucket(BUCKET).key("in/b");
+    rename.rename_source("in/a").send().await.unwrap();
+    let delete = client.delete_object().bucket(BUCKET).key("in/b");
     delete.send().await.unwrap();
-    inbox.wait(PATIENCE, |came| came.len() >= 5).await;
+    inbox.wait(PATIENCE, |came| came.len() >= 7).await;
     let mut told: Vec<String> = Vec::new();
     for body in inbox.bodies() {
         let record = &body["Records"][0];
@@ -83,8 +85,10 @@ async fn a_buckets_own_rules_tell_an_endpoint() {
     }
     told.sort();
     let wanted = [
+        "made ObjectCreated:Copy in/b",
         "made ObjectCreated:Put in/a",
         "made ObjectRemoved:Delete in/a",
+        "made ObjectRemoved:Delete in/b",
         "tagged ObjectTagging:Put in/a",
     ];
     assert_eq!(told, wanted);
