@@ -130,7 +130,7 @@ app.get("/api/uploads", (request) => ({
   uploads: db
     .prepare(
       `SELECT id, way, name, type, size, state, created, stored_at FROM uploads
-       WHERE user = ? AND (state = 'stored' OR state = 'pending' AND expires > ?) ORDER BY created DESC, id LIMIT 1000`,
+       WHERE user = ? AND (state = 'stored' OR state = 'pending' AND expires > ?) ORDER BY rowid DESC LIMIT 1000`,
     )
     .all(me(request), now()),
 }));

@@ -208,7 +208,7 @@ def uploads(user: User):
         "uploads": execute(
             """SELECT id, way, name, type, size, state, created, stored_at FROM uploads
                WHERE user = ? AND (state = 'stored' OR state = 'pending' AND expires > ?)
-               ORDER BY created DESC, id LIMIT 1000""",
+               ORDER BY rowid DESC LIMIT 1000""",
             user,
             now(),
         )

@@ -102,7 +102,14 @@ const TRIES = 4;
  * resumes: after a pause, after a reload, after a failure.
  */
 export async function multipart(id, file, { onProgress, signal }) {
-  const { part_bytes: partBytes, parts } = await ask("GET", `/api/uploads/${id}/parts`, undefined, signal);
+  let there;
+  try {
+    there = await ask("GET", `/api/uploads/${id}/parts`, undefined, signal);
+  } catch (error) {
+    if (error.code === "not_pending" && (await isStored(id, signal))) return; // the answer to its completion was lost
+    throw error;
+  }
+  const { part_bytes: partBytes, parts } = there;
   const count = Math.ceil(file.size / partBytes);
   const bytesOf = (part) => Math.min(partBytes, file.size - (part - 1) * partBytes);
   const sent = new Map(parts.filter(({ number, size }) => size === bytesOf(number)).map((part) => [part.number, part.size]));
@@ -132,6 +139,11 @@ export async function multipart(id, file, { onProgress, signal }) {
     throw error;
   }
   await ask("POST", `/api/uploads/${id}/complete`, undefined, signal);
+}
+
+async function isStored(id, signal) {
+  const { uploads } = await ask("GET", "/api/uploads", undefined, signal);
+  return uploads.some((upload) => upload.id === id && upload.state === "stored");
 }
 
 /** A part, tried again where that can help: with a new URL, since the old one may have expired meanwhile. */

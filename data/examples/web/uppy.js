@@ -102,6 +102,11 @@ function forgetProblem(file) {
 }
 
 uppy.on("upload-error", showProblem);
+// A file that Uppy itself does not take has no place in its list: the words stay until another one is chosen.
+uppy.on("restriction-failed", (file, { message }) => {
+  showProblem({ id: "refused", name: file?.name ?? "The file" }, new UploadError("page", message));
+});
+uppy.on("file-added", () => forgetProblem({ id: "refused" }));
 uppy.on("upload-retry", forgetProblem);
 uppy.on("retry-all", () => $("problems").replaceChildren());
 uppy.on("cancel-all", () => $("problems").replaceChildren());
@@ -143,6 +148,8 @@ await start((user) => {
     height: 360,
     theme: "auto",
     singleFileFullScreen: false,
+    // It calls every refusal a network error; what was really said stands below.
+    disableInformer: true,
     proudlyDisplayPoweredByUppy: false,
     note: me.may_upload ? me.types.join(", ") : "You may look, but not upload.",
   });

@@ -120,5 +120,6 @@ export function explain(error) {
       details: said.filter(([, value]) => value),
     };
   }
-  return { title: "The upload failed.", hint: error.message, details: [] };
+  const title = error.kind === "page" ? "This file can't be taken." : "The upload failed.";
+  return { title, hint: error.message, details: [] };
 }

@@ -130,7 +130,7 @@ pub fn list(db: &Transaction<'_>, user: &str) -> rusqlite::Result<Vec<Value>> {
     ];
     let query = format!(
         "SELECT {} FROM uploads WHERE user = ? AND (state = 'stored' OR state = 'pending' AND expires > ?)
-         ORDER BY created DESC, id LIMIT 1000",
+         ORDER BY rowid DESC LIMIT 1000",
         names.join(", ")
     );
     let mut statement = db.prepare(&query)?;

@@ -90,6 +90,21 @@ async function open(browser, user, address = APP, options = {}) {
   return page;
 }
 
+/** Nothing sticks out at the width of a small telephone, and everybody can read it (Uppy's own part is Uppy's). */
+async function small(page, name) {
+  const width = 360;
+  await page.setViewportSize({ width, height: 740 });
+  await page.addScriptTag({ path: require.resolve("axe-core/axe.min.js") });
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width);
+    const { violations } = await page.evaluate(() => globalThis.axe.run({ exclude: [".uppy-Root"] }));
+    const faults = violations.map(({ help, nodes }) => `${help}: ${nodes.map(({ html }) => html)}`);
+    assert.deepEqual(faults, [], colorScheme);
+    await shot(page, `${name}-360-${colorScheme}`);
+  }
+}
+
 /** Downloads the listed file of this name as the user of `page` would. */
 async function download(page, name) {
   const href = await page.getByRole("link", { name: `Download ${name}` }).getAttribute("href");
@@ -106,4 +121,4 @@ async function unfinished() {
   return Uploads.map(({ Key }) => Key);
 }
 
-module.exports = { APP, BUCKET, CONSIGN, MIB, client, digest, download, file, inBrowser, open, shot, step, unfinished, until };
+module.exports = { APP, BUCKET, CONSIGN, MIB, client, digest, download, file, inBrowser, open, shot, small, step, unfinished, until };

@@ -4,7 +4,7 @@ const assert = require("node:assert/strict");
 const s3 = require("@aws-sdk/client-s3");
 const { createPresignedPost } = require("@aws-sdk/s3-presigned-post");
 const { getSignedUrl } = require("@aws-sdk/s3-request-presigner");
-const { APP, BUCKET, CONSIGN, MIB, client, digest, download, file, inBrowser, open, shot, step, unfinished } =
+const { APP, BUCKET, CONSIGN, MIB, client, digest, download, file, inBrowser, open, shot, small, step, unfinished, until } =
   require("./common.cjs");
 
 const item = (page, name) => page.locator("#queue > li").filter({ hasText: name });
@@ -268,19 +268,39 @@ async function partsAreSignedAgain(page) {
   await click(page, one.name, "Dismiss");
 }
 
-/** Nothing sticks out at the width of a small telephone, in either colour scheme. */
-async function small(page) {
-  const width = 360;
-  await page.setViewportSize({ width, height: 740 });
+/** Everything that the page can show, at once, on a small telephone. */
+async function crowded(page) {
   await alter(page, expiredPut);
   const one = file(`a-name-without-a-single-space-${"x".repeat(60)}.txt`, 1000);
   await choose(page, "PUT", one);
   await words(page, one.name);
-  for (const colorScheme of ["light", "dark"]) {
-    await page.emulateMedia({ colorScheme });
-    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width);
-    await shot(page, `plain-360-${colorScheme}`);
-  }
+  const other = file("done.txt", 1000);
+  await choose(page, "Form", other);
+  await stored(page, other.name);
+  await small(page, "plain");
+}
+
+/** The answer to a completion that is lost on its way is no reason to send anything again. */
+async function completesOnce(page) {
+  const one = file("answered late.zip", 6 * MIB);
+  const complete = "**/api/uploads/*/complete";
+  await page.route(complete, async (route) => {
+    await route.fetch();
+    await route.abort("connectionreset");
+  });
+  await choose(page, "Multipart", one);
+  assert.match(await words(page, one.name), /The app server can't be reached/);
+  await page.unroute(complete);
+  await until("the callback", async () => {
+    const { uploads } = await (await page.request.get(`${APP}/api/uploads`)).json();
+    return uploads.some(({ name, state }) => name === one.name && state === "stored");
+  });
+  const parts = [];
+  page.on("request", (request) => request.url().includes("partNumber") && parts.push(request.url()));
+  await click(page, one.name, "Try again");
+  await stored(page, one.name);
+  assert.deepEqual(parts, []);
+  await click(page, one.name, "Dismiss");
 }
 
 inBrowser(async (browser) => {
@@ -294,5 +314,6 @@ inBrowser(async (browser) => {
   await step(refusedByTheApp, page, browser);
   await step(unreachable, page, browser);
   await step(partsAreSignedAgain, page);
-  await step(small, page);
+  await step(completesOnce, page);
+  await step(crowded, page);
 });

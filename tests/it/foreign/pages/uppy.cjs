@@ -2,7 +2,7 @@
 const assert = require("node:assert/strict");
 const s3 = require("@aws-sdk/client-s3");
 const { getSignedUrl } = require("@aws-sdk/s3-request-presigner");
-const { APP, BUCKET, CONSIGN, MIB, client, digest, download, file, inBrowser, open, shot, step, unfinished, until } =
+const { APP, BUCKET, CONSIGN, MIB, client, digest, download, file, inBrowser, open, shot, small, step, unfinished, until } =
   require("./common.cjs");
 
 const button = (page, name) => page.getByRole("button", { name });
@@ -126,6 +126,12 @@ async function refused(page) {
   await button(page, "Cancel").first().click();
 }
 
+async function refusedByUppy(page) {
+  const html = file("page.html", 100);
+  await page.locator(".uppy-Dashboard-input").first().setInputFiles(html.place);
+  assert.match(await words(page, html.name), /can't be taken.*You can only upload: image/s);
+}
+
 async function refusedByTheApp(browser) {
   const bob = await open(browser, "bob", `${APP}/uppy.html`);
   const much = file("much.zip", 11 * MIB);
@@ -152,14 +158,9 @@ async function aborts(page) {
   await page.unroute(last);
 }
 
-async function small(page) {
-  await page.setViewportSize({ width: 360, height: 740 });
-  await page.emulateMedia({ colorScheme: "dark" });
-  await page.reload();
-  await page.getByRole("heading", { name: "Your files" }).waitFor();
+async function crowded(page) {
   await choose(page, "PUT", file("small.txt", 10));
-  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
-  await shot(page, "uppy-360-dark");
+  await small(page, "uppy");
 }
 
 inBrowser(async (browser) => {
@@ -167,7 +168,8 @@ inBrowser(async (browser) => {
   await step(everyWay, page);
   await step(goesOnAfterAReload, page);
   await step(refused, page);
+  await step(refusedByUppy, page);
   await step(refusedByTheApp, browser);
   await step(aborts, page);
-  await step(small, page);
+  await step(crowded, page);
 });
