@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use super::access::Policies;
 use super::access_log::AccessLog;
 use super::admin::AdminHandler;
 use super::body::{ChunkVerifier, Digest, Payload, Proof, ReceiveOptions, Sink};
@@ -84,6 +85,8 @@ pub struct Service {
     pub masters: MasterRing,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// The buckets' policies as they were read.
+    pub policies: Policies,
     /// The records of requests on their way.
     pub access_log: AccessLog,
     /// The administration, where there is one.

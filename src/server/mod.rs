@@ -261,6 +261,7 @@ async fn wire(
             settings,
             masters,
             clock,
+            policies: s3::access::Policies::default(),
             access_log: s3::access_log::AccessLog::default(),
             admin: Some(Arc::new(admin)),
         },

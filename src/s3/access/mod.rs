@@ -5,17 +5,19 @@
 mod condition;
 mod own;
 mod payment;
+mod policies;
 
 use std::net::SocketAddr;
 
 use own::Own;
 pub use payment::is_charged;
+pub use policies::Policies;
 
 use super::context::Service;
 use super::error::{Code, S3Error};
 use super::head::Head;
 use crate::auth::acl::{Acl, Asker, Permission};
-use crate::auth::policy::{Access, Context, Decision, Policy};
+use crate::auth::policy::{Access, Context, Decision};
 use crate::auth::{Action, Signature, Who, may};
 use crate::name::{BucketName, ObjectKey};
 use crate::store::{Bucket, ObjectRecord, StoreError, VersionRef};
@@ -171,7 +173,8 @@ impl Matter<'_> {
         let Some(text) = &access.policy else {
             return Ok(Decision::None);
         };
-        let policy = Policy::parse_bucket(text, self.bucket.name.as_str())?;
+        let policies = &self.caller.service.policies;
+        let policy = policies.read(&self.bucket.name, text)?;
         let mut context = condition::of_request(&self.caller);
         if text.contains("ExistingObjectTag") {
             add_tags(&mut context, self.object().await?.as_ref());

@@ -88,7 +88,7 @@ pub async fn get_bucket_policy_status(call: Call) -> Result<Reply, S3Error> {
     let bucket = bucket::found(&call.service.store, &call.head).await?;
     let access = &bucket.settings.access;
     let policy = access.policy.as_deref();
-    let policy = policy.map(|text| Policy::parse_bucket(text, bucket.name.as_str()));
+    let policy = policy.map(|text| call.service.policies.read(&bucket.name, text));
     let by_policy = policy.transpose()?.is_some_and(|policy| policy.is_public());
     let by_list = access.acl.as_ref().is_some_and(Acl::is_public);
     let mut document = XmlWriter::new("PolicyStatus");

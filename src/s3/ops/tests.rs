@@ -7,6 +7,7 @@ use http_body_util::{BodyExt as _, Full};
 use crate::auth::{AccessKey, KeyRing, Scope, Secret, Who};
 use crate::clock::SystemClock;
 use crate::id::RequestId;
+use crate::s3::access::Policies;
 use crate::s3::access_log::AccessLog;
 use crate::s3::body::{Payload, Proof};
 use crate::s3::context::{Call, Service, ServiceSettings};
@@ -53,6 +54,7 @@ async fn service_over(meta: Arc<dyn MetaEngine>) -> Arc<Service> {
             body_idle: Duration::from_secs(5),
         },
         clock,
+        policies: Policies::default(),
         access_log: AccessLog::default(),
         admin: None,
     })
