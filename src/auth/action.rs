@@ -38,6 +38,8 @@ actions! {
     GetBucketTagging "s3:GetBucketTagging" false Bucket;
     /// Change a bucket's tags.
     PutBucketTagging "s3:PutBucketTagging" true BucketItself;
+    /// Give a bucket tags as it is made.
+    TagResource "s3:TagResource" true BucketItself;
     /// Ask whether a bucket keeps versions.
     GetBucketVersioning "s3:GetBucketVersioning" false Bucket;
     /// Change whether a bucket keeps versions.

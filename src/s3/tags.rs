@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::error::{Code, S3Error};
 use super::query::Query;
-use super::xml::{self, XmlWriter};
+use super::xml::{self, Node, XmlWriter};
 
 /// Characters of a tag's key, at most.
 const KEY_CHARS_MAX: usize = 128;
@@ -54,7 +54,14 @@ impl Tagged {
 /// `MalformedXML` where it is none, and what [`check`] refuses.
 pub fn parse(document: &[u8], of: Tagged) -> Result<Vec<(String, String)>, S3Error> {
     let root = xml::parse(document, "Tagging")?;
-    let set = root.child("TagSet").ok_or(Code::MalformedXML)?;
+    of_set(root.child("TagSet").ok_or(Code::MalformedXML)?, of)
+}
+
+/// The tags that are the children of `set`.
+///
+/// # Errors
+/// As [`parse`].
+pub fn of_set(set: &Node, of: Tagged) -> Result<Vec<(String, String)>, S3Error> {
     let mut tags = Vec::new();
     for tag in &set.children {
         if tag.name != "Tag" {

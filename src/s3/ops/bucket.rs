@@ -4,14 +4,16 @@ use http::StatusCode;
 
 use super::bucket_policy::ownership;
 use super::{about, check_guarded, paging};
-use crate::auth::Who;
 use crate::auth::acl::{Acl, Subject};
+use crate::auth::{Action, Who};
 use crate::name::BucketName;
+use crate::s3::access::Caller;
 use crate::s3::acl;
 use crate::s3::context::{Call, Service};
 use crate::s3::error::{Code, S3Error};
 use crate::s3::head::Head;
 use crate::s3::reply::Reply;
+use crate::s3::tags::{self, Tagged};
 use crate::s3::xml::{self, XmlWriter};
 use crate::store::lock::ObjectLock;
 use crate::store::settings::{AccessSettings, Ownership, PublicAccessBlock, Settings, Versioning};
@@ -110,21 +112,32 @@ async fn visible(
 /// # Errors
 /// `BucketAlreadyOwnedByYou` or `BucketAlreadyExists` where the name is taken,
 /// `InvalidLocationConstraint` or `IllegalLocationConstraintException` for another region than the
-/// server's.
+/// server's, what is wrong with its tags.
 pub async fn create_bucket(call: Call) -> Result<Reply, S3Error> {
     let Call {
         service,
         head,
         who,
         body,
+        peer,
+        signature,
         ..
     } = call;
     let name = head.bucket()?;
     let settings = &service.settings;
     let configuration = body.bytes(CONFIGURATION_BYTES_MAX).await?;
-    check_configuration(&configuration, &settings.region)?;
+    let tags = configured(&configuration, &settings.region)?;
+    if !tags.is_empty() {
+        let caller = Caller {
+            service: &service,
+            who: &who,
+            head: &head,
+            peer,
+            signature,
+        };
+        caller.may_also(Action::TagResource, name, "").await?;
+    }
     let access = access_of(&service, &head, who.owner())?;
-    let asked = access.acl.clone();
     let locks = head.header("x-amz-bucket-object-lock-enabled")?;
     let locks = locks.is_some_and(|locks| locks.eq_ignore_ascii_case("true"));
     let new = NewBucket {
@@ -136,11 +149,13 @@ pub async fn create_bucket(call: Call) -> Result<Reply, S3Error> {
             } else {
                 Versioning::Off
             },
+            tags,
             ..Settings::default()
         },
         owner: who.owner().to_owned(),
         region: settings.region.clone(),
     };
+    let asked = new.settings.clone();
     match service.store.create_bucket(name, new).await {
         Ok(_bucket) => {
             Reply::empty(StatusCode::OK).with_header("location", &format!("/{}", name.as_str()))
@@ -148,7 +163,7 @@ pub async fn create_bucket(call: Call) -> Result<Reply, S3Error> {
         Err(StoreError::BucketExists { owner })
             if owner == who.owner() && settings.region == UNNAMED_REGION =>
         {
-            made_again(&service, name, asked.as_ref()).await
+            made_again(&service, name, &asked).await
         }
         Err(StoreError::BucketExists { owner }) if owner == who.owner() => {
             Err(S3Error::new(Code::BucketAlreadyOwnedByYou).with("BucketName", name.as_str()))
@@ -159,18 +174,20 @@ pub async fn create_bucket(call: Call) -> Result<Reply, S3Error> {
 
 /// S3's oldest region says yes again to whoever asks for their own bucket. It would also set the
 /// bucket's list anew, which is refused here: nobody expects that of a request for a new bucket.
+/// Other tags than it has would be lost.
 async fn made_again(
     service: &Service,
     name: &BucketName,
-    asked: Option<&Acl>,
+    asked: &Settings,
 ) -> Result<Reply, S3Error> {
     let bucket = service.store.bucket(name).await?;
-    if bucket.settings.access.acl.as_ref() == asked {
+    let tagged = asked.tags.is_empty() || asked.tags == bucket.settings.tags;
+    if bucket.settings.access.acl == asked.access.acl && tagged {
         return Reply::empty(StatusCode::OK)
             .with_header("location", &format!("/{}", name.as_str()));
     }
-    let message = "You own the bucket already, with another access control list: change that by \
-                   PutBucketAcl.";
+    let message = "You own the bucket already, with another access control list or other tags: \
+                   change those by PutBucketAcl and PutBucketTagging.";
     Err(S3Error::because(Code::BucketAlreadyExists, message).with("BucketName", name.as_str()))
 }
 
@@ -203,22 +220,25 @@ fn access_of(service: &Service, head: &Head, owner: &str) -> Result<AccessSettin
     })
 }
 
-/// Refuses what a new bucket can't be: in another region, of another kind, tagged.
-fn check_configuration(document: &[u8], region: &str) -> Result<(), S3Error> {
-    let mut location = None;
+/// The tags that a new bucket is given. Refuses what it can't be: in another region, of another
+/// kind.
+fn configured(document: &[u8], region: &str) -> Result<Vec<(String, String)>, S3Error> {
+    let (mut location, mut tags) = (None, Vec::new());
     if !document.is_empty() {
         let root = xml::parse(document, "CreateBucketConfiguration")?;
         for child in &root.children {
             let name = child.name.as_str();
             match name {
                 "LocationConstraint" => location = Some(child.text.trim().to_owned()),
-                "Location" | "Bucket" | "Tags" => return Err(S3Error::unsupported_option(name)),
+                "Tags" => tags = tags::of_set(child, Tagged::Bucket)?,
+                "Location" | "Bucket" => return Err(S3Error::unsupported_option(name)),
                 _ => return Err(Code::MalformedXML.into()),
             }
         }
     }
     let location = location.filter(|location| !location.is_empty());
-    check_location(location.as_deref(), region)
+    check_location(location.as_deref(), region)?;
+    Ok(tags)
 }
 
 /// Judges where the bucket is wanted. The region without a name must not be named, and every other
@@ -367,8 +387,8 @@ mod tests {
         let check = |region: &str, inner: &str| {
             let root = "CreateBucketConfiguration";
             let document = format!("<{root}>{inner}</{root}>");
-            let checked = check_configuration(document.as_bytes(), region);
-            checked.map_err(|error| error.code())
+            let read = configured(document.as_bytes(), region);
+            read.map(drop).map_err(|error| error.code())
         };
         let (here, unnamed) = ("eu-west-1", "us-east-1");
         let illegal = Err(Code::IllegalLocationConstraintException);
@@ -390,9 +410,15 @@ mod tests {
             let location = format!("<LocationConstraint>{wanted}</LocationConstraint>");
             assert_eq!(check(region, &location), outcome, "{region} {wanted}");
         }
-        assert!(check_configuration(b"", unnamed).is_ok());
-        assert!(check_configuration(b"", here).is_err());
-        assert_eq!(check(unnamed, "<Tags/>"), Err(Code::NotImplemented));
+        assert!(configured(b"", unnamed).is_ok());
+        assert!(configured(b"", here).is_err());
+        let tags = "<Tags><Tag><Key>k</Key><Value>v</Value></Tag></Tags>";
+        assert_eq!(check(unnamed, tags), Ok(()));
+        assert_eq!(
+            check(unnamed, "<Tags><Other/></Tags>"),
+            Err(Code::MalformedXML)
+        );
+        assert_eq!(check(unnamed, "<Bucket/>"), Err(Code::NotImplemented));
         assert_eq!(check(unnamed, "<Other/>"), Err(Code::MalformedXML));
     }
 }

@@ -189,3 +189,26 @@ async fn across_accounts_both_policies_must_allow() {
     assert_eq!(put(&reader, "uploads", "out").await, denied());
     assert_eq!(get(&reader, "other", "out").await, denied());
 }
+
+#[tokio::test]
+async fn tags_of_a_new_bucket_need_their_own_permission() {
+    let server = Server::start().await;
+    let may = |actions: &[&str]| json!({ "Effect": "Allow", "Action": actions, "Resource": "*" });
+    let (plain, _) = holder(&server, "plain", "", &may(&["s3:CreateBucket"]));
+    let both = may(&["s3:CreateBucket", "s3:TagResource"]);
+    let (tagger, _) = holder(&server, "tagger", "", &both);
+    let create = async |client: &aws_sdk_s3::Client, name: &str| {
+        let tag = aws_sdk_s3::types::Tag::builder().key("a").value("b");
+        let given = aws_sdk_s3::types::CreateBucketConfiguration::builder();
+        let given = given.tags(tag.build().unwrap()).build();
+        let create = client.create_bucket().bucket(name);
+        code(create.create_bucket_configuration(given).send().await)
+    };
+    assert_eq!(
+        create(&plain, "tagged").await,
+        Err("AccessDenied".to_owned())
+    );
+    assert_eq!(create(&tagger, "tagged").await, Ok(()));
+    let bare = plain.create_bucket().bucket("bare").send().await;
+    assert_eq!(code(bare), Ok(()));
+}
