@@ -12,7 +12,7 @@ use super::head::Head;
 use super::target::Level;
 use crate::auth::Action;
 pub use operation::Operation;
-use options::{COMMON, DEFAULTS, OPTIONS};
+use options::{COMMON, DEFAULTS, OPTIONS, refusal};
 pub use table::ROUTES;
 
 /// What tells an operation from others of the same method and level.
@@ -144,7 +144,7 @@ impl Route {
     /// case anyway.
     ///
     /// # Errors
-    /// `NotImplemented` that names it.
+    /// `NotImplemented` that names it; `InvalidStorageClass` for a class that S3 has not either.
     pub fn check_options(&self, head: &Head, honoured: &[&[&str]]) -> Result<(), S3Error> {
         let known = |name: &str| {
             !OPTIONS.contains(&name)
@@ -154,15 +154,13 @@ impl Route {
         };
         for (name, value) in head.query.iter() {
             if !known(name) && !DEFAULTS.contains(&(name, value)) {
-                return Err(S3Error::unsupported_option(name));
+                return Err(refusal(name, value));
             }
         }
         for (name, value) in &head.headers {
-            let default = value
-                .to_str()
-                .is_ok_and(|v| DEFAULTS.contains(&(name.as_str(), v)));
-            if !known(name.as_str()) && !default {
-                return Err(S3Error::unsupported_option(name.as_str()));
+            let text = value.to_str().unwrap_or_default();
+            if !known(name.as_str()) && !DEFAULTS.contains(&(name.as_str(), text)) {
+                return Err(refusal(name.as_str(), text));
             }
         }
         Ok(())
@@ -334,10 +332,11 @@ mod tests {
             check("/abc/d", &[("x-amz-acl", "public-read")]),
             refused("x-amz-acl")
         );
-        assert_eq!(
-            check("/abc/d", &[("x-amz-storage-class", "STANDARD")]),
-            None
-        );
+        let class = |class| check("/abc/d", &[("x-amz-storage-class", class)]);
+        assert_eq!(class("STANDARD"), None);
+        assert_eq!(class("GLACIER"), refused("x-amz-storage-class"));
+        let unknown = ("StorageClassRequested".into(), "GOLD".to_owned());
+        assert_eq!(class("GOLD"), Some(vec![unknown]));
         assert_eq!(check("/abc/d?versionId=1", &[]), refused("versionId"));
         assert_eq!(
             check("/abc/d?x-id=PutObject&unknown=1", &[("x-amz-meta-a", "b")]),

@@ -1,5 +1,29 @@
 //! Which options of S3 there are, and which of them need no handler.
 
+use crate::s3::error::{Code, S3Error};
+
+const STORAGE_CLASS: &str = "x-amz-storage-class";
+
+/// The classes of storage that S3 knows for objects of its ordinary buckets.
+const STORAGE_CLASSES: &[&str] = &[
+    "DEEP_ARCHIVE",
+    "GLACIER",
+    "GLACIER_IR",
+    "INTELLIGENT_TIERING",
+    "ONEZONE_IA",
+    "REDUCED_REDUNDANCY",
+    "STANDARD",
+    "STANDARD_IA",
+];
+
+/// What is said of an option that is not honoured.
+pub(super) fn refusal(name: &str, value: &str) -> S3Error {
+    if name == STORAGE_CLASS && !STORAGE_CLASSES.contains(&value) {
+        return S3Error::new(Code::InvalidStorageClass).with("StorageClassRequested", value);
+    }
+    S3Error::unsupported_option(name)
+}
+
 /// Query parameters and headers that mean something to S3. One that the operation at hand doesn't
 /// honour must be refused by name: a client that asks for encryption must not get none.
 pub(super) const OPTIONS: &[&str] = &[
