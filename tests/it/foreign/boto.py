@@ -108,6 +108,49 @@ def lists_and_deletes():
     assert s3.list_objects_v2(Bucket=BUCKET, Prefix="list/")["KeyCount"] == 0
 
 
+def settings():
+    """What SDKs parse of a bucket's settings and of what is known of an object."""
+    name = "boto-settings"
+    tags = [{"Key": "team", "Value": "a"}]
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"Tags": tags}, ObjectOwnership="ObjectWriter")
+    assert s3.get_bucket_tagging(Bucket=name)["TagSet"] == tags
+    rules = s3.get_bucket_ownership_controls(Bucket=name)["OwnershipControls"]["Rules"]
+    assert rules == [{"ObjectOwnership": "ObjectWriter"}], rules
+    assert s3.get_bucket_policy_status(Bucket=name)["PolicyStatus"] == {"IsPublic": False}
+    block = dict.fromkeys(
+        ["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"], False
+    )
+    assert s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"] == block
+    block["BlockPublicAcls"] = True
+    s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=block)
+    assert s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"] == block
+    s3.delete_public_access_block(Bucket=name)
+    rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": True}
+    s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    got = s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert got == [rule], got
+    assert "Status" not in s3.get_bucket_versioning(Bucket=name)
+
+    sent = s3.put_object(Bucket=name, Key="from", Body=b"hello", ACL="public-read", ChecksumAlgorithm="SHA256")
+    acl = s3.get_object_acl(Bucket=name, Key="from")
+    everybody = "http://acs.amazonaws.com/groups/global/AllUsers"
+    granted = [(one["Grantee"].get("URI", one["Grantee"].get("ID")), one["Permission"]) for one in acl["Grants"]]
+    assert granted == [(everybody, "READ"), (acl["Owner"]["ID"], "FULL_CONTROL")], granted
+    s3.rename_object(Bucket=name, Key="to", RenameSource="from")
+    wanted = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"]
+    got = s3.get_object_attributes(Bucket=name, Key="to", ObjectAttributes=wanted)
+    assert got["ETag"] == sent["ETag"].strip('"') and got["ObjectSize"] == 5, got
+    assert got["StorageClass"] == "STANDARD" and "ObjectParts" not in got, got
+    assert got["Checksum"] == {"ChecksumSHA256": sent["ChecksumSHA256"], "ChecksumType": "FULL_OBJECT"}, got
+    try:
+        s3.rename_object(Bucket=name, Key="to", RenameSource="from")
+    except ClientError as error:
+        told = error.response["Error"]
+        assert (told["Code"], told["Key"]) == ("NoSuchKey", "from"), told
+    else:
+        raise AssertionError("an absent key was renamed")
+
+
 def refuses_what_is_absent():
     try:
         s3.get_object(Bucket=BUCKET, Key="absent")
@@ -124,4 +167,5 @@ checksums()
 presigned_urls()
 presigned_posts()
 lists_and_deletes()
+settings()
 refuses_what_is_absent()

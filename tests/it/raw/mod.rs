@@ -5,6 +5,7 @@ mod chunks;
 mod connection;
 mod form;
 mod reach;
+mod refusals;
 mod signature;
 mod signature_v2;
 mod sts;

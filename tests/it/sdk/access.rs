@@ -10,11 +10,7 @@ use aws_sdk_s3::types::{
 };
 use serde_json::json;
 
-use super::{BUCKET, fault, publish, put, ready};
-
-fn denied() -> (u16, String) {
-    (403, "AccessDenied".to_owned())
-}
+use super::{BUCKET, denied, fault, publish, put, ready};
 
 #[tokio::test]
 async fn who_is_asked_to_pay_must_say_so() {

@@ -2,6 +2,8 @@
 
 mod access;
 mod append;
+mod attributes;
+mod bucket;
 mod connection;
 mod copy;
 mod cors;
@@ -13,7 +15,10 @@ mod logging;
 mod multipart;
 mod notification;
 mod object;
+mod ownership;
+mod part_copy;
 mod parts;
+mod policy;
 mod rename;
 mod versioning;
 mod website;
@@ -86,6 +91,11 @@ where
     let error = outcome.expect_err("this must fail");
     let status = error.raw_response().map_or(0, |raw| raw.status().as_u16());
     (status, error.code().unwrap_or_default().to_owned())
+}
+
+/// What whoever may not hears.
+pub(super) fn denied() -> (u16, String) {
+    (403, "AccessDenied".to_owned())
 }
 
 #[tokio::test]
