@@ -104,6 +104,8 @@ pub enum Durability {
 pub struct EncryptionSettings {
     /// The master key; without one, the data folder makes and keeps its own.
     pub master_key: Option<[u8; 32]>,
+    /// Master keys before that one: they open what they sealed, and seal nothing new.
+    pub previous_master_keys: Vec<[u8; 32]>,
     /// The names of the keys of SSE-KMS; without a list every name is one.
     pub kms_keys: Option<Vec<String>>,
 }
@@ -112,6 +114,7 @@ impl fmt::Debug for EncryptionSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EncryptionSettings")
             .field("master_key", &self.master_key.map(|_key| "******"))
+            .field("previous_master_keys", &self.previous_master_keys.len())
             .field("kms_keys", &self.kms_keys)
             .finish()
     }

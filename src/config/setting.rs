@@ -72,6 +72,13 @@ pub(super) const SETTINGS: &[Setting] = &[
     one("encryption.master_key", |config, text| {
         put(&mut config.encryption.master_key, Some(master_key(text)?))
     }),
+    list("encryption.previous_master_keys", |config, values| {
+        let keys = values.iter().map(|text| master_key(text));
+        put(
+            &mut config.encryption.previous_master_keys,
+            keys.collect::<Result<_, _>>()?,
+        )
+    }),
     list("encryption.kms_keys", |config, values| {
         put(&mut config.encryption.kms_keys, Some(values.to_vec()))
     }),

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::root_key::RootKeyError;
+use crate::config::EncryptionSettings;
 use crate::store::seal::{MasterKey, MasterRing};
 
 /// Where a data folder keeps its own master keys.
@@ -29,13 +30,20 @@ struct Stored {
 /// [`RootKeyError`], where the file can't be read or made.
 pub(super) fn load_or_make(
     data_dir: &Path,
-    configured: Option<&[u8; 32]>,
-    named: Option<&[String]>,
+    settings: &EncryptionSettings,
 ) -> Result<MasterRing, RootKeyError> {
+    let named = settings.kms_keys.as_ref();
     let named = named.map(|names| names.iter().cloned().collect());
-    if let Some(key) = configured {
+    let previous = settings.previous_master_keys.iter().enumerate();
+    let with_previous = |ring| {
+        previous.fold(ring, |ring: MasterRing, (at, key)| {
+            ring.with(format!("previous-{at}"), MasterKey::from_bytes(*key))
+        })
+    };
+    if let Some(key) = &settings.master_key {
         let key = MasterKey::from_bytes(*key);
-        return Ok(MasterRing::new("configured".to_owned(), key).with_named(named));
+        let ring = MasterRing::new("configured".to_owned(), key);
+        return Ok(with_previous(ring).with_named(named));
     }
     let path = data_dir.join(FILE);
     let io = |source| RootKeyError::Io {
@@ -65,7 +73,7 @@ pub(super) fn load_or_make(
         let key = key(text)?;
         ring = ring.map(|ring| ring.with(name.clone(), key));
     }
-    Ok(ring.ok_or_else(invalid)?.with_named(named))
+    Ok(with_previous(ring.ok_or_else(invalid)?).with_named(named))
 }
 
 fn make(data_dir: &Path, path: &Path) -> std::io::Result<()> {

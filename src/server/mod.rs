@@ -235,12 +235,7 @@ async fn wire(
         background: background.clone(),
         fsck: Fsck::default(),
     };
-    let encryption = &config.encryption;
-    let masters = master_key::load_or_make(
-        &config.data_dir,
-        encryption.master_key.as_ref(),
-        encryption.kms_keys.as_deref(),
-    )?;
+    let masters = master_key::load_or_make(&config.data_dir, &config.encryption)?;
     let settings = ServiceSettings {
         region: config.region.clone(),
         reach: Arc::new(Reach::new(

@@ -77,6 +77,12 @@ impl Server {
         self.wait_until_ready().await;
     }
 
+    /// As [`Server::restart`], with another configuration file.
+    pub(crate) async fn restart_with(&mut self, configuration: &str) {
+        configuration.clone_into(&mut self.configuration);
+        self.restart().await;
+    }
+
     /// `consign` with these arguments, told where this server's folder is.
     pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Output {
         binary(self.folder.path())

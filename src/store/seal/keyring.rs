@@ -115,7 +115,8 @@ impl MasterRing {
     /// # Errors
     /// [`RingError::NoSuchMaster`].
     pub fn wrap(&self, name: &str, key: &DataKey, context: &[u8]) -> Result<WrappedKey, RingError> {
-        let cipher = self.cipher(name)?;
+        let master = self.key(name).ok_or_else(|| no_such_master(name))?;
+        let cipher = cipher(&master).ok_or_else(|| unwrap_error(name))?;
         let nonce: [u8; 12] = crate::id::random();
         let mut sealed = key.as_bytes().to_vec();
         let at = Nonce::assume_unique_for_key(nonce);
@@ -128,22 +129,40 @@ impl MasterRing {
         })
     }
 
-    /// The data key that was wrapped.
+    /// The data key that was wrapped. The master key's name is only a hint: after a rotation the same key
+    /// may be called otherwise, and which one opens the data key proves itself.
     ///
     /// # Errors
     /// [`RingError`].
     pub fn unwrap(&self, wrapped: &WrappedKey, context: &[u8]) -> Result<DataKey, RingError> {
         let name = wrapped.master.as_str();
-        let cipher = self.cipher(name)?;
-        let mut bytes = Zeroizing::new(wrapped.sealed.clone());
-        let at = Nonce::assume_unique_for_key(wrapped.nonce);
-        let opened = cipher.open_in_place(at, Aad::from(context), bytes.as_mut_slice());
-        let opened = opened.map_err(|_tag| unwrap_error(name))?;
-        let key = <[u8; 32]>::try_from(&*opened).map_err(|_length| unwrap_error(name))?;
-        Ok(DataKey::from_bytes(key))
+        let mut opened = self.candidates(name).filter_map(|master| {
+            let mut bytes = Zeroizing::new(wrapped.sealed.clone());
+            let at = Nonce::assume_unique_for_key(wrapped.nonce);
+            let cipher = cipher(&master)?;
+            let opened = cipher.open_in_place(at, Aad::from(context), bytes.as_mut_slice());
+            let key = <[u8; 32]>::try_from(&*opened.ok()?).ok()?;
+            Some(DataKey::from_bytes(key))
+        });
+        opened.next().ok_or_else(|| match self.key(name) {
+            Some(_) => unwrap_error(name),
+            None => no_such_master(name),
+        })
     }
 
-    /// The key of that name: one of the ring, or one that is derived from a key of the ring, which
+    /// Master keys that may have wrapped what names `name`, the likeliest first.
+    fn candidates<'a>(&'a self, name: &'a str) -> impl Iterator<Item = MasterKey> + 'a {
+        let likeliest = self.key(name);
+        let known = likeliest.is_some() || !name.starts_with(NAMED);
+        let others = self.keys.values().filter(move |_key| known);
+        let others = others.filter_map(move |key| match name.strip_prefix(NAMED) {
+            Some(_) => derived(key, name),
+            None => Some(key.clone()),
+        });
+        likeliest.into_iter().chain(others)
+    }
+
+    /// The key of that name: one of the ring, or one that is derived from the ring's current key, which
     /// is then called `kms:NAME`.
     fn key(&self, name: &str) -> Option<MasterKey> {
         if let Some(key) = self.keys.get(name) {
@@ -154,21 +173,24 @@ impl MasterRing {
         if !self.named.as_ref().is_none_or(known) {
             return None;
         }
-        let master = self.keys.get(&self.current)?;
-        let mac = Hmac::<Sha256>::new_from_slice(master.0.as_slice()).ok()?;
-        let derived = mac.chain_update(name.as_bytes()).finalize().into_bytes();
-        Some(MasterKey::from_bytes(derived.into()))
+        derived(self.keys.get(&self.current)?, name)
     }
+}
 
-    fn cipher(&self, name: &str) -> Result<LessSafeKey, RingError> {
-        let key = self.key(name);
-        let key = key.ok_or_else(|| RingError::NoSuchMaster {
-            name: name.strip_prefix(NAMED).unwrap_or(name).to_owned(),
-        })?;
-        let unbound = UnboundKey::new(&AES_256_GCM, key.0.as_slice());
-        unbound
-            .map(LessSafeKey::new)
-            .map_err(|_length| unwrap_error(name))
+fn derived(master: &MasterKey, name: &str) -> Option<MasterKey> {
+    let mac = Hmac::<Sha256>::new_from_slice(master.0.as_slice()).ok()?;
+    let derived = mac.chain_update(name.as_bytes()).finalize().into_bytes();
+    Some(MasterKey::from_bytes(derived.into()))
+}
+
+fn cipher(master: &MasterKey) -> Option<LessSafeKey> {
+    let unbound = UnboundKey::new(&AES_256_GCM, master.0.as_slice());
+    unbound.ok().map(LessSafeKey::new)
+}
+
+fn no_such_master(name: &str) -> RingError {
+    RingError::NoSuchMaster {
+        name: name.strip_prefix(NAMED).unwrap_or(name).to_owned(),
     }
 }
 
@@ -200,5 +222,34 @@ mod tests {
         assert!(both.unwrap(&wrapped, b"sse-s3").is_ok());
         let forged = rotated.with("a".into(), MasterKey::from_bytes([3; 32]));
         assert!(forged.unwrap(&wrapped, b"sse-s3").is_err());
+    }
+
+    #[test]
+    fn what_an_earlier_key_wrapped_opens_whatever_the_key_is_called_now() {
+        let old = MasterKey::from_bytes([1; 32]);
+        let key = DataKey::random();
+        let before = MasterRing::new("configured".into(), old.clone());
+        let after = MasterRing::new("configured".into(), MasterKey::from_bytes([2; 32]));
+        let both = after.clone().with("previous-1".into(), old);
+        for name in ["configured", "kms:uploads"] {
+            let wrapped = before.wrap(name, &key, b"c").unwrap();
+            assert_eq!(
+                both.unwrap(&wrapped, b"c").unwrap().as_bytes(),
+                key.as_bytes()
+            );
+            let lost = after.unwrap(&wrapped, b"c");
+            assert!(matches!(lost, Err(RingError::Unwrap { .. })));
+            let again = both.wrap(name, &key, b"c").unwrap();
+            assert!(
+                after.unwrap(&again, b"c").is_ok(),
+                "new ones need the new key alone"
+            );
+        }
+        let listed = both.with_named(Some(BTreeSet::from(["other".to_owned()])));
+        let unlisted = before.wrap("kms:uploads", &key, b"c").unwrap();
+        assert!(matches!(
+            listed.unwrap(&unlisted, b"c"),
+            Err(RingError::NoSuchMaster { name }) if name == "uploads"
+        ));
     }
 }

@@ -130,3 +130,39 @@ async fn the_clients_key_opens_what_it_sealed_and_nothing_else_does() {
     let wrong = wrong.sse_customer_key_md5(key(8).1).send().await;
     assert_eq!(fault(wrong), (400, "InvalidArgument".to_owned()));
 }
+
+#[tokio::test]
+async fn an_earlier_master_key_opens_what_it_sealed() {
+    let configuration = |current: u8, previous: &[u8]| {
+        let previous: Vec<_> = previous.iter().map(|byte| key(*byte).0).collect();
+        let current = key(current).0;
+        format!("[encryption]\nmaster_key = {current:?}\nprevious_master_keys = {previous:?}\n")
+    };
+    let mut server = Server::start_with(&configuration(1, &[])).await;
+    let create = server.client().create_bucket().bucket(BUCKET).send().await;
+    create.unwrap();
+    seal(&server.client(), "old").await;
+    server.kill();
+    server.restart_with(&configuration(2, &[1])).await;
+    for name in ["old-AES256", "old-aws:kms"] {
+        assert_eq!(get(&server.client(), name).await, secret(), "{name}");
+    }
+    seal(&server.client(), "new").await;
+    server.kill();
+    server.restart_with(&configuration(2, &[])).await;
+    for name in ["new-AES256", "new-aws:kms"] {
+        assert_eq!(get(&server.client(), name).await, secret(), "{name}");
+        let lost = server.client().get_object().bucket(BUCKET);
+        let lost = lost.key(name.replace("new", "old")).send().await;
+        assert!(lost.is_err(), "the key that sealed it is gone");
+    }
+}
+
+async fn seal(client: &Client, name: &str) {
+    for mode in [ServerSideEncryption::Aes256, ServerSideEncryption::AwsKms] {
+        let put = client.put_object().bucket(BUCKET);
+        let put = put.key(format!("{name}-{mode}")).body(secret().into());
+        let put = put.server_side_encryption(mode);
+        put.send().await.unwrap();
+    }
+}
