@@ -10,6 +10,8 @@ use crate::clock::Timestamp;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(clippy::struct_field_names, reason = "HTTP names them so")]
 pub struct Conditions {
+    /// Leads the names of a copy's conditions on its source.
+    prefix: &'static str,
     if_match: Option<String>,
     if_none_match: Option<String>,
     if_modified_since: Option<Timestamp>,
@@ -21,45 +23,51 @@ pub struct Conditions {
 pub enum Verdict {
     /// Go on.
     Proceed,
-    /// The client has it already: 304.
-    NotModified,
+    /// The client has it already, as this condition says: 304.
+    NotModified(&'static str),
 }
 
 impl Conditions {
-    /// Reads the headers of GET and HEAD.
+    /// Reads the headers of GET and HEAD. A date that is yet to come (after `now`) says nothing of what
+    /// was modified since.
     ///
     /// # Errors
     /// `InvalidArgument` for one that isn't UTF-8. A date that can't be read is no condition.
-    pub fn of(headers: &HeaderMap) -> Result<Self, S3Error> {
-        Self::with_prefix(headers, "")
+    pub fn of(headers: &HeaderMap, now: Timestamp) -> Result<Self, S3Error> {
+        Self::with_prefix(headers, "", now)
     }
 
     /// Reads the headers that a copy puts on its source.
     ///
     /// # Errors
     /// As [`Conditions::of`].
-    pub fn of_copy_source(headers: &HeaderMap) -> Result<Self, S3Error> {
-        Self::with_prefix(headers, "x-amz-copy-source-")
+    pub fn of_copy_source(headers: &HeaderMap, now: Timestamp) -> Result<Self, S3Error> {
+        Self::with_prefix(headers, "x-amz-copy-source-", now)
     }
 
     /// Reads the headers that a rename puts on its source.
     ///
     /// # Errors
     /// As [`Conditions::of`].
-    pub fn of_rename_source(headers: &HeaderMap) -> Result<Self, S3Error> {
-        Self::with_prefix(headers, "x-amz-rename-source-")
+    pub fn of_rename_source(headers: &HeaderMap, now: Timestamp) -> Result<Self, S3Error> {
+        Self::with_prefix(headers, "x-amz-rename-source-", now)
     }
 
-    fn with_prefix(headers: &HeaderMap, prefix: &str) -> Result<Self, S3Error> {
+    fn with_prefix(
+        headers: &HeaderMap,
+        prefix: &'static str,
+        now: Timestamp,
+    ) -> Result<Self, S3Error> {
         let text = |name: &str| header(headers, &format!("{prefix}{name}"));
         let date = |name: &str| {
             let date = text(name)?.and_then(|text| Timestamp::parse_http_date(text).ok());
             Ok::<_, S3Error>(date)
         };
         Ok(Self {
+            prefix,
             if_match: text("if-match")?.map(str::to_owned),
             if_none_match: text("if-none-match")?.map(str::to_owned),
-            if_modified_since: date("if-modified-since")?,
+            if_modified_since: date("if-modified-since")?.filter(|since| *since <= now),
             if_unmodified_since: date("if-unmodified-since")?,
         })
     }
@@ -70,15 +78,17 @@ impl Conditions {
     /// `PreconditionFailed` that names the condition.
     pub fn judge(&self, etag: &str, modified: Timestamp) -> Result<Verdict, S3Error> {
         let modified = modified.truncated_to_s();
-        let failed = |name: &str| S3Error::new(Code::PreconditionFailed).with("Condition", name);
+        let failed = |name| self.failed(name);
         match (&self.if_match, self.if_unmodified_since) {
             (Some(tags), _) if !lists(tags, etag) => return Err(failed("If-Match")),
             (None, Some(since)) if modified > since => return Err(failed("If-Unmodified-Since")),
             _ => {}
         }
         match (&self.if_none_match, self.if_modified_since) {
-            (Some(tags), _) if lists(tags, etag) => Ok(Verdict::NotModified),
-            (None, Some(since)) if modified <= since => Ok(Verdict::NotModified),
+            (Some(tags), _) if lists(tags, etag) => Ok(Verdict::NotModified("If-None-Match")),
+            (None, Some(since)) if modified <= since => {
+                Ok(Verdict::NotModified("If-Modified-Since"))
+            }
             _ => Ok(Verdict::Proceed),
         }
     }
@@ -88,14 +98,19 @@ impl Conditions {
     /// # Errors
     /// `PreconditionFailed` that names a condition which demands something.
     pub fn judge_nothing(&self) -> Result<(), S3Error> {
-        let failed = |name: &str| S3Error::new(Code::PreconditionFailed).with("Condition", name);
         if self.if_match.is_some() {
-            return Err(failed("If-Match"));
+            return Err(self.failed("If-Match"));
         }
         if self.if_none_match.is_none() && self.if_modified_since.is_some() {
-            return Err(failed("If-Modified-Since"));
+            return Err(self.failed("If-Modified-Since"));
         }
         Ok(())
+    }
+
+    /// That the condition of that name does not hold.
+    pub fn failed(&self, name: &'static str) -> S3Error {
+        let condition = format!("{}{name}", self.prefix);
+        S3Error::new(Code::PreconditionFailed).with("Condition", condition)
     }
 }
 
@@ -116,7 +131,8 @@ mod tests {
 
     #[test]
     fn only_a_demand_for_something_fails_where_nothing_is() {
-        let since = Timestamp::from_unix_s(1_369_353_600).http_date();
+        let now = Timestamp::from_unix_s(1_369_353_600);
+        let since = now.http_date();
         for (name, value, holds) in [
             ("if-match", "*", false),
             ("if-modified-since", since.as_str(), false),
@@ -125,7 +141,7 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(name, value.parse().unwrap());
-            let judged = Conditions::of(&headers).unwrap().judge_nothing();
+            let judged = Conditions::of(&headers, now).unwrap().judge_nothing();
             assert_eq!(judged.is_ok(), holds, "{name}");
         }
     }
@@ -137,15 +153,23 @@ mod tests {
             at.http_date(),
             Timestamp::from_unix_s(1_369_353_599).http_date(),
         );
+        let later = Timestamp::from_unix_s(1_369_353_602).http_date();
         let rows: &[(Sent<'_>, Option<Verdict>)] = &[
             (&[], Some(Verdict::Proceed)),
             (&[("if-match", "\"x\"")], Some(Verdict::Proceed)),
             (&[("if-match", "y, x")], Some(Verdict::Proceed)),
             (&[("if-match", "*")], Some(Verdict::Proceed)),
             (&[("if-match", "\"y\"")], None),
-            (&[("if-none-match", "\"x\"")], Some(Verdict::NotModified)),
+            (
+                &[("if-none-match", "\"x\"")],
+                Some(Verdict::NotModified("If-None-Match")),
+            ),
             (&[("if-none-match", "\"y\"")], Some(Verdict::Proceed)),
-            (&[("if-modified-since", &same)], Some(Verdict::NotModified)),
+            (
+                &[("if-modified-since", &same)],
+                Some(Verdict::NotModified("If-Modified-Since")),
+            ),
+            (&[("if-modified-since", &later)], Some(Verdict::Proceed)),
             (&[("if-modified-since", &before)], Some(Verdict::Proceed)),
             (
                 &[("if-modified-since", "yesterday")],
@@ -163,7 +187,7 @@ mod tests {
             ),
             (
                 &[("if-none-match", "x"), ("if-modified-since", &before)],
-                Some(Verdict::NotModified),
+                Some(Verdict::NotModified("If-None-Match")),
             ),
         ];
         for (sent, expected) in rows {
@@ -171,7 +195,7 @@ mod tests {
             for (name, value) in *sent {
                 headers.insert(*name, value.parse().unwrap());
             }
-            let verdict = Conditions::of(&headers).unwrap().judge("x", at);
+            let verdict = Conditions::of(&headers, at).unwrap().judge("x", at);
             assert_eq!(verdict.ok(), *expected, "{sent:?}");
         }
     }

@@ -13,6 +13,7 @@ use super::sse;
 use super::target::key_from_text;
 use crate::auth::Action;
 use crate::checksum::{Algorithm, Checksum, Hasher};
+use crate::clock::Timestamp;
 use crate::name::{BucketName, ObjectKey};
 use crate::store::blob::BlobStream;
 use crate::store::read::Wanted;
@@ -43,14 +44,15 @@ pub struct CopySource {
     pub key_of: Option<DataKey>,
 }
 
-/// `x-amz-copy-source`: bucket and key, percent-encoded, and a version behind `?versionId=`.
+/// `x-amz-copy-source`: bucket and key, percent-encoded (a `+` is a space, as some clients write it), and
+/// a version behind `?versionId=`.
 fn parse(text: &str) -> Result<(BucketName, ObjectKey, Option<VersionRef>), S3Error> {
     let argument = |message: &'static str| S3Error::argument("x-amz-copy-source", text, message);
     let (path, version) = match text.split_once("?versionId=") {
         Some((path, version)) => (path, Some(version)),
         None => (text, None),
     };
-    let path = decode(path, false).ok_or_else(|| argument("Invalid copy source encoding."))?;
+    let path = decode(path, true).ok_or_else(|| argument("Invalid copy source encoding."))?;
     let path = path.strip_prefix('/').unwrap_or(&path);
     let message = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey";
     let (bucket, key) = path.split_once('/').ok_or_else(|| argument(message))?;
@@ -106,16 +108,16 @@ impl CopySource {
             object,
             key_of,
         };
-        found.check_conditions(head)?;
+        found.check_conditions(head, caller.service.clock.now())?;
         Ok(found)
     }
 
-    fn check_conditions(&self, head: &Head) -> Result<(), S3Error> {
+    fn check_conditions(&self, head: &Head, now: Timestamp) -> Result<(), S3Error> {
         let record = &self.object.record;
-        let conditions = Conditions::of_copy_source(&head.headers)?;
+        let conditions = Conditions::of_copy_source(&head.headers, now)?;
         match conditions.judge(&record.etag.to_string(), record.modified)? {
             Verdict::Proceed => Ok(()),
-            Verdict::NotModified => Err(Code::PreconditionFailed.into()),
+            Verdict::NotModified(condition) => Err(conditions.failed(condition)),
         }
     }
 
@@ -194,7 +196,7 @@ mod tests {
     #[test]
     fn a_source_is_read_once() {
         let read = |text| parse(text).map_err(|error| error.code());
-        let (bucket, key, version) = read("/abc/a%20b%2Fc+d?versionId=null").unwrap();
+        let (bucket, key, version) = read("/abc/a+b%2Fc%2Bd?versionId=null").unwrap();
         assert_eq!((bucket.as_str(), key.as_str()), ("abc", "a b/c+d"));
         assert_eq!(version, Some(VersionRef::Null));
         assert_eq!(read("abc/%2e%2e/x").unwrap().1.as_str(), "../x");

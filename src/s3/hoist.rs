@@ -19,6 +19,9 @@ const AUTHENTICATION: &[&str] = &[
     "x-amz-signedheaders",
 ];
 
+/// Conditions that a signer may put upon an upload. Unheeded, they would let it overwrite.
+const CONDITIONS: &[&str] = &["if-match", "if-none-match"];
+
 /// Moves what is a header from `query` to `headers`. One that came as a header too is left as it is.
 ///
 /// # Errors
@@ -31,7 +34,8 @@ pub(super) fn hoist(query: &mut Query, headers: &mut HeaderMap) -> Result<(), S3
     let covers = |name: &str| all || signed.split(';').any(|listed| listed == name);
     let found = query.take(|name| {
         let name = name.to_ascii_lowercase();
-        name.starts_with("x-amz-") && !AUTHENTICATION.contains(&name.as_str())
+        let amz = name.starts_with("x-amz-") && !AUTHENTICATION.contains(&name.as_str());
+        amz || CONDITIONS.contains(&name.as_str())
     });
     let sent: Vec<HeaderName> = headers.keys().cloned().collect();
     for (name, value) in found {
@@ -84,6 +88,8 @@ mod tests {
         assert_eq!(headers, ["x-amz-meta-a=1"]);
         let (_, headers) = hoisted("x-amz-acl=public-read", &[("x-amz-acl", "private")]);
         assert_eq!(headers, ["x-amz-acl=private"]);
+        let (left, headers) = hoisted("If-None-Match=%2A", &[]);
+        assert!(left.is_empty() && headers == ["if-none-match=*"]);
         let (_, headers) = hoisted("x-amz-checksum-mode=ENABLED", &[]);
         assert_eq!(headers, ["x-amz-checksum-mode=ENABLED"]);
     }

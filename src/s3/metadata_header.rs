@@ -2,6 +2,7 @@
 
 use http::HeaderMap;
 
+use super::encoded_word;
 use super::error::{Code, S3Error};
 use super::head::header;
 
@@ -11,7 +12,8 @@ pub const USER_METADATA_BYTES_MAX: usize = 2048;
 
 const USER_PREFIX: &str = "x-amz-meta-";
 
-/// The user metadata: names in lower case without `x-amz-meta-`, repeats joined by commas.
+/// The user metadata: names in lower case without `x-amz-meta-`, encoded words decoded, repeats joined by
+/// commas.
 ///
 /// # Errors
 /// `MetadataTooLarge`; `InvalidArgument` for what is no UTF-8.
@@ -29,7 +31,7 @@ pub fn user_metadata(headers: &HeaderMap) -> Result<Vec<(String, String)>, S3Err
                 let message = format!("The header {name} is not valid UTF-8.");
                 S3Error::argument(name.as_str(), "", message)
             })?;
-            Ok::<_, S3Error>(text.trim().to_owned())
+            Ok::<_, S3Error>(encoded_word::decode(text.trim()).into_owned())
         });
         user.push((
             short.to_owned(),

@@ -274,7 +274,8 @@ impl Matter<'_> {
             return Ok(false);
         }
         if let Some(permission) = self.action.bucket_permission() {
-            return Ok(self.bucket_list().allows(self.asker(), permission));
+            let listed = self.bucket_list().allows(self.asker(), permission);
+            return Ok(listed && self.may_remove().await?);
         }
         let Some(permission) = self.action.object_permission() else {
             return Ok(false);
@@ -284,6 +285,18 @@ impl Matter<'_> {
             // Who may list the bucket may hear that the object is not there.
             None => self.bucket_list().allows(self.asker(), Permission::Read),
         })
+    }
+
+    /// Whoever may write into a bucket by its list may make objects there, but not delete others' ones.
+    async fn may_remove(&self) -> Result<bool, S3Error> {
+        if !matches!(
+            self.action,
+            Action::DeleteObject | Action::DeleteObjectVersion
+        ) {
+            return Ok(true);
+        }
+        let object = self.object().await?;
+        Ok(object.is_none_or(|record| record.owner == self.caller.who.owner()))
     }
 
     /// That an object is not there is told only to those who may list the bucket.

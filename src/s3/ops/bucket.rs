@@ -64,7 +64,7 @@ pub async fn list_buckets(call: Call) -> Result<Reply, S3Error> {
         for bucket in buckets.iter().filter(of_region) {
             document.element("Bucket", |document| {
                 document.text("Name", bucket.name.as_str());
-                document.text("CreationDate", &bucket.created.iso8601_ms());
+                document.time("CreationDate", bucket.created);
                 document.text("BucketRegion", &bucket.region);
             });
         }

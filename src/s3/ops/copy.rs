@@ -117,7 +117,7 @@ pub async fn copy_object(call: Call) -> Result<Reply, S3Error> {
 
 fn result(written: &ObjectRecord, checksum: &Checksum) -> XmlWriter {
     let mut document = XmlWriter::new("CopyObjectResult");
-    document.text("LastModified", &written.modified.iso8601_ms());
+    document.time("LastModified", written.modified);
     document.text("ETag", &quoted(&written.etag));
     document.text(checksum.algorithm.element(), &checksum.text());
     document.text("ChecksumType", checksum.coverage.name());

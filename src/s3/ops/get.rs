@@ -9,6 +9,7 @@ use crate::checksum::Checksum;
 use crate::clock::Timestamp;
 use crate::s3::condition::{Conditions, Verdict};
 use crate::s3::context::Call;
+use crate::s3::encoded_word;
 use crate::s3::error::{Code, S3Error};
 use crate::s3::head::Head;
 use crate::s3::part_number::{self, NumberedPart};
@@ -44,7 +45,7 @@ enum Plan {
 
 impl Plan {
     /// Judges conditions and range against what is there.
-    fn of(head: &Head, record: &ObjectRecord) -> Result<Self, S3Error> {
+    fn of(head: &Head, record: &ObjectRecord, now: Timestamp) -> Result<Self, S3Error> {
         let etag = record.etag.to_string();
         let (asked, number) = (head.header("range")?, head.query.get("partNumber"));
         if asked.is_some() && number.is_some() {
@@ -52,8 +53,8 @@ impl Plan {
             return Err(S3Error::because(Code::InvalidRequest, message));
         }
         let number = number.map(part_number::parse).transpose()?;
-        let verdict = Conditions::of(&head.headers)?.judge(&etag, record.modified)?;
-        if verdict == Verdict::NotModified {
+        let verdict = Conditions::of(&head.headers, now)?.judge(&etag, record.modified)?;
+        if let Verdict::NotModified(_condition) = verdict {
             return Ok(Self::NotModified);
         }
         if let Some(number) = number {
@@ -97,11 +98,11 @@ pub async fn get_object(call: Call) -> Result<Reply, S3Error> {
     let bucket = bucket::found(store, head).await?;
     let key = head.key()?;
     let version = version_of(head)?;
-    let mut plan = Plan::Whole;
+    let (mut plan, now) = (Plan::Whole, call.service.clock.now());
     let choose = |object: &crate::store::Object| {
         let seal = object.record.extras.seal.as_ref();
         let key = sse::for_read(&call.service, &head.headers, seal)?;
-        plan = Plan::of(head, &object.record)?;
+        plan = Plan::of(head, &object.record, now)?;
         let range = plan.bytes(object.record.len);
         Ok::<_, S3Error>(Wanted { range, key })
     };
@@ -145,7 +146,7 @@ pub async fn head_object(call: Call) -> Result<Reply, S3Error> {
         &head.headers,
         record.extras.seal.as_ref(),
     )?);
-    let plan = Plan::of(head, &record)?;
+    let plan = Plan::of(head, &record, call.service.clock.now())?;
     let version = version_name(&bucket, &record);
     let reply = described(head, &record, &plan)?;
     let reply = lifecycle::described(reply, &bucket, key.as_str(), &record)?
@@ -234,7 +235,7 @@ fn described(head: &Head, record: &ObjectRecord, plan: &Plan) -> Result<Reply, S
         reply = reply.with_header("x-amz-tagging-count", &tags.len().to_string())?;
     }
     for (name, value) in &record.headers.user {
-        reply = reply.with_header(&format!("x-amz-meta-{name}"), value)?;
+        reply = reply.with_header(&format!("x-amz-meta-{name}"), &encoded_word::encode(value))?;
     }
     match plan {
         Plan::Part(range) => {
@@ -296,7 +297,7 @@ mod tests {
             request = request.header(*name, *value);
         }
         let head = Head::parse(&request.body(()).unwrap().into_parts().0, &[]).unwrap();
-        let plan = Plan::of(&head, &record()).unwrap();
+        let plan = Plan::of(&head, &record(), Timestamp::from_unix_s(0)).unwrap();
         described(&head, &record(), &plan).unwrap()
     }
 

@@ -113,7 +113,7 @@ fn lines(document: &mut XmlWriter, items: &[Listed], encoding: Encoding, owners:
         };
         document.element("Contents", |document| {
             document.text("Key", &encoding.apply(key.as_str()));
-            document.text("LastModified", &record.modified.iso8601_ms());
+            document.time("LastModified", record.modified);
             document.text("ETag", &quoted(&record.etag));
             if let Some(checksum) = &record.checksum {
                 document.text("ChecksumAlgorithm", checksum.algorithm.name());

@@ -105,7 +105,7 @@ fn lines(document: &mut XmlWriter, items: &[ListedVersion], encoding: Encoding, 
             document.text("Key", &encoding.apply(key.as_str()));
             document.text("VersionId", &VersionRef::of(record).to_string());
             document.value("IsLatest", *latest);
-            document.text("LastModified", &record.modified.iso8601_ms());
+            document.time("LastModified", record.modified);
             if !record.is_delete_marker() {
                 of_object(document, record);
             }

@@ -65,8 +65,9 @@ pub async fn rename_object(call: Call) -> Result<Reply, S3Error> {
         let subject = Some(from.as_str());
         caller.may(action, Some(&bucket.name), subject).await?;
     }
-    let of_source = Conditions::of_rename_source(&head.headers)?;
-    let of_target = Conditions::of(&head.headers)?;
+    let now = service.clock.now();
+    let of_source = Conditions::of_rename_source(&head.headers, now)?;
+    let of_target = Conditions::of(&head.headers, now)?;
     let rename = Rename {
         from: &from,
         to: head.key()?,
@@ -89,7 +90,7 @@ pub async fn rename_object(call: Call) -> Result<Reply, S3Error> {
 fn holds(conditions: &Conditions, record: &ObjectRecord) -> Result<(), S3Error> {
     match conditions.judge(&record.etag.to_string(), record.modified)? {
         Verdict::Proceed => Ok(()),
-        Verdict::NotModified => Err(Code::PreconditionFailed.into()),
+        Verdict::NotModified(condition) => Err(conditions.failed(condition)),
     }
 }
 

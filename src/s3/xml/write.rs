@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::NAMESPACE;
+use crate::clock::Timestamp;
 
 /// A document in the making. Elements come out in the order in which they are put in.
 #[derive(Debug)]
@@ -58,6 +59,12 @@ impl XmlWriter {
             Some(value) => self.text(name, value),
             None => self,
         }
+    }
+
+    /// `<name>time</name>`, to the second as S3 tells it, so that it is the same time as a
+    /// `Last-Modified`.
+    pub fn time(&mut self, name: &str, time: Timestamp) -> &mut Self {
+        self.text(name, &time.truncated_to_s().iso8601_ms())
     }
 
     /// An element of elements.

@@ -58,7 +58,7 @@ pub async fn list_parts(call: Call) -> Result<Reply, S3Error> {
     for part in &page.parts {
         document.element("Part", |document| {
             document.value("PartNumber", part.number);
-            document.text("LastModified", &part.modified.iso8601_ms());
+            document.time("LastModified", part.modified);
             document.text("ETag", &quoted(&part.etag()));
             document.value("Size", part.len());
             // S3 shows no checksum that the client did not choose.
@@ -144,7 +144,7 @@ fn lines(document: &mut XmlWriter, items: &[ListedUpload], encoding: Encoding, s
             document.text("Key", &encoding.apply(key));
             document.text("UploadId", &id.to_string());
             people(document, record, service);
-            document.text("Initiated", &record.initiated.iso8601_ms());
+            document.time("Initiated", record.initiated);
             checksum(document, record);
         });
     }

@@ -76,7 +76,7 @@ pub async fn upload_part_copy(call: Call) -> Result<Reply, S3Error> {
     let put = store.put_part(&bucket, key, &id, number, part, staged);
     let record = put.await.map_err(|error| of_upload(&head, error))?;
     let mut document = XmlWriter::new("CopyPartResult");
-    document.text("LastModified", &record.modified.iso8601_ms());
+    document.time("LastModified", record.modified);
     document.text("ETag", &quoted(&record.etag()));
     if let Some(checksum) = checksum.filter(|_checksum| upload.checksum.is_some()) {
         document.text(checksum.algorithm.element(), &checksum.text());
