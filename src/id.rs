@@ -146,6 +146,11 @@ impl RequestId {
     }
 }
 
+/// The second name of a request, which S3's clients show beside the first.
+pub fn host_id(request: impl fmt::Display) -> String {
+    format!("consign-{request}")
+}
+
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016X}", self.0)

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::clock::Timestamp;
+use crate::id::host_id;
 
 /// What happened to an object.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
@@ -106,7 +107,7 @@ impl Event {
             "eventName": self.name,
             "userIdentity": {"principalId": self.principal},
             "requestParameters": {"sourceIPAddress": self.source_ip.as_deref().unwrap_or("")},
-            "responseElements": {"x-amz-request-id": self.request_id, "x-amz-id-2": ""},
+            "responseElements": {"x-amz-request-id": self.request_id, "x-amz-id-2": host_id(&self.request_id)},
             "s3": {
                 "s3SchemaVersion": "1.0",
                 "configurationId": self.rule.as_deref().unwrap_or("consign"),
@@ -127,7 +128,7 @@ impl Event {
             "Time": self.at.iso8601_ms(),
             "Bucket": self.bucket,
             "RequestId": self.request_id,
-            "HostId": "",
+            "HostId": host_id(&self.request_id),
         })
     }
 }

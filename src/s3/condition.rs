@@ -8,7 +8,6 @@ use crate::clock::Timestamp;
 
 /// The four conditions of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(clippy::struct_field_names, reason = "HTTP names them so")]
 pub struct Conditions {
     /// Leads the names of a copy's conditions on its source.
     prefix: &'static str,

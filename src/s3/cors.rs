@@ -18,6 +18,7 @@ use crate::store::settings::CorsRule;
 const VARY: HeaderValue = HeaderValue::from_static(
     "Origin, Access-Control-Request-Headers, Access-Control-Request-Method",
 );
+const NOT_ENABLED: &str = "CORSResponse: CORS is not enabled for this bucket.";
 const NOT_ALLOWED: &str = "CORSResponse: This CORS request is not allowed. This is usually \
     because the evalution of Origin, request method / Access-Control-Request-Method or \
     Access-Control-Request-Headers are not whitelisted by the resource's CORS spec.";
@@ -32,26 +33,22 @@ pub async fn preflight(service: Arc<Service>, head: Head) -> Result<Reply, S3Err
         return Err(S3Error::because(Code::BadRequest, message));
     };
     let method = head.header("access-control-request-method")?;
-    let forbidden = |message: &'static str| {
+    let forbidden = |message: &'static str, of: &'static str| {
         S3Error::because(Code::AccessForbidden, message)
             .with("Method", method.unwrap_or("OPTIONS"))
-            .with("ResourceType", head.resource_type())
+            .with("ResourceType", of)
     };
     let Some(bucket) = &head.target.bucket else {
-        return Err(forbidden(
-            "CORSResponse: CORS is not enabled for this bucket.",
-        ));
+        return Err(forbidden(NOT_ENABLED, "BUCKET"));
     };
     let bucket = match service.store.bucket(bucket).await {
         Err(StoreError::NoSuchBucket) => {
-            return Err(forbidden("CORSResponse: Bucket not found"));
+            return Err(forbidden("CORSResponse: Bucket not found", "BUCKET"));
         }
         found => found?,
     };
     if bucket.settings.cors.is_empty() {
-        return Err(forbidden(
-            "CORSResponse: CORS is not enabled for this bucket.",
-        ));
+        return Err(forbidden(NOT_ENABLED, "BUCKET"));
     }
     let Some(method) = method else {
         let message = "Invalid Access-Control-Request-Method: null";
@@ -59,7 +56,7 @@ pub async fn preflight(service: Arc<Service>, head: Head) -> Result<Reply, S3Err
     };
     let asked = asked_headers(&head.headers)?;
     let rule = matching(&bucket.settings.cors, origin, method, &asked);
-    let rule = rule.ok_or_else(|| forbidden(NOT_ALLOWED))?;
+    let rule = rule.ok_or_else(|| forbidden(NOT_ALLOWED, head.resource_type()))?;
     let mut reply = Reply::empty(StatusCode::OK);
     allow(&mut reply.headers, rule, origin)?;
     if !asked.is_empty() {

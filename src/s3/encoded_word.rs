@@ -4,6 +4,7 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html>
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -47,7 +48,10 @@ fn q(text: &str) -> (char, String) {
     for byte in text.bytes() {
         match byte {
             b' ' => out.push('_'),
-            b'=' | b'_' | b'?' | 0..=31 | 127.. => out.push_str(&format!("={byte:02X}")),
+            b'=' | b'_' | b'?' | 0..=31 | 127.. => {
+                // Writing to a String can't fail.
+                let _infallible = write!(out, "={byte:02X}");
+            }
             byte => out.push(char::from(byte)),
         }
     }

@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use super::error::{Code, S3Error};
 use super::reply::{Reply, ReplyBody};
-use crate::id::RequestId;
+use crate::id::{RequestId, host_id};
 
 /// The answer to a request of that method.
 pub fn render(
@@ -43,11 +43,6 @@ pub fn render(
         }
     }
     response
-}
-
-/// The second name of a request, which S3's clients show beside the first.
-pub fn host_id(id: RequestId) -> String {
-    format!("consign-{id}")
 }
 
 fn error_reply(id: RequestId, error: &S3Error) -> Reply {

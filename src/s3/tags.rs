@@ -54,7 +54,9 @@ impl Tagged {
 /// `MalformedXML` where it is none, and what [`check`] refuses.
 pub fn parse(document: &[u8], of: Tagged) -> Result<Vec<(String, String)>, S3Error> {
     let root = xml::parse(document, "Tagging")?;
-    of_set(root.child("TagSet").ok_or(Code::MalformedXML)?, of)
+    // A document without a set is S3's empty set.
+    root.child("TagSet")
+        .map_or_else(|| Ok(Vec::new()), |set| of_set(set, of))
 }
 
 /// The tags that are the children of `set`.
@@ -89,6 +91,11 @@ pub fn of_header(text: &str) -> Result<Vec<(String, String)>, S3Error> {
         .collect();
     let names: BTreeSet<_> = tags.iter().map(|(key, _)| key).collect();
     if names.len() < tags.len() {
+        return Err(invalid());
+    }
+    let fits =
+        |(key, value): &(String, String)| fits(key, KEY_CHARS_MAX) && fits(value, VALUE_CHARS_MAX);
+    if !tags.iter().all(fits) {
         return Err(invalid());
     }
     check(&tags, Tagged::Object)?;
@@ -176,6 +183,15 @@ mod tests {
         );
         assert!(document(&tags).finish().contains(&sent));
         assert!(parsed("", Tagged::Bucket).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_document_without_a_set_is_an_empty_one_and_a_header_is_a_query() {
+        assert_eq!(parse(b"<Tagging/>", Tagged::Object).unwrap(), []);
+        let broken = of_header("key1=val1,key2=val2").unwrap_err();
+        assert_eq!(broken.code(), Code::InvalidArgument);
+        let reserved = of_header("aws%3Ax=1").unwrap_err();
+        assert_eq!(reserved.code(), Code::InvalidTag);
     }
 
     #[test]

@@ -82,6 +82,20 @@ struct Page {
 }
 
 impl ObjectQuery {
+    /// The same, but where `after` lies inside a common prefix that is skipped whole: what a marker of
+    /// S3's first `ListObjects` means.
+    #[must_use]
+    pub fn after_whole_prefix(mut self) -> Self {
+        let prefix = self
+            .after
+            .as_deref()
+            .and_then(|key| self.common_prefix(key));
+        if let Some(prefix) = prefix.map(str::to_owned) {
+            self.after = Some(prefix);
+        }
+        self
+    }
+
     /// The common prefix that hides `key`.
     fn common_prefix<'k>(&self, key: &'k str) -> Option<&'k str> {
         common_prefix(key, &self.prefix, self.delimiter.as_deref())

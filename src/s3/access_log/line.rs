@@ -10,10 +10,9 @@ use http::{HeaderMap, HeaderName, Method, Version};
 
 use crate::auth::canonical::encode;
 use crate::clock::Timestamp;
-use crate::id::RequestId;
+use crate::id::{RequestId, host_id};
 use crate::name::BucketName;
 use crate::s3::head::Head;
-use crate::s3::render::host_id;
 use crate::s3::target::Level;
 use crate::store::Bucket;
 

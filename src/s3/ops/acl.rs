@@ -102,7 +102,8 @@ pub async fn put_object_acl(call: Call) -> Result<Reply, S3Error> {
     let (store, key) = (&service.store, head.key()?);
     let version = version_of(&head)?;
     let object = store.object(&bucket, key, version.as_ref()).await;
-    let owner = object.map_err(|error| about(&head, error))?.record.owner;
+    let object = object.map_err(|error| about(&head, error))?.record;
+    let owner = object.owner;
     let document = body.bytes(LIST_BYTES_MAX).await?;
     let subject = Subject::Object {
         bucket_owner: &bucket.owner,
@@ -112,7 +113,9 @@ pub async fn put_object_acl(call: Call) -> Result<Reply, S3Error> {
     acl::let_lists_count(store, &bucket, &list).await?;
     let bucket = bucket::found(store, &head).await?;
     let kept = (list != Acl::private(owner.as_str())).then_some(list);
-    let changed = store.update_object(&bucket, key, version.as_ref(), Some(&origin), |record| {
+    // S3 tells nobody of a list that stays as it was.
+    let origin = (object.extras.acl != kept).then_some(&origin);
+    let changed = store.update_object(&bucket, key, version.as_ref(), origin, |record| {
         record.extras.acl.clone_from(&kept);
         Ok::<_, S3Error>(())
     });

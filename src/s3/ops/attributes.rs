@@ -113,7 +113,7 @@ fn list_parts(
         .filter(|part| usize::from(part.number) > after)
         .collect();
     let page: Vec<_> = behind.iter().take(most).collect();
-    let last = page.last().map_or(after, |part| usize::from(part.number));
+    let last = page.last().map_or(0, |part| usize::from(part.number));
     let chosen = record.checksum.as_ref().map(|checksum| checksum.algorithm);
     let composite = |whole: &Checksum| whole.coverage == Coverage::Composite;
     if !record.checksum.as_ref().is_some_and(composite) {

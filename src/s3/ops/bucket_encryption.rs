@@ -39,7 +39,8 @@ fn configured(root: &Node) -> Result<Encryption, S3Error> {
         ("AES256", Some(_)) => {
             let message = "a KMSMasterKeyID is not applicable if the default sse algorithm is not \
                            aws:kms or aws:kms:dsse";
-            return Err(S3Error::because(Code::InvalidArgument, message));
+            let error = S3Error::because(Code::InvalidArgument, message);
+            return Err(error.with("ArgumentName", "ApplyServerSideEncryptionByDefault"));
         }
         ("aws:kms", key) => DefaultKey::Named(key),
         ("aws:kms:dsse", _) => return Err(S3Error::unsupported_option("aws:kms:dsse")),

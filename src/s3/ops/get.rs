@@ -240,7 +240,12 @@ fn described(head: &Head, record: &ObjectRecord, plan: &Plan) -> Result<Reply, S
     match plan {
         Plan::Part(range) => {
             let value = range::content_range(range, record.len);
-            reply.with_header("content-range", &value)
+            let reply = reply.with_header("content-range", &value)?;
+            let whole = record
+                .checksum
+                .as_ref()
+                .filter(|_checksum| *range == (0..record.len));
+            with_checksum(reply, head, whole)
         }
         Plan::Numbered(part) => {
             let count = part.count.map(|count| count.to_string());

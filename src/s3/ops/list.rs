@@ -52,7 +52,7 @@ pub async fn list_objects(call: Call) -> Result<Reply, S3Error> {
     let (store, query) = (&call.service.store, &call.head.query);
     let encoding = Encoding::parse(query)?;
     let marker = query.get("marker").unwrap_or_default();
-    let q = asked(query, Some(marker.to_owned()))?;
+    let q = asked(query, Some(marker.to_owned()))?.after_whole_prefix();
     let bucket = bucket::found(store, &call.head).await?;
     let page = store.list_objects(&bucket, q.clone()).await?;
     let mut document = XmlWriter::new("ListBucketResult");
@@ -83,6 +83,8 @@ pub async fn list_objects_v2(call: Call) -> Result<Reply, S3Error> {
     let mut document = XmlWriter::new("ListBucketResult");
     document.text("Name", bucket.name.as_str());
     document.text("Prefix", &encoding.apply(&q.prefix));
+    // A token says where to go on, whatever the listing began with.
+    let start = start.filter(|_start| query.get("continuation-token").is_none());
     let start = start.map(|start| encoding.apply(start));
     document.optional("StartAfter", start.as_deref());
     document.optional("ContinuationToken", query.get("continuation-token"));

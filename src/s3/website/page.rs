@@ -4,9 +4,8 @@ use std::fmt::Write as _;
 
 use http::HeaderValue;
 
-use crate::id::RequestId;
+use crate::id::{RequestId, host_id};
 use crate::s3::error::S3Error;
-use crate::s3::render::host_id;
 use crate::s3::reply::Reply;
 
 /// The page of `error`; `second` is what became of the website's own page, and its key.

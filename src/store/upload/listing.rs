@@ -126,8 +126,8 @@ fn behind_marker(bucket: BucketId, q: &UploadQuery) -> Option<Bytes> {
                 .into(),
         );
     }
-    if common_prefix(key, q) == Some(key) {
-        return after_prefix(&keyspace::escaped_prefix(bucket, key));
+    if let Some(prefix) = common_prefix(key, q) {
+        return after_prefix(&keyspace::escaped_prefix(bucket, prefix));
     }
     after_prefix(&keyspace::escaped_key(bucket, key))
 }

@@ -4,7 +4,10 @@ use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt as _;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::types::{MetadataDirective, Tag, Tagging, TaggingDirective};
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, MetadataDirective,
+    Tag, Tagging, TaggingDirective,
+};
 
 use super::{BUCKET, fault, get, ready};
 use crate::support::bytes_of;
@@ -65,6 +68,50 @@ async fn a_copy_takes_what_its_directives_say() {
     let gone = client.delete_object().bucket(BUCKET).key("a b/ü");
     gone.send().await.unwrap();
     assert!(get(&client, "same").await == body);
+}
+
+#[tokio::test]
+async fn a_part_that_is_all_of_its_source_moves_no_byte() {
+    let (server, client) = ready().await;
+    let body = bytes_of(5, 300_000);
+    super::put(&client, "source", &body).await;
+    let blobs = || blobs_in(&server.data_folder().join("blobs"));
+    let before = blobs();
+    let create = client.create_multipart_upload().bucket(BUCKET).key("made");
+    let id = create.send().await.unwrap().upload_id.unwrap();
+    let copy = |number: i32| {
+        let part = client.upload_part_copy().bucket(BUCKET).key("made");
+        let part = part.copy_source(format!("{BUCKET}/source"));
+        part.upload_id(&id).part_number(number)
+    };
+    // `put` sends a CRC32, an upload that names no algorithm keeps a CRC64NVME: this one is read.
+    copy(1).send().await.unwrap();
+    assert_ne!(blobs(), before);
+    let range = copy(2).copy_source_range("bytes=300000-300001").send();
+    assert_eq!(fault(range.await), (400, "InvalidRequest".into()));
+    let create = client.create_multipart_upload().bucket(BUCKET).key("made");
+    let create = create.checksum_algorithm(ChecksumAlgorithm::Crc32);
+    let create = create.checksum_type(ChecksumType::FullObject);
+    let id = create.send().await.unwrap().upload_id.unwrap();
+    let before = blobs();
+    let part = client.upload_part_copy().bucket(BUCKET).key("made");
+    let part = part.copy_source(format!("{BUCKET}/source"));
+    let part = part.upload_id(&id).part_number(1).send().await.unwrap();
+    assert_eq!(blobs(), before, "a copy moved bytes");
+    let part = part.copy_part_result.unwrap();
+    let part = CompletedPart::builder()
+        .part_number(1)
+        .e_tag(part.e_tag.unwrap());
+    let parts = CompletedMultipartUpload::builder()
+        .parts(part.build())
+        .build();
+    let complete = client
+        .complete_multipart_upload()
+        .bucket(BUCKET)
+        .key("made");
+    let complete = complete.upload_id(&id).multipart_upload(parts);
+    complete.send().await.unwrap();
+    assert_eq!(get(&client, "made").await, body);
 }
 
 #[tokio::test]

@@ -108,3 +108,32 @@ async fn odd_keys_are_listed_in_order_of_their_bytes() {
         Some("sp+ace" | "sp%20ace")
     ));
 }
+
+/// As S3 was seen to answer: the first version's marker hides the prefix that it lies in, a start of the
+/// second version does not.
+#[tokio::test]
+async fn a_marker_inside_a_common_prefix_hides_it() {
+    let (_server, client) = ready().await;
+    for key in TREE {
+        put(&client, key, b"x").await;
+        let create = client.create_multipart_upload().bucket(BUCKET).key(key);
+        create.send().await.unwrap();
+    }
+    let v1 = client.list_objects().bucket(BUCKET).delimiter("/");
+    let v1 = v1.marker("dir/1").send().await.unwrap();
+    assert_eq!(v1.contents()[0].key(), Some("dir0"));
+    assert_eq!(v1.common_prefixes()[0].prefix(), Some("other/"));
+    let uploads = client.list_multipart_uploads().bucket(BUCKET);
+    let uploads = uploads.delimiter("/").key_marker("dir/1").send().await;
+    let uploads = uploads.unwrap();
+    assert_eq!(uploads.uploads()[0].key(), Some("dir0"));
+    assert_eq!(uploads.common_prefixes()[0].prefix(), Some("other/"));
+    let v2 = client.list_objects_v2().bucket(BUCKET).delimiter("/");
+    let v2 = v2.start_after("dir/1").max_keys(1).send().await.unwrap();
+    assert_eq!(v2.start_after(), Some("dir/1"));
+    assert_eq!(v2.common_prefixes()[0].prefix(), Some("dir/"));
+    let token = v2.next_continuation_token().unwrap();
+    let rest = client.list_objects_v2().bucket(BUCKET).delimiter("/");
+    let rest = rest.start_after("dir/1").continuation_token(token).send();
+    assert_eq!(rest.await.unwrap().start_after(), None);
+}

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{of_upload, upload_id};
-use crate::checksum::Algorithm;
+use crate::checksum::{Algorithm, Checksum, Coverage};
 use crate::s3::access::Caller;
 use crate::s3::context::Call;
 use crate::s3::copy_source::{CopySource, digest};
@@ -13,8 +13,9 @@ use crate::s3::part_number;
 use crate::s3::reply::Reply;
 use crate::s3::sse;
 use crate::s3::xml::XmlWriter;
-use crate::store::NewPart;
-use crate::store::upload::PART_BYTES_MAX;
+use crate::store::seal::DataKey;
+use crate::store::upload::{NewPart, PART_BYTES_MAX};
+use crate::store::{ObjectStore, Staged};
 
 /// Options that [`upload_part_copy`] honours beside those of a source.
 pub const PART_COPY: &[&str] = &["x-amz-copy-source-range"];
@@ -60,19 +61,13 @@ pub async fn upload_part_copy(call: Call) -> Result<Reply, S3Error> {
     let kept = upload
         .checksum
         .map_or(Algorithm::Crc64Nvme, |(algorithm, _)| algorithm);
-    let stream = source.bytes(store, range).await?;
     let seal = upload.extras.seal.as_ref();
-    let mut stager = match sse::for_part(&service, &head.headers, seal)? {
-        Some(key) => store.stage_sealed(Some(bytes), &key)?,
-        None => store.stage(Some(bytes)),
+    let part_key = sse::for_part(&service, &head.headers, seal)?;
+    let (part, staged) = match whole(&source, &range, kept).filter(|_part| part_key.is_none()) {
+        Some(part) => (part, linked(store, &source).await?),
+        None => copied(store, &source, range, kept, part_key.as_ref()).await?,
     };
-    let (etag_md5, checksums) = digest(stream, vec![kept], Some(&mut stager)).await?;
-    let checksum = checksums.into_iter().next();
-    let staged = stager.finish().await?;
-    let part = NewPart {
-        etag_md5,
-        checksum: checksum.clone(),
-    };
+    let checksum = part.checksum.clone();
     let put = store.put_part(&bucket, key, &id, number, part, staged);
     let record = put.await.map_err(|error| of_upload(&head, error))?;
     let mut document = XmlWriter::new("CopyPartResult");
@@ -84,6 +79,47 @@ pub async fn upload_part_copy(call: Call) -> Result<Reply, S3Error> {
     let version = source.version_name();
     sse::described(Reply::xml(document), seal)?
         .with_optional("x-amz-copy-source-version-id", version.as_deref())
+}
+
+/// The part that is all of its source, where that is known without reading a byte: one unsealed blob,
+/// with a digest of both kinds.
+fn whole(source: &CopySource, range: &Range<u64>, kept: Algorithm) -> Option<NewPart> {
+    let record = &source.object.record;
+    let one = record.segments.len() == 1 && *range == (0..record.len);
+    if !one || source.key_of.is_some() {
+        return None;
+    }
+    let fits = |checksum: &&Checksum| {
+        checksum.algorithm == kept && checksum.coverage == Coverage::FullObject
+    };
+    Some(NewPart {
+        etag_md5: record.etag.whole()?,
+        checksum: Some(record.checksum.as_ref().filter(fits)?.clone()),
+    })
+}
+
+async fn linked(store: &ObjectStore, source: &CopySource) -> Result<Staged, S3Error> {
+    let piece = store.link(&source.object).await?.into_iter().next();
+    piece.ok_or(S3Error::new(Code::InternalError))
+}
+
+async fn copied(
+    store: &ObjectStore,
+    source: &CopySource,
+    range: Range<u64>,
+    kept: Algorithm,
+    key: Option<&DataKey>,
+) -> Result<(NewPart, Staged), S3Error> {
+    let len = Some(range.end.saturating_sub(range.start));
+    let stream = source.bytes(store, range).await?;
+    let mut stager = match key {
+        Some(key) => store.stage_sealed(len, key)?,
+        None => store.stage(len),
+    };
+    let (etag_md5, checksums) = digest(stream, vec![kept], Some(&mut stager)).await?;
+    let checksum = checksums.into_iter().next();
+    let part = NewPart { etag_md5, checksum };
+    Ok((part, stager.finish().await?))
 }
 
 /// `bytes=first-last`, both of which must lie within the source.
@@ -103,6 +139,10 @@ fn range(text: &str, len: u64) -> Result<Range<u64>, S3Error> {
                        bytes to copy";
         S3Error::argument("x-amz-copy-source-range", text, message)
     })?;
+    if first >= len {
+        let message = "The specified copy range is invalid for the source object size";
+        return Err(S3Error::because(Code::InvalidRequest, message));
+    }
     if last >= len {
         let message = format!("Range specified is not valid for source object of size: {len}");
         return Err(S3Error::because(Code::InvalidRange, message));
@@ -118,6 +158,10 @@ mod tests {
     fn a_range_lies_within_its_source() {
         assert_eq!(range("bytes=0-9", 10).unwrap(), 0..10);
         assert_eq!(range("bytes=3-3", 10).unwrap(), 3..4);
+        let behind = range("bytes=10-11", 10).unwrap_err();
+        assert_eq!(behind.code(), Code::InvalidRequest);
+        let beyond = range("bytes=9-10", 10).unwrap_err();
+        assert_eq!(beyond.code(), Code::InvalidRange);
         for bad in [
             "0-2",
             "bytes=0",
