@@ -198,13 +198,12 @@ fn canonical_request(
     (authority, raw_path): (&str, &str),
 ) -> String {
     let mut headers = Vec::new();
-    let mut hoisted: Vec<&str> = Vec::new();
     for name in claim.signed.split(';') {
         let value = match name {
             "host" => Some(authority.to_owned()),
             _ => canonical::header_value(head.headers, name),
         };
-        // Some SDKs sign x-amz-* headers and then send them as query parameters.
+        // aws-sdk-js v2 signs x-amz-* headers that only come as query parameters, and those as well.
         let value = value.or_else(|| {
             if !name.starts_with("x-amz-") {
                 return None;
@@ -212,16 +211,14 @@ fn canonical_request(
             let (_, value) = pairs
                 .iter()
                 .find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))?;
-            hoisted.push(name);
             Some(String::from_utf8_lossy(value).into_owned())
         });
         // A signed header that did not come leaves no line, so the signature cannot match.
         headers.extend(value.map(|value| (name.to_owned(), value)));
     }
-    let is = |n: &[u8], name: &str| n.eq_ignore_ascii_case(name.as_bytes());
-    let kept = pairs.iter().filter(|(name, _)| {
-        name != b"X-Amz-Signature" && !hoisted.iter().any(|hoisted| is(name, hoisted))
-    });
+    let kept = pairs
+        .iter()
+        .filter(|(name, _value)| name != b"X-Amz-Signature");
     Parts {
         method: head.method.as_str(),
         path: &canonical::path(raw_path),

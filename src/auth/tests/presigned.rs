@@ -75,3 +75,41 @@ fn a_presigned_url_lives_to_the_second() {
         assert_eq!(got.as_deref(), outcome, "{now:?}");
     }
 }
+
+/// As aws-sdk-js v2 signs: an `x-amz-*` header among the signed ones that only comes in the query.
+#[test]
+fn a_signed_header_may_come_as_a_parameter() {
+    let sign = |value: &str| {
+        let secret = Secret::new(SK);
+        let signer = Signer {
+            access_key: AK,
+            secret: &secret,
+            region: "us-east-1",
+        };
+        let target = Target {
+            method: "PUT",
+            endpoint: "http://h",
+            path: "/b/k",
+            query: &[("x-amz-acl", value)],
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert("x-amz-acl", HeaderValue::from_str(value).unwrap());
+        let url = presign_url(&signer, &target, &headers, 60, t0());
+        let (path, query) = url.split_at("http://h".len()).1.split_once('?').unwrap();
+        Sent {
+            method: Method::PUT,
+            path: path.into(),
+            query: query.into(),
+            headers: HeaderMap::new(),
+            authority: "h".into(),
+            bucket: None,
+        }
+    };
+    assert_eq!(sign("private").code(), "ok");
+    let mut altered = sign("private");
+    altered.query = altered.query.replace("private", "public-read");
+    assert_eq!(altered.code(), "SignatureDoesNotMatch");
+    let mut contradicted = sign("private");
+    contradicted.set("x-amz-acl", "public-read");
+    assert_eq!(contradicted.code(), "SignatureDoesNotMatch");
+}
