@@ -210,6 +210,46 @@ async fn an_object_is_put_overwritten_and_deleted_without_rest() {
 }
 
 #[tokio::test]
+async fn a_rename_moves_no_byte_and_leaves_no_rest() {
+    for bench in benches().await {
+        let (any, there) = (WriteCondition::default(), key("there"));
+        let rename = async || {
+            let created = by(EventName::ObjectCreatedCopy);
+            let removed = by(EventName::ObjectRemovedDelete);
+            let rename = Rename {
+                from: &key("k"),
+                to: &there,
+                token: None,
+                created: &created,
+                removed: &removed,
+            };
+            let fine = |_source: &ObjectRecord, _there: Option<&ObjectRecord>| Ok(());
+            let renamed = bench.store.rename_object(&bench.bucket, rename, fine).await;
+            renamed.map_err(|error: StoreError| error.to_string())
+        };
+        let mut sequence = 0;
+        for (byte, len) in [(1, LARGE), (2, INLINE), (3, LARGE), (4, LARGE)] {
+            let written = bench.put(byte, len, &any).await.unwrap().record;
+            let renamed = rename().await.unwrap();
+            assert_eq!(renamed.segments, written.segments);
+            assert_eq!(renamed.modified, written.modified);
+            // What replaces what is there is told later than it.
+            assert!(renamed.sequence > sequence);
+            sequence = renamed.sequence;
+            let found = bench.store.object(&bench.bucket, &there, None).await;
+            let found = found.unwrap();
+            assert_eq!(bytes_of(&bench.store, &found).await, vec![byte; len]);
+            let blobs = usize::from(len == LARGE);
+            bench.holds(blobs, 1 - blobs).await;
+            let (objects, bytes) = (1, i64::try_from(len).unwrap());
+            let usage = bench.store.usage(&bench.bucket).await.unwrap();
+            assert_eq!(usage, Usage { objects, bytes });
+            assert!(rename().await.unwrap_err().contains("does not exist"));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_bucket_named_by_older_rules_is_listed_with_the_others() {
     for bench in benches().await {
         let older = BucketName::stored("a-.b");

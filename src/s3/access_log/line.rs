@@ -240,6 +240,27 @@ mod tests {
     }
 
     #[test]
+    fn a_signature_is_told_by_version_and_place() {
+        for (uri, authorization, told) in [
+            ("/bkt", "AWS4-HMAC-SHA256 x", ("SigV4", "AuthHeader")),
+            ("/bkt", "AWS a:b", ("SigV2", "AuthHeader")),
+            ("/bkt?X-Amz-Signature=a", "", ("SigV4", "QueryString")),
+            ("/bkt?AWSAccessKeyId=a", "", ("SigV2", "QueryString")),
+            ("/bkt", "", ("-", "-")),
+        ] {
+            let request = http::Request::get(uri).header("host", "h");
+            let mut parts = request.body(()).unwrap().into_parts().0;
+            if !authorization.is_empty() {
+                let value = authorization.parse().unwrap();
+                parts.headers.insert("authorization", value);
+            }
+            let now = (RequestId::random(), Timestamp::from_unix_s(0));
+            let visit = Visit::of(&parts, &[], now, None).unwrap();
+            assert_eq!(visit.signature(), told, "{uri} {authorization}");
+        }
+    }
+
+    #[test]
     fn an_operation_goes_by_s3s_name() {
         for (line, name) in [
             ("GET /bkt", "REST.GET.BUCKET"),

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::wire::{Ask, Signer, UNSIGNED, absent, ready, ready_with, sha256};
 use crate::support::Server;
@@ -216,6 +217,87 @@ async fn a_locked_bucket_refuses_what_would_unlock_it() {
         let bare = bare.presigned(&Signer::now(), "60");
         bare.expect(&server, 400, "InvalidRequest").await;
     }
+}
+
+#[tokio::test]
+async fn what_came_without_its_length_is_refused() {
+    let server = world().await;
+    let put = Ask::new(&server, "PUT", "/raw/new").header("transfer-encoding", "chunked");
+    let put = put.authorized(&Signer::now(), UNSIGNED).0;
+    let text = String::from_utf8(put.bytes(false)).unwrap();
+    let text = text.replace("content-length: 0\r\n", "") + "1\r\nx\r\n0\r\n\r\n";
+    let mut stream = tokio::net::TcpStream::connect(server.authority())
+        .await
+        .unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 411"), "{answer}");
+    assert!(
+        answer.contains("<Code>MissingContentLength</Code>"),
+        "{answer}"
+    );
+    absent(&server, "new").await;
+}
+
+#[tokio::test]
+async fn a_page_that_no_rule_knows_is_refused() {
+    let server = world().await;
+    let preflight = |method| {
+        let ask = Ask::new(&server, "OPTIONS", "/raw/k");
+        let ask = ask.header("origin", "https://app.example");
+        ask.header("access-control-request-method", method)
+    };
+    let ask = preflight("PUT");
+    ask.expect(&server, 403, "AccessForbidden").await;
+    let rule = aws_sdk_s3::types::CorsRule::builder().allowed_methods("PUT");
+    let rule = rule.allowed_origins("https://app.example").build().unwrap();
+    let rules = aws_sdk_s3::types::CorsConfiguration::builder().cors_rules(rule);
+    let put = server.client().put_bucket_cors().bucket("raw");
+    let put = put.cors_configuration(rules.build().unwrap());
+    put.send().await.unwrap();
+    preflight("PUT").expect(&server, 200, "").await;
+    let ask = preflight("DELETE");
+    ask.expect(&server, 403, "AccessForbidden").await;
+    let bare = Ask::new(&server, "OPTIONS", "/raw/k");
+    bare.expect(&server, 400, "BadRequest").await;
+}
+
+#[tokio::test]
+async fn another_region_has_its_own_rules_for_buckets() {
+    let server = Server::start_with("region = \"eu-west-1\"\n").await;
+    let signer = Signer {
+        region: "eu-west-1".to_owned(),
+        ..Signer::now()
+    };
+    let make = |place: &str| {
+        let document = match place {
+            "" => String::new(),
+            place => format!(
+                "<CreateBucketConfiguration><LocationConstraint>{place}</LocationConstraint>\
+                 </CreateBucketConfiguration>"
+            ),
+        };
+        let ask = Ask::new(&server, "PUT", "/raw").body(document.as_bytes());
+        ask.authorized(&signer, UNSIGNED).0
+    };
+    for elsewhere in ["", "us-west-2"] {
+        let ask = make(elsewhere);
+        ask.expect(&server, 400, "IllegalLocationConstraintException")
+            .await;
+    }
+    make("eu-west-1").expect(&server, 200, "").await;
+    let again = make("eu-west-1");
+    again.expect(&server, 409, "BucketAlreadyOwnedByYou").await;
+    let place = Ask::new(&server, "GET", "/raw").query("location", "");
+    let place = place
+        .presigned(&signer, "60")
+        .expect(&server, 200, "")
+        .await;
+    assert!(
+        place.text.contains(">eu-west-1</LocationConstraint>"),
+        "{place:?}"
+    );
 }
 
 #[tokio::test]
