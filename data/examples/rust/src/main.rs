@@ -7,6 +7,7 @@ mod refusal;
 mod session;
 mod sign;
 mod store;
+mod users;
 
 use std::collections::HashMap;
 use std::env::var;
@@ -14,8 +15,8 @@ use std::error::Error;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, Path, State};
-use axum::http::{HeaderValue, StatusCode, header, request::Parts};
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
@@ -31,27 +32,13 @@ use crate::database::{Database, Upload};
 use crate::refusal::Refusal;
 use crate::sign::Signer;
 use crate::store::{Part, Store};
+use crate::users::{FILE_BYTES_MAX, TYPES, User, check_may_upload};
 
-const MIB: i64 = 1024 * 1024;
-const FILE_BYTES_MAX: i64 = 5 * 1024 * MIB;
+/// Of each part but the last; S3 wants 5 MiB at least.
+const PART_BYTES: i64 = 8 * 1024 * 1024;
 /// How long an unfinished upload may be resumed, and holds its space.
 const MULTIPART_SECONDS: u32 = 24 * 3600;
-const TYPES: [&str; 6] = [
-    "image/*",
-    "video/*",
-    "audio/*",
-    "text/plain",
-    "application/pdf",
-    "application/zip",
-];
 const WAYS: [&str; 4] = ["post", "put", "multipart", "presigned-multipart"];
-
-/// Stands for your table of users: name, whether they may upload, and how many bytes.
-const USERS: [(&str, bool, i64); 3] = [
-    ("ann", true, 1024 * MIB),
-    ("bob", true, 10 * MIB),
-    ("guest", false, 0),
-];
 
 pub struct App {
     db: Database,
@@ -62,89 +49,6 @@ pub struct App {
 
 type Shared = State<Arc<App>>;
 type Answer = Result<Json<Value>, Refusal>;
-
-// ---- who may, and how much ----
-
-/// Who is signed in.
-struct User {
-    name: &'static str,
-    may_upload: bool,
-    quota: i64,
-}
-
-impl User {
-    fn named(name: &str) -> Option<Self> {
-        let found = USERS.iter().find(|(known, ..)| *known == name);
-        found.map(|&(name, may_upload, quota)| Self {
-            name,
-            may_upload,
-            quota,
-        })
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for User {
-    type Rejection = Refusal;
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
-        let name = session::user_of(&parts.headers);
-        name.and_then(|name| Self::named(&name))
-            .ok_or_else(|| Refusal::new(401, "not_signed_in", "Please sign in."))
-    }
-}
-
-fn is_allowed_type(mime: &str) -> bool {
-    let well_formed = |part: &str| {
-        let one =
-            |one: u8| one.is_ascii_lowercase() || one.is_ascii_digit() || b".+-".contains(&one);
-        !part.is_empty() && part.bytes().all(one)
-    };
-    let parts = mime.split_once('/');
-    parts.is_some_and(|(main, sub)| well_formed(main) && well_formed(sub))
-        && TYPES.iter().any(|one| match one.strip_suffix('*') {
-            Some(start) => mime.starts_with(start),
-            None => mime == *one,
-        })
-}
-
-fn check_may_upload(db: &Transaction<'_>, user: &User, upload: &Upload) -> Result<(), Refusal> {
-    let Upload {
-        name, mime, size, ..
-    } = upload;
-    if !user.may_upload {
-        let message = format!("{} may look, but not upload.", user.name);
-        return Err(Refusal::new(403, "may_not_upload", &message));
-    }
-    if !(1..=255).contains(&name.chars().count()) {
-        return Err(Refusal::new(
-            400,
-            "bad_name",
-            "A file's name has 1 to 255 characters.",
-        ));
-    }
-    if !is_allowed_type(mime) {
-        let mime = if mime.is_empty() { "unknown" } else { mime };
-        let message = format!("Files of the type {mime} are not taken.");
-        return Err(Refusal::new(415, "type_not_allowed", &message).with("types", TYPES.to_vec()));
-    }
-    if *size < 1 {
-        return Err(Refusal::new(
-            400,
-            "bad_size",
-            "An empty file can't be uploaded.",
-        ));
-    }
-    if *size > FILE_BYTES_MAX {
-        let refusal = Refusal::new(413, "file_too_large", "The file is too large.");
-        return Err(refusal.with("max", FILE_BYTES_MAX));
-    }
-    let left = user.quota - database::used(db, user.name, &upload.id)?;
-    if *size > left {
-        let refusal = Refusal::new(413, "quota_exceeded", "There is not enough space left.");
-        return Err(refusal.with("left", left.max(0)));
-    }
-    Ok(())
-}
 
 fn upload_of(db: &Transaction<'_>, user: &User, id: &str, state: &str) -> Result<Upload, Refusal> {
     // Whether somebody else's upload exists is nobody's business.
@@ -456,7 +360,7 @@ fn app() -> Result<App, Box<dyn Error>> {
                 secret_key: needed("AWS_SECRET_ACCESS_KEY")?,
             },
             http: reqwest::Client::new(),
-            part_bytes: var("PART_BYTES").map_or(Ok(8 * MIB), |bytes| bytes.parse())?,
+            part_bytes: var("PART_BYTES").map_or(Ok(PART_BYTES), |bytes| bytes.parse())?,
         },
         webhooks,
         url_seconds: var("URL_SECONDS").map_or(Ok(900), |seconds| seconds.parse())?,
