@@ -139,7 +139,7 @@ const expiredForm = async (upload) => {
 const REFUSALS = [
   { name: "old url.txt", way: "PUT", change: expiredPut, says: [/permission to upload has expired/, /AccessDenied/, /Request has expired/] },
   // Many times what a socket holds: the answer must reach the page although the server stops reading.
-  { name: "old url of much.zip", size: 20 * MIB, way: "PUT", change: expiredPut, says: [/permission to upload has expired/] },
+  { name: "old url of much.zip", size: 12 * MIB, way: "PUT", change: expiredPut, says: [/permission to upload has expired/] },
   { name: "old form.txt", way: "Form", change: expiredForm, says: [/permission to upload has expired/, /Policy expired/] },
   {
     name: "other type.txt",
@@ -171,7 +171,7 @@ async function refusedByConsign(page) {
 
 /** A file that grew after the app server was asked. */
 async function tooLarge(page) {
-  for (const size of [5000, 20 * MIB]) {
+  for (const size of [5000, 12 * MIB]) {
     const one = file(`grown to ${size}.txt`, size);
     await page.route(
       "**/api/uploads",
