@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 
 use super::{about, bucket, lifecycle, lock, quoted, version_name, version_of};
 use crate::checksum::Checksum;
@@ -17,7 +17,7 @@ use crate::s3::range;
 use crate::s3::reply::{Reply, ReplyBody};
 use crate::s3::sse;
 use crate::store::read::Wanted;
-use crate::store::{ObjectHeaders, ObjectRecord};
+use crate::store::{Bucket, ObjectHeaders, ObjectRecord};
 
 /// Options that [`get_object`] and [`head_object`] honour.
 pub const READ_OBJECT: &[&str] = &[
@@ -117,10 +117,8 @@ pub async fn get_object(call: Call) -> Result<Reply, S3Error> {
         _ => error,
     })?;
     let range = plan.bytes(object.record.len);
-    let version = version_name(&bucket, &object.record);
     let reply = described(head, &object.record, &plan)?;
-    let mut reply = lifecycle::described(reply, &bucket, key.as_str(), &object.record)?
-        .with_optional("x-amz-version-id", version.as_deref())?;
+    let mut reply = of_version(reply, head, &bucket, &object.record)?;
     if plan != Plan::NotModified {
         let len = range.end.saturating_sub(range.start);
         reply.body = ReplyBody::stream(len, stream);
@@ -137,8 +135,7 @@ pub async fn head_object(call: Call) -> Result<Reply, S3Error> {
     let head = &call.head;
     let bucket = bucket::found(store, head).await?;
     let version = version_of(head)?;
-    let key = head.key()?;
-    let object = store.object(&bucket, key, version.as_ref()).await;
+    let object = store.object(&bucket, head.key()?, version.as_ref()).await;
     let record = object.map_err(|error| about(head, error))?.record;
     // Who can't open it is told nothing of it.
     drop(sse::for_read(
@@ -147,16 +144,29 @@ pub async fn head_object(call: Call) -> Result<Reply, S3Error> {
         record.extras.seal.as_ref(),
     )?);
     let plan = Plan::of(head, &record, call.service.clock.now())?;
-    let version = version_name(&bucket, &record);
-    let reply = described(head, &record, &plan)?;
-    let reply = lifecycle::described(reply, &bucket, key.as_str(), &record)?
-        .with_optional("x-amz-version-id", version.as_deref())?;
+    let reply = of_version(described(head, &record, &plan)?, head, &bucket, &record)?;
     if plan == Plan::NotModified {
         return Ok(reply);
     }
     let range = plan.bytes(record.len);
     let len = range.end.saturating_sub(range.start);
     reply.with_header("content-length", &len.to_string())
+}
+
+/// Tells which version it is and, where the request named none, when it goes: as on S3 nothing is
+/// told of when a named one does.
+fn of_version(
+    reply: Reply,
+    head: &Head,
+    bucket: &Bucket,
+    record: &ObjectRecord,
+) -> Result<Reply, S3Error> {
+    let version = version_name(bucket, record);
+    let reply = reply.with_optional("x-amz-version-id", version.as_deref())?;
+    if head.query.has("versionId") {
+        return Ok(reply);
+    }
+    lifecycle::described(reply, bucket, head.key()?.as_str(), record)
 }
 
 /// A header that an object keeps, and the option by which a reader puts another in its place.
@@ -201,9 +211,33 @@ fn with_kept(
     which: &[Kept],
 ) -> Result<Reply, S3Error> {
     for (name, option, kept) in which {
-        let asked = head.query.get(option).filter(|value| !value.is_empty());
-        reply = reply.with_optional(name, asked.or(kept(&record.headers)))?;
+        match head.query.get(option).filter(|value| !value.is_empty()) {
+            Some(asked) => reply = overridden(reply, name, option, asked)?,
+            None => reply = reply.with_optional(name, kept(&record.headers))?,
+        }
     }
+    Ok(reply)
+}
+
+/// Sets a header to what the reader asks for, in ISO-8859-1 as S3 has it.
+fn overridden(
+    mut reply: Reply,
+    name: &'static str,
+    option: &str,
+    asked: &str,
+) -> Result<Reply, S3Error> {
+    let bytes = asked
+        .chars()
+        .map(u8::try_from)
+        .collect::<Result<Vec<_>, _>>();
+    let bytes = bytes.map_err(|_beyond| {
+        let message = "Header value cannot be represented using ISO-8859-1.";
+        S3Error::argument(option, asked, message)
+    })?;
+    let value = HeaderValue::from_bytes(&bytes).map_err(|_line_break| {
+        S3Error::argument(option, asked, "The value can't be sent as a header.")
+    })?;
+    reply.headers.insert(name, value);
     Ok(reply)
 }
 

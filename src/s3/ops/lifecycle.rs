@@ -6,16 +6,19 @@ use super::bucket;
 use crate::clock::Timestamp;
 use crate::s3::context::Call;
 use crate::s3::error::{Code, S3Error};
+use crate::s3::head::Head;
 use crate::s3::reply::Reply;
 use crate::s3::xml::{self, Node, XmlWriter};
 use crate::store::settings::{
     DayLength, Expiration, FilterForm, LifecycleFilter, LifecycleRule, NoncurrentExpiration,
+    TransitionSize,
 };
 use crate::store::{Bucket, ObjectRecord};
 
-/// Options that [`put_bucket_lifecycle_configuration`] honours: there is nothing to move elsewhere,
-/// so that its least size changes nothing.
-pub const LIFECYCLE: &[&str] = &["x-amz-transition-default-minimum-object-size"];
+const TRANSITION_SIZE: &str = "x-amz-transition-default-minimum-object-size";
+
+/// Options that [`put_bucket_lifecycle_configuration`] honours.
+pub const LIFECYCLE: &[&str] = &[TRANSITION_SIZE];
 
 /// What S3 moves objects to.
 const TRANSITION_CLASSES: [&str; 6] = [
@@ -39,12 +42,26 @@ const ID_CHARS_MAX: usize = 255;
 /// `NoSuchBucket`, `MalformedXML`, `InvalidArgument`, `InvalidRequest`; `NotImplemented` for a
 /// transition, as there is one storage class.
 pub async fn put_bucket_lifecycle_configuration(call: Call) -> Result<Reply, S3Error> {
+    let size = transition_size(&call.head)?;
     let read = |document: &[u8]| configured(&xml::parse(document, "LifecycleConfiguration")?);
-    bucket::configure(call, CONFIGURATION, read, |wanted, _bucket, settings| {
+    let reply = bucket::configure(call, CONFIGURATION, read, |wanted, _bucket, settings| {
         settings.lifecycle.clone_from(wanted);
+        settings.transition_size = size;
         Ok(())
+    });
+    Ok(reply.await?.with_static(TRANSITION_SIZE, size.as_str()))
+}
+
+/// What the request says of small objects; who says nothing has them all stay.
+fn transition_size(head: &Head) -> Result<TransitionSize, S3Error> {
+    let Some(name) = head.header(TRANSITION_SIZE)? else {
+        return Ok(TransitionSize::default());
+    };
+    let mut sizes = TransitionSize::ALL.into_iter();
+    sizes.find(|size| size.as_str() == name).ok_or_else(|| {
+        let message = format!("Invalid TransitionDefaultMinimumObjectSize found: {name}");
+        S3Error::because(Code::InvalidRequest, message)
     })
-    .await
 }
 
 /// `DeleteBucketLifecycle`: no fault where there is no rule.
@@ -52,7 +69,11 @@ pub async fn put_bucket_lifecycle_configuration(call: Call) -> Result<Reply, S3E
 /// # Errors
 /// `NoSuchBucket`.
 pub async fn delete_bucket_lifecycle(call: Call) -> Result<Reply, S3Error> {
-    bucket::unset(call, |settings| settings.lifecycle.clear()).await
+    bucket::unset(call, |settings| {
+        settings.lifecycle.clear();
+        settings.transition_size = TransitionSize::default();
+    })
+    .await
 }
 
 /// `GetBucketLifecycleConfiguration`.
@@ -70,7 +91,8 @@ pub async fn get_bucket_lifecycle_configuration(call: Call) -> Result<Reply, S3E
     for rule in rules {
         document.element("Rule", |document| write_rule(document, rule));
     }
-    Ok(Reply::xml(document))
+    let size = bucket.settings.transition_size;
+    Ok(Reply::xml(document).with_static(TRANSITION_SIZE, size.as_str()))
 }
 
 fn write_rule(document: &mut XmlWriter, rule: &LifecycleRule) {
@@ -245,7 +267,7 @@ fn date(text: &str) -> Result<Timestamp, S3Error> {
     let date = date.ok_or_else(malformed)?;
     if date.unix_s().rem_euclid(24 * 3600) != 0 {
         let message = "'Date' must be at midnight GMT";
-        return Err(S3Error::because(Code::InvalidArgument, message));
+        return Err(S3Error::argument("Date", text, message));
     }
     Ok(date)
 }
@@ -287,6 +309,11 @@ fn filter(node: &Node) -> Result<LifecycleFilter, S3Error> {
             conditions(filter, &mut found)?;
             if filter.children.len() > 1 || filter.child("And").is_some() {
                 found.form = FilterForm::And;
+            }
+            let keys: BTreeSet<_> = found.tags.iter().map(|(key, _)| key).collect();
+            if keys.len() < found.tags.len() {
+                let message = "Duplicate Tag Keys are not allowed.";
+                return Err(S3Error::because(Code::InvalidRequest, message));
             }
         }
         _ => return Err(malformed()),

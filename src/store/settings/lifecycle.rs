@@ -93,6 +93,33 @@ pub struct NoncurrentExpiration {
     pub newer: Option<u32>,
 }
 
+/// The least size of objects that a transition moves. There is one storage class, so that it is kept
+/// and told only.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
+#[cbor(index_only)]
+pub enum TransitionSize {
+    /// 128 KiB for each class.
+    #[n(0)]
+    #[default]
+    AllStorageClasses128K,
+    /// None for the archives, 128 KiB for the other classes.
+    #[n(1)]
+    VariesByStorageClass,
+}
+
+impl TransitionSize {
+    /// Each of them.
+    pub const ALL: [Self; 2] = [Self::AllStorageClasses128K, Self::VariesByStorageClass];
+
+    /// S3's name for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AllStorageClasses128K => "all_storage_classes_128K",
+            Self::VariesByStorageClass => "varies_by_storage_class",
+        }
+    }
+}
+
 /// How long a day is: shorter in tests, and then nothing waits for midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DayLength(pub Duration);

@@ -15,6 +15,7 @@ pub use cors::CorsRule;
 pub use encryption::{DefaultKey, Encryption};
 pub use lifecycle::{
     DayLength, Expiration, FilterForm, LifecycleFilter, LifecycleRule, NoncurrentExpiration,
+    TransitionSize,
 };
 pub use logging::{LogKeys, Logging};
 pub use notification::{NotificationRule, ReceiverKind, covers};
@@ -71,6 +72,9 @@ pub struct Settings {
     /// How much it may hold.
     #[n(11)]
     pub quota: Option<Quota>,
+    /// What its lifecycle rules say of small objects.
+    #[cbor(n(12), default)]
+    pub transition_size: TransitionSize,
 }
 
 impl ObjectStore {
@@ -166,6 +170,7 @@ mod tests {
             website: Some(Website::default()),
             logging: Some(Logging::default()),
             quota: Some(Quota::default()),
+            transition_size: TransitionSize::VariesByStorageClass,
         };
         let read: Settings = decode(&encode(&set).unwrap(), "settings").unwrap();
         assert_eq!(read, set);
