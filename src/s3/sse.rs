@@ -22,7 +22,7 @@ use crate::store::{Bucket, Seal, SealKind};
 pub const SSE: &[&str] = &[
     "x-amz-server-side-encryption",
     "x-amz-server-side-encryption-aws-kms-key-id",
-    "x-amz-server-side-encryption-bucket-key-enabled",
+    BUCKET_KEY,
     "x-amz-server-side-encryption-customer-algorithm",
     "x-amz-server-side-encryption-customer-key",
     "x-amz-server-side-encryption-customer-key-md5",
@@ -42,6 +42,7 @@ pub const SSE_C_SOURCE: &[&str] = &[
     "x-amz-copy-source-server-side-encryption-customer-key-md5",
 ];
 
+const BUCKET_KEY: &str = "x-amz-server-side-encryption-bucket-key-enabled";
 /// What the headers of the object itself begin with; those of a copy's source begin otherwise.
 const OWN: &str = "x-amz-";
 /// The key of SSE-KMS that every server has.
@@ -71,9 +72,26 @@ fn invalid(name: &str, message: &'static str) -> S3Error {
     S3Error::because(Code::InvalidArgument, message).with("ArgumentName", name)
 }
 
+fn unfit_key() -> S3Error {
+    let message = "The secret key was invalid for the specified algorithm.";
+    invalid("x-amz-server-side-encryption", message)
+}
+
+/// The client's key is not the one that opens what it wants to read.
+fn wrong_key() -> S3Error {
+    let message = "Requests specifying Server Side Encryption with Customer provided keys must \
+                   provide the correct secret key.";
+    S3Error::because(Code::AccessDenied, message)
+}
+
 impl CustomerKey {
-    /// Reads the three headers; none where there are none.
-    fn of(headers: &HeaderMap, prefix: &str) -> Result<Option<Self>, S3Error> {
+    /// Reads the three headers; none where there are none. A key of another length is refused by
+    /// `misfit`.
+    fn of(
+        headers: &HeaderMap,
+        prefix: &str,
+        misfit: fn() -> S3Error,
+    ) -> Result<Option<Self>, S3Error> {
         let name = |part: &str| format!("{prefix}server-side-encryption-customer-{part}");
         let (of_algorithm, of_key, of_md5) = (name("algorithm"), name("key"), name("key-md5"));
         let algorithm = header(headers, &of_algorithm)?;
@@ -104,16 +122,10 @@ impl CustomerKey {
                            must provide an appropriate secret key.";
             invalid(short, message)
         })?;
-        let md5 = md5.ok_or_else(|| {
-            let message = "The secret key was invalid for the specified algorithm.";
-            invalid(short, message)
-        })?;
+        let md5 = md5.ok_or_else(unfit_key)?;
         let bytes = STANDARD.decode(key).ok();
         let bytes = bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        let bytes = bytes.ok_or_else(|| {
-            let message = "The secret key was invalid for the specified algorithm.";
-            invalid(short, message)
-        })?;
+        let bytes = bytes.ok_or_else(misfit)?;
         let found = Algorithm::Md5.digest(&bytes);
         let claimed = STANDARD.decode(md5).unwrap_or_default();
         if !bool::from(found.as_slice().ct_eq(&claimed)) {
@@ -164,20 +176,26 @@ pub fn for_new(
     bucket: &Bucket,
     headers: &HeaderMap,
 ) -> Result<Option<(DataKey, Seal)>, S3Error> {
-    let customer = CustomerKey::of(headers, OWN)?;
     let asked = asked(headers)?;
-    if customer.is_some() && asked.is_some() {
+    if let (Some(asked), true) = (&asked, SSE_C.iter().any(|name| headers.contains_key(*name))) {
         let message = "Server Side Encryption with Customer provided key is incompatible with the \
                        encryption method specified";
-        return Err(
-            invalid("x-amz-server-side-encryption", message).with("ArgumentValue", "AES256")
-        );
+        let method = match asked {
+            DefaultKey::Server => "AES256",
+            DefaultKey::Named(_) => "aws:kms",
+        };
+        return Err(invalid("x-amz-server-side-encryption", message).with("ArgumentValue", method));
     }
+    let customer = CustomerKey::of(headers, OWN, unfit_key)?;
     let key = DataKey::random();
     if let Some(customer) = customer {
         let wrapped = customer.ring.wrap("", &key, CONTEXT)?;
-        let kind = SealKind::Customer(customer.md5);
-        return Ok(Some((key, Seal { kind, wrapped })));
+        let seal = Seal {
+            kind: SealKind::Customer(customer.md5),
+            wrapped,
+            bucket_key: false,
+        };
+        return Ok(Some((key, seal)));
     }
     let default = bucket.settings.encryption.as_ref();
     let Some(chosen) = asked.or_else(|| default.map(|default| default.key.clone())) else {
@@ -192,7 +210,17 @@ pub fn for_new(
         }
     };
     let wrapped = ring.wrap(&master, &key, CONTEXT)?;
-    Ok(Some((key, Seal { kind, wrapped })))
+    let by_default = default.is_some_and(|default| default.bucket_key);
+    let bucket_key = match header(headers, BUCKET_KEY)? {
+        Some(wanted) => wanted.eq_ignore_ascii_case("true"),
+        None => by_default,
+    };
+    let seal = Seal {
+        bucket_key: bucket_key && matches!(kind, SealKind::Named(_)),
+        kind,
+        wrapped,
+    };
+    Ok(Some((key, seal)))
 }
 
 /// The name in the ring of a key of SSE-KMS, which may also be given by its ARN.
@@ -236,7 +264,7 @@ pub fn for_part(
 
 /// What a request to an upload that is sealed so names as its key, where that is the upload's.
 fn check_part(headers: &HeaderMap, seal: Option<&Seal>) -> Result<Option<CustomerKey>, S3Error> {
-    let customer = CustomerKey::of(headers, OWN)?;
+    let customer = CustomerKey::of(headers, OWN, unfit_key)?;
     let refused = |message: &'static str| Err(S3Error::because(Code::InvalidRequest, message));
     let other = "The provided encryption parameters did not match the ones used originally.";
     match (seal.map(|seal| &seal.kind), &customer, asked(headers)?) {
@@ -290,7 +318,7 @@ fn open(
     prefix: &str,
     seal: Option<&Seal>,
 ) -> Result<Option<DataKey>, S3Error> {
-    let customer = CustomerKey::of(headers, prefix)?;
+    let customer = CustomerKey::of(headers, prefix, wrong_key)?;
     if prefix == OWN && headers.contains_key("x-amz-server-side-encryption") {
         let message = "x-amz-server-side-encryption header is not supported for this operation.";
         return Err(invalid("x-amz-server-side-encryption", message));
@@ -303,12 +331,7 @@ fn open(
         (None, None) => Ok(None),
         (Some((SealKind::Customer(_md5), wrapped)), Some(customer)) => {
             let key = customer.ring.unwrap(wrapped, CONTEXT);
-            let key = key.map_err(|_tag| {
-                let message = "Requests specifying Server Side Encryption with Customer provided \
-                               keys must provide the correct secret key.";
-                S3Error::because(Code::AccessDenied, message)
-            });
-            key.map(Some)
+            key.map(Some).map_err(|_tag| wrong_key())
         }
         (Some((SealKind::Customer(_), _)), None) => {
             let message = "The object was stored using a form of Server Side Encryption. The \
@@ -332,7 +355,8 @@ pub fn described(reply: Reply, seal: Option<&Seal>) -> Result<Reply, S3Error> {
         SealKind::Server => Ok(reply.with_static("x-amz-server-side-encryption", "AES256")),
         SealKind::Named(name) => reply
             .with_static("x-amz-server-side-encryption", "aws:kms")
-            .with_header("x-amz-server-side-encryption-aws-kms-key-id", name),
+            .with_header("x-amz-server-side-encryption-aws-kms-key-id", name)?
+            .with_optional(BUCKET_KEY, seal.bucket_key.then_some("true")),
         SealKind::Customer(md5) => reply
             .with_static("x-amz-server-side-encryption-customer-algorithm", "AES256")
             .with_header(

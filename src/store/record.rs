@@ -184,6 +184,9 @@ pub struct Seal {
     /// Its data key.
     #[n(1)]
     pub wrapped: WrappedKey,
+    /// Whether its writer wanted S3's bucket key for it, which is kept and told.
+    #[cbor(n(2), default)]
+    pub bucket_key: bool,
 }
 
 /// What an object may be given beside its bytes and its headers.

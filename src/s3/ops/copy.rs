@@ -12,7 +12,7 @@ use crate::s3::head::Head;
 use crate::s3::reply::Reply;
 use crate::s3::sse;
 use crate::s3::xml::XmlWriter;
-use crate::store::{ETag, EventName, NewObject, ObjectRecord, Stager};
+use crate::store::{Bucket, ETag, EventName, NewObject, ObjectRecord, Seal, SealKind, Stager};
 
 /// Options that [`copy_object`] honours beside those of `PutObject` and of a source.
 pub const COPY_OBJECT: &[&str] = &[
@@ -76,7 +76,9 @@ pub async fn copy_object(call: Call) -> Result<Reply, S3Error> {
     )?;
     let source = CopySource::find(&caller).await?;
     let record = &source.object.record;
-    check_changes(&head, &source, bucket.name.as_str(), metadata)?;
+    let sealing = sse::for_new(&service, &bucket, &head.headers)?;
+    let seal = sealing.as_ref().map(|(_key, seal)| seal.clone());
+    check_changes(&head, &source, (&bucket, seal.as_ref()), metadata)?;
     let (owner, mut extras) = given(&service, &bucket, &head.headers, &who).await?;
     if tagging == Directive::Copy {
         extras.tags.clone_from(&record.extras.tags);
@@ -85,14 +87,12 @@ pub async fn copy_object(call: Call) -> Result<Reply, S3Error> {
         Directive::Copy => record.headers.clone(),
         Directive::Replace => object_headers(&head.headers)?,
     };
-    let sealing = sse::for_new(&service, &bucket, &head.headers)?;
     let mut resealed = match &sealing {
         Some((key, _seal)) => Some(store.stage_sealed(Some(record.len), key)?),
         None if source.key_of.is_some() => Some(store.stage(Some(record.len))),
         None => None,
     };
-    extras.seal = sealing.map(|(_key, seal)| seal);
-    let seal = extras.seal.clone();
+    extras.seal.clone_from(&seal);
     let (etag_md5, checksum) = digests(&service, &head, &source, resealed.as_mut()).await?;
     let new = NewObject {
         headers,
@@ -128,7 +128,7 @@ fn result(written: &ObjectRecord, checksum: &Checksum) -> XmlWriter {
 fn check_changes(
     head: &Head,
     source: &CopySource,
-    bucket: &str,
+    (bucket, seal): (&Bucket, Option<&Seal>),
     metadata: Directive,
 ) -> Result<(), S3Error> {
     if source.object.record.len > SOURCE_BYTES_MAX {
@@ -137,9 +137,18 @@ fn check_changes(
         return Err(S3Error::because(Code::InvalidRequest, message));
     }
     let itself = source.version.is_none()
-        && source.bucket.name.as_str() == bucket
+        && source.bucket.name == bucket.name
         && head.target.key.as_ref() == Some(&source.key);
+    // Where a bucket has a default, S3 takes a copy onto itself for a new seal. Between the server's
+    // own key and none there is no change: on S3 every object has at least that.
+    let own = |seal: Option<&Seal>| {
+        let kind = seal.map(|seal| seal.kind.clone());
+        kind.filter(|kind| *kind != SealKind::Server)
+    };
+    let resealed = bucket.settings.encryption.is_some()
+        || own(source.object.record.extras.seal.as_ref()) != own(seal);
     let changes = metadata == Directive::Replace
+        || resealed
         || [
             "x-amz-storage-class",
             "x-amz-website-redirect-location",
