@@ -26,6 +26,8 @@ pub const ACL_HEADERS: &[&str] = &[
 /// Bytes of a list's document, at most.
 pub const LIST_BYTES_MAX: u64 = 128 * 1024;
 
+/// What a grantee's `xsi:type` may be.
+const GRANTEE_KINDS: [&str; 3] = ["AmazonCustomerByEmail", "CanonicalUser", "Group"];
 const INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";
 
 impl From<AclFault> for S3Error {
@@ -82,8 +84,12 @@ pub fn of_document(service: &Service, document: &[u8], owner: &str) -> Result<Ac
     let malformed = || S3Error::new(Code::MalformedACLError);
     let root = xml::parse(document, "AccessControlPolicy").map_err(|_xml| malformed())?;
     let named = root.child("Owner").and_then(|owner| owner.text_of("ID"));
-    if named.ok_or_else(malformed)?.trim() != owner {
-        return Err(S3Error::new(Code::AccessDenied));
+    let named = named.ok_or_else(malformed)?.trim();
+    if named != owner {
+        return Err(match service.accounts.by_id(named) {
+            Some(_another) => Code::AccessDenied.into(),
+            None => S3Error::argument("CanonicalUser/ID", named, "Invalid id"),
+        });
     }
     let list = root.child("AccessControlList").ok_or_else(malformed)?;
     let given = list.all("Grant").map(|grant| read_grant(service, grant));
@@ -97,6 +103,10 @@ pub fn of_document(service: &Service, document: &[u8], owner: &str) -> Result<Ac
 pub fn read_grant(service: &Service, node: &Node) -> Result<Grant, S3Error> {
     let malformed = || S3Error::new(Code::MalformedACLError);
     let grantee = node.child("Grantee").ok_or_else(malformed)?;
+    let kind = grantee.kind.as_deref();
+    if kind.is_some_and(|kind| !GRANTEE_KINDS.contains(&kind)) {
+        return Err(malformed());
+    }
     let permission = node.text_of("Permission").map(str::trim);
     let permission = permission
         .and_then(Permission::named)

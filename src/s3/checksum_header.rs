@@ -127,19 +127,19 @@ pub fn coverage(headers: &HeaderMap) -> Result<Option<Coverage>, S3Error> {
 /// # Errors
 /// `InvalidRequest` for a broken value or for several.
 pub fn from_headers(headers: &HeaderMap) -> Result<Option<Checksum>, S3Error> {
-    let mut found = None;
-    for algorithm in Algorithm::ALL {
-        let Some(text) = header(headers, algorithm.header())? else {
-            continue;
-        };
-        // A value with a number of parts is about a whole upload: Complete reads it by itself.
-        let digest = text.split_once('-').map_or(text, |(digest, _)| digest);
-        let checksum = Checksum::parse(algorithm, digest).ok_or_else(|| invalid(algorithm))?;
-        if found.replace(checksum).is_some() {
-            return Err(several());
-        }
-    }
-    Ok(found)
+    let sent = |algorithm: &Algorithm| headers.contains_key(algorithm.header());
+    let mut sent = Algorithm::ALL.into_iter().filter(sent);
+    let algorithm = match (sent.next(), sent.next()) {
+        (None, _) => return Ok(None),
+        // Before any value is looked at, as on S3.
+        (Some(_), Some(_)) => return Err(several()),
+        (Some(algorithm), None) => algorithm,
+    };
+    let text = header(headers, algorithm.header())?.unwrap_or_default();
+    // A value with a number of parts is about a whole upload: Complete reads it by itself.
+    let digest = text.split_once('-').map_or(text, |(digest, _)| digest);
+    let checksum = Checksum::parse(algorithm, digest).ok_or_else(|| invalid(algorithm))?;
+    Ok(Some(checksum))
 }
 
 /// `InvalidRequest` for a value that is no digest of the algorithm.
@@ -241,5 +241,14 @@ mod tests {
         ] {
             assert_eq!(claim(bad), Err(Code::InvalidRequest), "{bad:?}");
         }
+        let broken = HeaderMap::from_iter([
+            (
+                "x-amz-checksum-crc32".parse().unwrap(),
+                "?".parse().unwrap(),
+            ),
+            ("x-amz-checksum-sha1".parse().unwrap(), "?".parse().unwrap()),
+        ]);
+        let refused = from_headers(&broken).unwrap_err();
+        assert_eq!(refused.message(), several().message());
     }
 }

@@ -274,7 +274,6 @@ impl From<Denied> for S3Error {
 fn delete_marker(version: &str, modified: Timestamp, named: bool) -> S3Error {
     let error = if named {
         S3Error::new(Code::MethodNotAllowed)
-            .with("Method", "GET")
             .with("ResourceType", "DeleteMarker")
             .with_header("allow", "DELETE")
             .with_header("last-modified", modified.http_date())

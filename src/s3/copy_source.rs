@@ -55,7 +55,10 @@ fn parse(text: &str) -> Result<(BucketName, ObjectKey, Option<VersionRef>), S3Er
     let path = decode(path, true).ok_or_else(|| argument("Invalid copy source encoding."))?;
     let path = path.strip_prefix('/').unwrap_or(&path);
     let message = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey";
-    let (bucket, key) = path.split_once('/').ok_or_else(|| argument(message))?;
+    // S3 names the header twice, where it finds no key at all.
+    let name = "x-amz-copy-source";
+    let no_key = || S3Error::argument(name, name, "Invalid copy source object key");
+    let (bucket, key) = path.split_once('/').ok_or_else(no_key)?;
     if key.is_empty() {
         return Err(argument(message));
     }

@@ -14,7 +14,7 @@ pub fn render(
     method: &Method,
     outcome: Result<Reply, S3Error>,
 ) -> Response<ReplyBody> {
-    let mut reply = outcome.unwrap_or_else(|error| error_reply(id, &error));
+    let mut reply = outcome.unwrap_or_else(|error| error_reply(id, &of_method(error, method)));
     let bodiless = reply.status == StatusCode::NO_CONTENT
         || reply.status == StatusCode::NOT_MODIFIED
         || reply.status.is_informational();
@@ -43,6 +43,14 @@ pub fn render(
         }
     }
     response
+}
+
+/// The store knows that a delete marker can't be had, but not what was asked of it.
+fn of_method(error: S3Error, method: &Method) -> S3Error {
+    if error.code() == Code::MethodNotAllowed && !error.names("Method") {
+        return error.with("Method", method.as_str());
+    }
+    error
 }
 
 fn error_reply(id: RequestId, error: &S3Error) -> Reply {
@@ -103,6 +111,9 @@ mod tests {
             )
         );
         assert_eq!(text(render(id, &Method::HEAD, Err(error()))).await, "");
+        let refused = S3Error::new(Code::MethodNotAllowed).with("ResourceType", "DeleteMarker");
+        let refused = text(render(id, &Method::PUT, Err(refused))).await;
+        assert!(refused.contains("<Method>PUT</Method>"), "{refused}");
     }
 
     #[tokio::test]

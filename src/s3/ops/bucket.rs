@@ -66,6 +66,7 @@ pub async fn list_buckets(call: Call) -> Result<Reply, S3Error> {
                 document.text("Name", bucket.name.as_str());
                 document.time("CreationDate", bucket.created);
                 document.text("BucketRegion", &bucket.region);
+                document.text("BucketArn", &arn(&bucket.name));
             });
         }
     });
@@ -157,9 +158,7 @@ pub async fn create_bucket(call: Call) -> Result<Reply, S3Error> {
     };
     let asked = new.settings.clone();
     match service.store.create_bucket(name, new).await {
-        Ok(_bucket) => {
-            Reply::empty(StatusCode::OK).with_header("location", &format!("/{}", name.as_str()))
-        }
+        Ok(_bucket) => made(name),
         Err(StoreError::BucketExists { owner })
             if owner == who.owner() && settings.region == UNNAMED_REGION =>
         {
@@ -170,6 +169,17 @@ pub async fn create_bucket(call: Call) -> Result<Reply, S3Error> {
         }
         Err(error) => Err(about(&head, error)),
     }
+}
+
+/// The ARN by which policies know the bucket.
+fn arn(name: &BucketName) -> String {
+    format!("arn:aws:s3:::{}", name.as_str())
+}
+
+fn made(name: &BucketName) -> Result<Reply, S3Error> {
+    Reply::empty(StatusCode::OK)
+        .with_header("location", &format!("/{}", name.as_str()))?
+        .with_header("x-amz-bucket-arn", &arn(name))
 }
 
 /// S3's oldest region says yes again to whoever asks for their own bucket. It would also set the
@@ -183,8 +193,7 @@ async fn made_again(
     let bucket = service.store.bucket(name).await?;
     let tagged = asked.tags.is_empty() || asked.tags == bucket.settings.tags;
     if bucket.settings.access.acl == asked.access.acl && tagged {
-        return Reply::empty(StatusCode::OK)
-            .with_header("location", &format!("/{}", name.as_str()));
+        return made(name);
     }
     let message = "You own the bucket already, with another access control list or other tags: \
                    change those by PutBucketAcl and PutBucketTagging.";
@@ -285,6 +294,7 @@ pub async fn head_bucket(call: Call) -> Result<Reply, S3Error> {
     Reply::empty(StatusCode::OK)
         .with_static("content-type", "application/xml")
         .with_static("x-amz-access-point-alias", "false")
+        .with_header("x-amz-bucket-arn", &arn(&bucket.name))?
         .with_header("x-amz-bucket-region", &bucket.region)
 }
 

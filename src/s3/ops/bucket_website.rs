@@ -105,6 +105,13 @@ fn write_rule(document: &mut XmlWriter, rule: &RoutingRule) {
 
 fn configured(document: &[u8]) -> Result<Website, S3Error> {
     let root = xml::parse(document, "WebsiteConfiguration")?;
+    // Before any of them is judged, as on S3.
+    if root.child("RedirectAllRequestsTo").is_some() && root.children.len() > 1 {
+        let message =
+            "RedirectAllRequestsTo cannot be provided in conjunction with other Routing Rules.";
+        let name = "RedirectAllRequestsTo";
+        return Err(S3Error::argument(name, "not null", message));
+    }
     let mut website = Website::default();
     for node in &root.children {
         match node.name.as_str() {
@@ -118,16 +125,6 @@ fn configured(document: &[u8]) -> Result<Website, S3Error> {
             "RoutingRules" => website.rules = rules(node)?,
             _ => return Err(Code::MalformedXML.into()),
         }
-    }
-    let others = website.index.is_some() || website.error.is_some() || !website.rules.is_empty();
-    if website.redirect_all.is_some() && others {
-        let message =
-            "RedirectAllRequestsTo cannot be provided in conjunction with other Routing Rules.";
-        return Err(S3Error::argument(
-            "RedirectAllRequestsTo",
-            "not null",
-            message,
-        ));
     }
     if website.redirect_all.is_none() && website.index.is_none() {
         let message =
@@ -296,6 +293,11 @@ mod tests {
         ] {
             assert_eq!(read(&inner), Err(code), "{inner}");
         }
+        // Before the suffix, which is not well formed either.
+        let root = "WebsiteConfiguration";
+        let both = format!("<{root}>{}{all}</{root}>", index("/"));
+        let refused = configured(both.as_bytes()).unwrap_err();
+        assert!(refused.message().starts_with("RedirectAllRequestsTo"));
         let condition = "<Condition><KeyPrefixEquals>a/</KeyPrefixEquals></Condition>";
         let rules = read(&routed(&format!("{condition}{to}"))).unwrap().rules;
         assert_eq!(rules[0].prefix.as_deref(), Some("a/"));

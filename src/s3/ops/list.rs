@@ -64,8 +64,10 @@ pub async fn list_objects(call: Call) -> Result<Reply, S3Error> {
         document.text("NextMarker", &encoding.apply(next));
     }
     common(&mut document, &q, encoding, page.next.is_some());
-    lines(&mut document, &page.items, encoding, Some(&call.service));
-    Ok(Reply::xml(document))
+    // Nobody in particular is told whose the objects are.
+    let owners = call.who.key().map(|_key| &*call.service);
+    lines(&mut document, &page.items, encoding, owners);
+    Reply::xml(document).with_header("x-amz-bucket-region", &bucket.region)
 }
 
 /// `ListObjectsV2`, which goes on from a token.
@@ -94,7 +96,7 @@ pub async fn list_objects_v2(call: Call) -> Result<Reply, S3Error> {
     common(&mut document, &q, encoding, page.next.is_some());
     let owners = (query.get("fetch-owner") == Some("true")).then_some(&*call.service);
     lines(&mut document, &page.items, encoding, owners);
-    Ok(Reply::xml(document))
+    Reply::xml(document).with_header("x-amz-bucket-region", &bucket.region)
 }
 
 fn common(document: &mut XmlWriter, q: &ObjectQuery, encoding: Encoding, more: bool) {

@@ -84,12 +84,18 @@ pub fn of_headers(
                 let message = "The retain until date must be provided in ISO 8601 format";
                 S3Error::argument("x-amz-object-lock-retain-until-date", date, message)
             })?;
-            Some(in_the_future(Retention { mode, until }, now)?)
+            let name = "x-amz-object-lock-retain-until-date";
+            Some(in_the_future(Retention { mode, until }, now, (name, date))?)
         }
-        _ => {
+        (mode, _one) => {
             let message = "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must \
                            both be supplied";
-            return Err(S3Error::because(Code::InvalidArgument, message));
+            let missing = match mode {
+                Some(_mode) => "x-amz-object-lock-retain-until-date",
+                None => "x-amz-object-lock-mode",
+            };
+            let error = S3Error::because(Code::InvalidArgument, message);
+            return Err(error.with("ArgumentName", missing));
         }
     };
     extras.legal_hold = match hold {
@@ -108,12 +114,17 @@ pub fn of_headers(
     Ok(())
 }
 
-fn in_the_future(retention: Retention, now: Timestamp) -> Result<Retention, S3Error> {
+/// The retention, where its date has not passed; `said` is where that stands and how.
+fn in_the_future(
+    retention: Retention,
+    now: Timestamp,
+    (name, said): (&str, &str),
+) -> Result<Retention, S3Error> {
     if retention.until > now {
         return Ok(retention);
     }
     let message = "The retain until date must be in the future!";
-    Err(S3Error::because(Code::InvalidArgument, message))
+    Err(S3Error::argument(name, said, message))
 }
 
 /// What readers are told of a version's lock.
@@ -235,7 +246,11 @@ async fn change(
     let changed = service
         .store
         .update_object(bucket, key, version.as_ref(), None, set);
-    let version = version_name(bucket, &changed.await?);
+    let changed = changed.await.map_err(|error| match error.code() {
+        Code::NoSuchKey => error.with("Key", key.as_str()),
+        _ => error,
+    });
+    let version = version_name(bucket, &changed?);
     Reply::empty(StatusCode::OK).with_optional("x-amz-version-id", version.as_deref())
 }
 
@@ -285,9 +300,10 @@ fn retention(root: &Node, now: Timestamp) -> Result<Option<Retention>, S3Error> 
         return Ok(None);
     }
     let mode = LockMode::named(root.required("Mode")?.trim()).ok_or(Code::MalformedXML)?;
-    let until = Timestamp::parse_iso8601(root.required("RetainUntilDate")?.trim());
+    let date = root.required("RetainUntilDate")?.trim();
+    let until = Timestamp::parse_iso8601(date);
     let until = until.map_err(|_no_date| S3Error::new(Code::MalformedXML))?;
-    in_the_future(Retention { mode, until }, now).map(Some)
+    in_the_future(Retention { mode, until }, now, ("RetainUntilDate", date)).map(Some)
 }
 
 /// The version that the request names, in a bucket that locks objects.
@@ -298,11 +314,6 @@ async fn found(service: &Service, head: &Head) -> Result<ObjectRecord, S3Error> 
     Ok(object.await.map_err(|error| about(head, error))?.record)
 }
 
-fn unlocked(head: &Head) -> S3Error {
-    let key = head.target.key.as_ref().map_or("", |key| key.as_str());
-    S3Error::new(Code::NoSuchObjectLockConfiguration).with("Key", key)
-}
-
 /// `GetObjectRetention`.
 ///
 /// # Errors
@@ -310,7 +321,7 @@ fn unlocked(head: &Head) -> S3Error {
 pub async fn get_object_retention(call: Call) -> Result<Reply, S3Error> {
     let record = found(&call.service, &call.head).await?;
     let retention = record.extras.retention;
-    let Retention { mode, until } = retention.ok_or_else(|| unlocked(&call.head))?;
+    let Retention { mode, until } = retention.ok_or(Code::NoSuchObjectLockConfiguration)?;
     let mut document = XmlWriter::new("Retention");
     document.text("Mode", mode.as_str());
     document.text("RetainUntilDate", &until.iso8601_ms());
@@ -329,14 +340,16 @@ pub async fn put_object_legal_hold(call: Call) -> Result<Reply, S3Error> {
         body,
         ..
     } = call;
-    let bucket = locking(&service, &head).await?;
-    let document = body.xml(CONFIGURATION_BYTES_MAX).await?;
+    bucket::found(&service.store, &head).await?;
+    // Here S3 calls a document that is missing a malformed one, even where nothing is locked.
+    let document = body.bytes(CONFIGURATION_BYTES_MAX).await?;
     let root = xml::parse(&document, "LegalHold")?;
     let hold = match root.required("Status")?.trim() {
         "ON" => true,
         "OFF" => false,
         _ => return Err(Code::MalformedXML.into()),
     };
+    let bucket = locking(&service, &head).await?;
     change(&service, &head, &bucket, |record| {
         record.extras.legal_hold = Some(hold);
         Ok(())
@@ -351,7 +364,7 @@ pub async fn put_object_legal_hold(call: Call) -> Result<Reply, S3Error> {
 pub async fn get_object_legal_hold(call: Call) -> Result<Reply, S3Error> {
     let record = found(&call.service, &call.head).await?;
     let hold = record.extras.legal_hold;
-    let hold = hold.ok_or_else(|| unlocked(&call.head))?;
+    let hold = hold.ok_or(Code::NoSuchObjectLockConfiguration)?;
     let mut document = XmlWriter::new("LegalHold");
     document.text("Status", on_off(hold));
     Ok(Reply::xml(document))

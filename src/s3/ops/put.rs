@@ -15,8 +15,13 @@ use crate::s3::sse;
 use crate::s3::tags;
 use crate::store::{Bucket, ETag, EventName, Extras, NewObject, ObjectHeaders, WriteCondition};
 
-/// Options that [`put_object`] honours.
-pub const PUT_OBJECT: &[&str] = &["x-amz-tagging", "x-amz-website-redirect-location"];
+/// Options that [`put_object`] honours. S3 looks at no value of `x-amz-checksum-algorithm` here: the
+/// checksum that comes with the bytes says which it is.
+pub const PUT_OBJECT: &[&str] = &[
+    "x-amz-checksum-algorithm",
+    "x-amz-tagging",
+    "x-amz-website-redirect-location",
+];
 
 /// `PutObject`: everything in the head is judged before a byte of the body is read.
 ///

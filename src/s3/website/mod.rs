@@ -160,14 +160,7 @@ impl<'a> Visit<'a> {
             ObjectKey::parse(key)
                 .map_err(|_long| S3Error::new(Code::NoSuchKey).with("Key", key))?,
         );
-        let reply = self.read(head).await?;
-        match reply.headers.get("x-amz-website-redirect-location") {
-            Some(to) => {
-                let to = to.to_str().unwrap_or("/").to_owned();
-                redirect(StatusCode::MOVED_PERMANENTLY, &to)
-            }
-            None => Ok(reply),
-        }
+        moved(self.read(head).await?)
     }
 
     async fn read(&self, head: Head) -> Result<Reply, S3Error> {
@@ -213,7 +206,8 @@ impl<'a> Visit<'a> {
         let Some(key) = &website.error else {
             return page::of(&error, None, self.id);
         };
-        match self.error_page(key).await {
+        match self.error_page(key).await.and_then(moved) {
+            Ok(reply) if reply.status.is_redirection() => reply,
             Ok(reply) => page::described(reply.with_status(status), &error),
             Err(second) => page::of(&error, Some((key, &second)), self.id),
         }
@@ -227,6 +221,17 @@ impl<'a> Visit<'a> {
         let no_key = |_long| S3Error::new(Code::NoSuchKey);
         head.target.key = Some(ObjectKey::parse(key).map_err(no_key)?);
         self.read(head).await
+    }
+}
+
+/// An object, or where it says to go.
+fn moved(reply: Reply) -> Result<Reply, S3Error> {
+    match reply.headers.get("x-amz-website-redirect-location") {
+        Some(to) => {
+            let to = to.to_str().unwrap_or("/").to_owned();
+            redirect(StatusCode::MOVED_PERMANENTLY, &to)
+        }
+        None => Ok(reply),
     }
 }
 

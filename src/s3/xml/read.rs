@@ -15,6 +15,8 @@ const NODES_MAX: usize = 120_000;
 pub struct Node {
     /// Its name, without a namespace prefix.
     pub name: String,
+    /// Its `xsi:type`, as it stands there.
+    pub kind: Option<String>,
     /// Its own text.
     pub text: String,
     /// The elements in it, in order.
@@ -118,8 +120,13 @@ fn predefined(name: &str) -> Option<char> {
 
 fn named(start: &BytesStart<'_>) -> Node {
     let name = start.local_name().into_inner().to_owned();
+    // The one attribute that means something in a document of S3.
+    let mut attributes = start.attributes();
+    let kind = attributes.with_checks(false).flatten();
+    let mut kind = kind.filter(|attribute| attribute.key.as_ref() == "xsi:type");
     Node {
         name,
+        kind: kind.next().map(|attribute| attribute.value.into_owned()),
         ..Node::default()
     }
 }
@@ -153,6 +160,9 @@ mod tests {
             Some("a&b<")
         );
         assert_eq!(tree.text_of("Quiet"), Some(""));
+        let typed = b"<Grantee xmlns:xsi=\"x\" xsi:type='Group'/>";
+        let typed = parse(typed, "Grantee").unwrap();
+        assert_eq!(typed.kind.as_deref(), Some("Group"));
         assert_eq!(tree.all("Object").count(), 1);
     }
 

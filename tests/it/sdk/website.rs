@@ -73,6 +73,11 @@ async fn a_visitor_gets_pages_folders_and_errors() {
     assert!(both.contains("Retrieve a Custom Error Document</h3>"));
     put(&client, "error.html", b"sorry").await;
     assert_eq!(get("/lost").await, (404, None, "sorry".to_owned()));
+    let moved = client.put_object().bucket(BUCKET).key("error.html");
+    let moved = moved.website_redirect_location("/help");
+    moved.send().await.unwrap();
+    let (status, to, _) = get("/lost").await;
+    assert_eq!((status, to.as_deref()), (301, Some("/help")));
 }
 
 #[tokio::test]

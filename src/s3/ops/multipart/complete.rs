@@ -47,14 +47,13 @@ pub async fn complete_multipart_upload(call: Call) -> Result<Reply, S3Error> {
     let store = &service.store;
     let bucket = bucket::found(store, &head).await?;
     let when = write_condition(&head.headers)?;
-    let (checksum, len) = (whole_checksum(&head.headers)?, whole_len(&head.headers)?);
+    let (mut checksum, len) = (whole_checksum(&head.headers)?, whole_len(&head.headers)?);
     let key = head.key()?;
     let listed = body.without_claim().bytes(LIST_BYTES_MAX).await?;
-    let parts = named_parts(&listed)?;
     let id = upload_id(&head)?;
     let upload = match store.upload(&bucket, key, &id).await {
         Ok(upload) => Some(upload),
-        // It may have been completed before: the store knows.
+        // It may have been completed before: the store knows, whatever the document says now.
         Err(StoreError::NoSuchUpload) => None,
         Err(error) => return Err(of_upload(&head, error)),
     };
@@ -62,7 +61,8 @@ pub async fn complete_multipart_upload(call: Call) -> Result<Reply, S3Error> {
         Some(upload) => {
             sse::check_completion(&head.headers, upload.extras.seal.as_ref())?;
             check_mode(upload, &head.headers)?;
-            let parts = in_order(&head, parts)?;
+            checksum = checksum.filter(|said| is_heeded(upload, said));
+            let parts = in_order(&head, named_parts(&listed)?)?;
             let claims = parts.iter().map(|part| claim(&head, upload, part));
             claims.collect::<Result<_, _>>()?
         }
@@ -156,6 +156,12 @@ fn check_mode(upload: &UploadRecord, headers: &HeaderMap) -> Result<(), S3Error>
         }
         _ => Ok(()),
     }
+}
+
+/// Whether what is said of the whole counts: where the client chose no algorithm for the upload, S3
+/// has a checksum by its own choice alone and heeds no other.
+fn is_heeded(upload: &UploadRecord, said: &Checksum) -> bool {
+    upload.checksum.is_some() || said.algorithm == Algorithm::Crc64Nvme
 }
 
 /// What the document says of a part, as far as it can be said in this upload.
