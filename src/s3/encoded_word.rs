@@ -25,6 +25,16 @@ pub fn encode(text: &str) -> Cow<'_, str> {
     Cow::Owned(words.join(" "))
 }
 
+/// `text` as a header in which [`decode`] finds it again, also where it looks like a word itself.
+pub fn encode_literally(text: &str) -> Cow<'_, str> {
+    if !text.contains("=?") {
+        return encode(text);
+    }
+    let mut words = Vec::new();
+    push_words(text, b, &mut words);
+    Cow::Owned(words.join(" "))
+}
+
 /// One word, or as many as it takes: halves of halves, cut between characters.
 fn push_words(text: &str, encoding: fn(&str) -> (char, String), words: &mut Vec<String>) {
     let (letter, encoded) = encoding(text);
@@ -166,6 +176,9 @@ mod tests {
         fn every_text_comes_back_and_is_fit_for_a_header(text in "\\PC{0,80}|[\\x00-\\x7f]{0,40}") {
             let word = encode(&text);
             prop_assert!(word.chars().all(|c| (' '..='~').contains(&c) || c == '\t'));
+            let literal = format!("=?UTF-8?Q?a?= {text}");
+            let kept = encode_literally(&literal);
+            prop_assert_eq!(decode(&kept), literal.as_str());
             if word != text {
                 prop_assert_eq!(decode(&word), text.as_str());
             }

@@ -2,6 +2,7 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectPOST.html>
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -18,6 +19,7 @@ use crate::s3::acl::ACL_HEADERS;
 use crate::s3::body::form::Form;
 use crate::s3::body::{OBJECT_BYTES_MAX, ReceiveOptions, receive_stream};
 use crate::s3::context::{FormCall, Service, origin};
+use crate::s3::encoded_word;
 use crate::s3::error::{Code, S3Error};
 use crate::s3::handle::check_expected_owner;
 use crate::s3::head::Head;
@@ -215,9 +217,15 @@ fn as_head(head: &Head, fields: &[(String, String)]) -> Result<Head, S3Error> {
             option if option.starts_with("x-amz-") => option,
             _ => continue,
         };
+        // A field holds any character, and no word stands for another in it.
+        let text = if header.starts_with("x-amz-meta-") {
+            encoded_word::encode_literally(value)
+        } else {
+            Cow::Borrowed(value.as_str())
+        };
         let parsed = (
             HeaderName::from_bytes(header.as_bytes()),
-            HeaderValue::from_bytes(value.as_bytes()),
+            HeaderValue::from_bytes(text.as_bytes()),
         );
         let (Ok(header), Ok(text)) = parsed else {
             let message = format!("The value of {name} can't be kept as a header.");
@@ -371,7 +379,12 @@ mod tests {
             names,
             ["x-amz-acl", "x-amz-meta-a", "x-amz-sdk-checksum-algorithm"]
         );
-        let broken = fields(&[("x-amz-meta-a", "a\nb")]);
+        let broken = fields(&[("content-type", "a\nb")]);
         assert!(as_head(&head, &broken).is_err());
+        for value in ["a\r\nb: c", "=?UTF-8?Q?ascii?=", "\0\u{1}", "ü — ?=", " "] {
+            let asked = as_head(&head, &fields(&[("x-amz-meta-a", value)])).unwrap();
+            let kept = object_headers(&asked.headers).unwrap().user;
+            assert_eq!(kept, [("a".to_owned(), value.trim().to_owned())]);
+        }
     }
 }
