@@ -3,6 +3,7 @@
 use crate::clock::Timestamp;
 
 use super::SKEW_MAX;
+use super::constraint::ConstraintFault;
 
 /// A signature that is not ours, with what we computed it over.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,6 +138,9 @@ pub enum AuthError {
         /// Our time.
         server_time: Timestamp,
     },
+    /// A demand of the signer's that is none, or that the request does not meet.
+    #[error(transparent)]
+    Constraint(#[from] ConstraintFault),
     /// Headers that change what is asked for are not covered by the signature.
     #[error("There were headers present in the request which were not signed")]
     HeadersNotSigned(Vec<String>),
@@ -239,6 +243,7 @@ impl AuthError {
             | Self::PolicyExpired
             | Self::PolicyFailed { .. }
             | Self::PolicyExtraFields { .. } => "AccessDenied",
+            Self::Constraint(fault) => fault.code(),
             Self::UnknownKey { .. } => "InvalidAccessKeyId",
             Self::Mismatch(_) => "SignatureDoesNotMatch",
             Self::InvalidToken => "InvalidToken",
@@ -248,12 +253,6 @@ impl AuthError {
     }
 
     fn details(&self) -> Details {
-        let argument = |name: &str, value: &str| {
-            vec![
-                ("ArgumentName", name.to_owned()),
-                ("ArgumentValue", value.to_owned()),
-            ]
-        };
         match self {
             Self::InvalidContentSha256 { value } => argument("x-amz-content-sha256", value),
             Self::InvalidHeader { name } => argument(name, ""),
@@ -295,6 +294,7 @@ impl AuthError {
                 ("RequestTime", begins.iso8601_s()),
                 ("ServerTime", server_time.iso8601_s()),
             ],
+            Self::Constraint(fault) => fault.details(),
             Self::HeadersNotSigned(names) => vec![("HeadersNotSigned", names.join(", "))],
             Self::UnknownKey { access_key } => vec![("AWSAccessKeyId", access_key.clone())],
             Self::Mismatch(mismatch) => mismatch.details(),
@@ -342,6 +342,14 @@ impl Mismatch {
         }
         details
     }
+}
+
+/// The details that name an argument.
+pub(super) fn argument(name: &str, value: &str) -> Details {
+    vec![
+        ("ArgumentName", name.to_owned()),
+        ("ArgumentValue", value.to_owned()),
+    ]
 }
 
 fn spaced_hex(text: &str) -> String {

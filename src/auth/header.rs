@@ -49,6 +49,7 @@ pub(super) fn authenticate(
         signature,
         amz_date,
         signed_at,
+        good_until: signed_at.plus(SKEW_MAX),
         payload,
         token,
         auth_type: AuthType::Header,

@@ -7,6 +7,7 @@ pub mod acl;
 mod action;
 pub mod canonical;
 mod chunk;
+pub mod constraint;
 mod error;
 mod header;
 pub mod policy;
@@ -24,6 +25,7 @@ pub mod sigv4;
 mod tests;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +35,7 @@ use crate::clock::Timestamp;
 
 pub use action::{Action, Denied, Scope, may};
 pub use chunk::ChunkChain;
+use constraint::{Constraint, Duties};
 pub use error::{AuthError, Details, Mismatch};
 use policy::OwnPolicy;
 pub use secret::Secret;
@@ -66,6 +69,10 @@ pub struct SignedHead<'a> {
     /// The body's SHA-256 in hexadecimal, where it was read before: other services than S3 sign it
     /// without a header that tells it.
     pub payload: Option<&'a str>,
+    /// Where it came from.
+    pub peer: Option<IpAddr>,
+    /// What of a signer's demands the operation can keep.
+    pub heeds: &'a [Constraint],
 }
 
 /// A host, with its port where one is given, and a path as it goes over the wire.
@@ -176,6 +183,7 @@ pub struct Grant {
     who: Who,
     body: BodyProof,
     signature: Option<Signature>,
+    duties: Duties,
 }
 
 impl Grant {
@@ -194,9 +202,14 @@ impl Grant {
         self.signature
     }
 
-    /// The caller and the proof, apart.
-    pub fn into_parts(self) -> (Who, BodyProof) {
-        (self.who, self.body)
+    /// What its signer demanded that is not judged yet.
+    pub const fn duties(&self) -> &Duties {
+        &self.duties
+    }
+
+    /// The caller, the proof and the duties, apart.
+    pub fn into_parts(self) -> (Who, BodyProof, Duties) {
+        (self.who, self.body, self.duties)
     }
 }
 
@@ -229,7 +242,10 @@ pub fn authenticate(
     let by_query = presigned::is_claimed(&pairs);
     let mut headers = head.headers.get_all(http::header::AUTHORIZATION).iter();
     match (headers.next(), headers.next(), by_query) {
-        (None, _, false) => Ok(anonymous()),
+        (None, _, false) => {
+            constraint::refuse_unsigned(pairs.iter().map(|(name, _)| &**name))?;
+            Ok(anonymous())
+        }
         (None, _, true) => presigned::authenticate(head, &pairs, keys, settings, now),
         (Some(value), None, false) => {
             let text = value.to_str().map_err(|_| AuthError::InvalidHeader {
@@ -250,10 +266,11 @@ pub fn authenticate(
     }
 }
 
-const fn anonymous() -> Grant {
+fn anonymous() -> Grant {
     Grant {
         who: Who::Anonymous,
         body: BodyProof::Unsigned,
         signature: None,
+        duties: Duties::default(),
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-authentication-HTTPPOST.html>
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
 
-use super::post_policy::{Policy, PostDuties};
+use super::constraint::{self, Constraint, Duties, LengthRange, Proven};
+use super::post_policy::Policy;
 use super::request::check_scope;
 use super::sigv4::{self, ALGORITHM, Credential};
 use super::{
@@ -21,25 +23,56 @@ pub fn expand_filename(value: &str, filename: &str) -> String {
     value.replace("${filename}", name)
 }
 
-/// Verifies a form's signature and judges its fields by its policy. `fields` are those before the
-/// file, in order, with `${filename}` already expanded; `bucket` is that of the URL. A form that
-/// claims nothing is anybody's.
+/// A form upload before its file.
+#[derive(Debug, Clone, Copy)]
+pub struct SignedForm<'a> {
+    /// The fields before the file, in order, with `${filename}` already expanded.
+    pub fields: &'a [(String, String)],
+    /// The bucket of the URL.
+    pub bucket: &'a str,
+    /// Where it came from.
+    pub peer: Option<IpAddr>,
+    /// What of a signer's demands the operation can keep.
+    pub heeds: &'a [Constraint],
+}
+
+/// Verifies a form's signature and judges its fields by its policy. A form that claims nothing is
+/// anybody's.
 ///
 /// # Errors
 /// An [`AuthError`] where the form is not signed by a known key or breaks its policy.
 pub fn authenticate_form(
-    fields: &[(String, String)],
-    bucket: &str,
+    sent: &SignedForm<'_>,
     keys: &dyn KeyRing,
     settings: &AuthSettings,
     now: Timestamp,
-) -> Result<(Grant, PostDuties), AuthError> {
-    let Some(form) = Form::read(fields, settings)? else {
-        return Ok((anonymous(), PostDuties::default()));
+) -> Result<Grant, AuthError> {
+    let Some(form) = Form::read(sent.fields, settings)? else {
+        let names = sent.fields.iter().map(|(name, _)| name.as_bytes());
+        constraint::refuse_unsigned(names)?;
+        return Ok(anonymous());
     };
     let key = form.verify(keys, settings, now)?;
-    let duties = Policy::parse(form.policy)?.judge(fields, bucket, now)?;
-    let grant = Grant {
+    let policy = Policy::parse(form.policy)?;
+    let length_range = policy.judge(sent.fields, sent.bucket, now)?;
+    let proven = Proven {
+        access_key: &key.access_key,
+        signature: form.signature,
+        good_until: policy.expiration(),
+        now,
+        peer: sent.peer,
+        heeds: sent.heeds,
+    };
+    // The policy has spoken of every field, and its signature covers the policy.
+    let fields = sent.fields.iter();
+    let fields = fields.map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    let demanded = constraint::demanded(fields, &proven)?;
+    let both = [length_range, demanded.length_range];
+    let duties = Duties {
+        length_range: both.into_iter().flatten().reduce(LengthRange::and),
+        ..demanded
+    };
+    Ok(Grant {
         who: Who::Key(key),
         body: BodyProof::Unsigned,
         signature: Some(Signature {
@@ -47,8 +80,8 @@ pub fn authenticate_form(
             auth_type: AuthType::Form,
             age: None,
         }),
-    };
-    Ok((grant, duties))
+        duties,
+    })
 }
 
 struct Form<'a> {

@@ -3,8 +3,6 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTConstructPolicy.html>
 
-use std::ops::RangeInclusive;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -12,6 +10,7 @@ use serde_json::Value;
 use crate::clock::Timestamp;
 
 use super::AuthError;
+use super::constraint::LengthRange;
 
 /// Fields that carry the form's proof or its file, of which no policy can speak.
 const EXEMPT: &[&str] = &[
@@ -21,13 +20,6 @@ const EXEMPT: &[&str] = &[
     "signature",
     "x-amz-signature",
 ];
-
-/// What the policy asks of the file that is still to come.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PostDuties {
-    /// How many bytes it may have.
-    pub length_range: Option<RangeInclusive<u64>>,
-}
 
 fn invalid(reason: &str) -> AuthError {
     AuthError::InvalidPolicy {
@@ -42,9 +34,27 @@ pub(super) struct Policy {
 }
 
 enum Condition {
-    Eq { field: Value, value: Value },
-    StartsWith { field: Value, value: Value },
-    Length { min: Value, max: Value },
+    Eq {
+        field: Value,
+        value: Value,
+    },
+    StartsWith {
+        field: Value,
+        value: Value,
+    },
+    /// As OSS has them.
+    In {
+        field: Value,
+        values: Value,
+    },
+    NotIn {
+        field: Value,
+        values: Value,
+    },
+    Length {
+        min: Value,
+        max: Value,
+    },
 }
 
 impl Policy {
@@ -87,40 +97,33 @@ impl Policy {
         })
     }
 
-    /// Judges the form's fields; `bucket` is that of the URL.
+    /// Until when it is good.
+    pub(super) const fn expiration(&self) -> Timestamp {
+        self.expiration
+    }
+
+    /// Judges the form's fields; `bucket` is that of the URL. Says how long the file may be, where it
+    /// limits that.
     pub(super) fn judge(
         &self,
         fields: &[(String, String)],
         bucket: &str,
         now: Timestamp,
-    ) -> Result<PostDuties, AuthError> {
+    ) -> Result<Option<LengthRange>, AuthError> {
         if now > self.expiration {
             return Err(AuthError::PolicyExpired);
         }
-        let mut duties = PostDuties { length_range: None };
+        let mut range: Option<LengthRange> = None;
         for condition in &self.conditions {
             let holds = match condition {
-                Condition::Eq { field, value } => Condition::compare(field, fields, bucket, |v| {
-                    value.as_str().is_some_and(|want| want == v)
-                }),
-                Condition::StartsWith { field, value } => {
-                    let want = value.as_str();
-                    let listed = name_of(field).is_some_and(|n| n == "content-type");
-                    Condition::compare(field, fields, bucket, |v| match want {
-                        None => false,
-                        Some(want) if listed => {
-                            v.split(',').all(|item| item.trim_start().starts_with(want))
-                        }
-                        Some(want) => v.starts_with(want),
-                    })
+                Condition::Length { min, max } => {
+                    let found = range_of(min, max);
+                    // Of several ranges, what all of them allow.
+                    let both = [range, found].into_iter().flatten();
+                    range = both.reduce(LengthRange::and);
+                    found.is_some()
                 }
-                Condition::Length { min, max } => match (bound(min), bound(max)) {
-                    (Some(min), Some(max)) => {
-                        duties.narrow(min, max);
-                        true
-                    }
-                    _ => false,
-                },
+                other => other.holds(fields, bucket),
             };
             if !holds {
                 return Err(AuthError::PolicyFailed {
@@ -129,18 +132,14 @@ impl Policy {
             }
         }
         self.check_covered(fields)?;
-        Ok(duties)
+        Ok(range)
     }
 
     /// Every field must be spoken of by some condition: what the signer did not think of must not be.
     fn check_covered(&self, fields: &[(String, String)]) -> Result<(), AuthError> {
         let covered = |name: &str| {
-            self.conditions.iter().any(|condition| match condition {
-                Condition::Eq { field, .. } | Condition::StartsWith { field, .. } => {
-                    name_of(field).is_some_and(|n| n == name)
-                }
-                Condition::Length { .. } => false,
-            })
+            let mut spoken_of = self.conditions.iter().filter_map(Condition::field);
+            spoken_of.any(|field| name_of(field).is_some_and(|n| n == name))
         };
         let given = fields.iter().map(|(name, _)| name.to_ascii_lowercase());
         // The URL's bucket counts as a field of every form.
@@ -156,16 +155,6 @@ impl Policy {
         Err(AuthError::PolicyExtraFields {
             fields: extra.join(", "),
         })
-    }
-}
-
-impl PostDuties {
-    /// Of several ranges, what all of them allow.
-    fn narrow(&mut self, min: u64, max: u64) {
-        self.length_range = Some(match &self.length_range {
-            None => min..=max,
-            Some(range) => min.max(*range.start())..=max.min(*range.end()),
-        });
     }
 }
 
@@ -202,6 +191,14 @@ impl Condition {
                 field: first,
                 value: second,
             }),
+            "in" => Ok(Self::In {
+                field: first,
+                values: second,
+            }),
+            "not-in" => Ok(Self::NotIn {
+                field: first,
+                values: second,
+            }),
             "content-length-range" => Ok(Self::Length {
                 min: first,
                 max: second,
@@ -209,6 +206,57 @@ impl Condition {
             _ => Err(invalid(&format!(
                 "Invalid Condition: unknown operation '{operator}'."
             ))),
+        }
+    }
+
+    /// The field that it is about; none where it is about the file.
+    const fn field(&self) -> Option<&Value> {
+        match self {
+            Self::Eq { field, .. }
+            | Self::StartsWith { field, .. }
+            | Self::In { field, .. }
+            | Self::NotIn { field, .. } => Some(field),
+            Self::Length { .. } => None,
+        }
+    }
+
+    /// Whether the fields are as it demands.
+    fn holds(&self, fields: &[(String, String)], bucket: &str) -> bool {
+        match self {
+            Self::Eq { field, value } => Self::compare(field, fields, bucket, |given| {
+                value.as_str().is_some_and(|want| want == given)
+            }),
+            Self::StartsWith { field, value } => {
+                let Some(want) = value.as_str() else {
+                    return false;
+                };
+                let listed = is_content_type(field);
+                Self::compare(field, fields, bucket, |given| {
+                    let starts = |item: &str| item.trim_start().starts_with(want);
+                    (listed && given.split(',').all(starts)) || (!listed && given.starts_with(want))
+                })
+            }
+            Self::In { field, values } => {
+                let Some(values) = texts(values) else {
+                    return false;
+                };
+                Self::compare(field, fields, bucket, |given| values.contains(&given))
+            }
+            Self::NotIn { field, values } => {
+                let Some(values) = texts(values) else {
+                    return false;
+                };
+                // A parameter or another case makes no other type of it.
+                let typed = is_content_type(field);
+                Self::compare(field, fields, bucket, |given| {
+                    let is = |value: &&str| {
+                        let mut types = types_in(given).filter(|_one| typed);
+                        given == *value || types.any(|one| one.eq_ignore_ascii_case(value))
+                    };
+                    !values.iter().any(is)
+                })
+            }
+            Self::Length { .. } => false,
         }
     }
 
@@ -236,6 +284,8 @@ impl Condition {
         let (operator, first, second) = match self {
             Self::Eq { field, value } => ("eq", field, value),
             Self::StartsWith { field, value } => ("starts-with", field, value),
+            Self::In { field, values } => ("in", field, values),
+            Self::NotIn { field, values } => ("not-in", field, values),
             Self::Length { min, max } => ("content-length-range", min, max),
         };
         format!("[\"{operator}\", {}, {}]", quoted(first), quoted(second))
@@ -244,7 +294,7 @@ impl Condition {
 
 fn quoted(value: &Value) -> String {
     match value {
-        Value::String(_) => value.to_string(),
+        Value::String(_) | Value::Array(_) => value.to_string(),
         other => format!("\"{other}\""),
     }
 }
@@ -252,6 +302,26 @@ fn quoted(value: &Value) -> String {
 /// The lower-case name of `$Field`; nothing without its `$`.
 fn name_of(field: &Value) -> Option<String> {
     Some(field.as_str()?.strip_prefix('$')?.to_ascii_lowercase())
+}
+
+fn is_content_type(field: &Value) -> bool {
+    name_of(field).is_some_and(|name| name == "content-type")
+}
+
+/// A list of texts; none where it is anything else.
+fn texts(values: &Value) -> Option<Vec<&str>> {
+    values.as_array()?.iter().map(Value::as_str).collect()
+}
+
+/// The media types that a reader may see in a `Content-Type`.
+fn types_in(value: &str) -> impl Iterator<Item = &str> {
+    value.split([',', ';']).map(str::trim)
+}
+
+/// The range between two bounds, if they are some.
+fn range_of(min: &Value, max: &Value) -> Option<LengthRange> {
+    let (min, max) = (bound(min)?, bound(max)?);
+    Some(LengthRange { min, max })
 }
 
 /// A bound of a range: a number, or a text that is one. A negative one bounds nothing.

@@ -90,6 +90,7 @@ pub(super) fn authenticate(
     })?;
     let seconds = lifetime(&params.expires, settings)?;
     check_scope(&credential, signed_at, settings).map_err(scope_fault)?;
+    let good_until = signed_at.plus(Duration::from_secs(seconds));
     check_time(signed_at, seconds, now)?;
     let missing = unsigned(head, &params.signed);
     if !missing.is_empty() {
@@ -101,6 +102,7 @@ pub(super) fn authenticate(
         signature: &params.signature,
         amz_date: params.date,
         signed_at,
+        good_until,
         payload: payload(head, pairs)?,
         token,
         auth_type: AuthType::Query,

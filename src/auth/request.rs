@@ -6,10 +6,11 @@ use crate::clock::Timestamp;
 use crate::public_url::without_port;
 
 use super::canonical::{self, Pairs, Parts};
+use super::constraint::{self, Proven};
 use super::sigv4::{self, Credential};
 use super::{
-    AccessKey, AuthError, AuthSettings, AuthType, BodyProof, ChunkChain, Elsewhere, Grant, KeyRing,
-    Mismatch, Place, Secret, Signature, SignatureVersion, SignedHead, Who, session,
+    AccessKey, AuthError, AuthSettings, AuthType, BodyProof, ChunkChain, Duties, Elsewhere, Grant,
+    KeyRing, Mismatch, Place, Secret, Signature, SignatureVersion, SignedHead, Who, session,
 };
 
 /// What a request claims, read from its header or its query.
@@ -20,6 +21,8 @@ pub(super) struct Claim<'a> {
     pub(super) signature: &'a str,
     pub(super) amz_date: String,
     pub(super) signed_at: Timestamp,
+    /// Until when it may be used.
+    pub(super) good_until: Timestamp,
     /// The value of `x-amz-content-sha256`, or the word that is meant.
     pub(super) payload: String,
     /// The session's token.
@@ -181,7 +184,27 @@ pub(super) fn prove(
         who: Who::Key(key),
         body,
         signature: Some(signature),
+        duties: duties(head, pairs, claim, now)?,
     })
+}
+
+/// What the signer demanded. All of the query is signed, so that nothing of it is a client's own.
+fn duties(
+    head: &SignedHead<'_>,
+    pairs: &Pairs,
+    claim: &Claim<'_>,
+    now: Timestamp,
+) -> Result<Duties, AuthError> {
+    let proven = Proven {
+        access_key: &claim.credential.access_key,
+        signature: claim.signature,
+        good_until: claim.good_until,
+        now,
+        peer: head.peer,
+        heeds: head.heeds,
+    };
+    let pairs = pairs.iter().map(|(name, value)| (&**name, &**value));
+    Ok(constraint::demanded(pairs, &proven)?)
 }
 
 fn known(key: Option<Arc<AccessKey>>, claim: &Claim<'_>) -> Result<Arc<AccessKey>, AuthError> {

@@ -20,6 +20,7 @@ use super::retry;
 use super::sign::Signer;
 use crate::clock::{Clock, Timestamp};
 use crate::id;
+use crate::store::hook::{CallbackChoice, CommitHook as _};
 use crate::store::meta::{Batch, KeyRange, MetaEngine, MetaError, Space, Step, walk};
 
 /// Deliveries under way for one endpoint.
@@ -130,9 +131,12 @@ impl Callbacks {
         named.next()
     }
 
-    /// Adds a row to the object's batch for each endpoint that is to hear of `event`.
-    pub fn stage_event(&self, event: &Event, batch: &mut Batch) {
-        self.outbox.stage(event, batch);
+    /// Adds a row to the object's batch for each endpoint that is to hear of `event`: by rule, or
+    /// because its signer chose it.
+    pub fn stage_event(&self, event: &Event, chosen: Option<&CallbackChoice>, batch: &mut Batch) {
+        // An endpoint that the configuration has no longer hears nothing: its queue would only grow.
+        let chosen = chosen.filter(|chosen| self.knows(&chosen.endpoint));
+        self.outbox.stage(event, chosen, batch);
     }
 
     /// Tells the deliverer that a batch was committed.

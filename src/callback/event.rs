@@ -50,6 +50,9 @@ pub struct Event {
     /// The bucket's own rule that asked for it; none where the server's configuration did.
     #[n(13)]
     pub rule: Option<String>,
+    /// What its signer wants to be told with it; none where no signer chose the endpoint.
+    #[n(14)]
+    pub vars: Option<Vec<(String, String)>>,
 }
 
 /// The event that tells a receiver that it will be told.
@@ -73,6 +76,7 @@ impl Event {
             request_id: String::new(),
             version: None,
             rule: None,
+            vars: None,
         }
     }
 
@@ -99,7 +103,7 @@ impl Event {
             let version = self.version.clone();
             fields.extend(version.map(|version| ("versionId".to_owned(), version.into())));
         }
-        json!({"Records": [{
+        let mut record = json!({
             "eventVersion": if later { "2.3" } else { "2.1" },
             "eventSource": "aws:s3",
             "awsRegion": self.region,
@@ -118,7 +122,15 @@ impl Event {
                 },
                 "object": object,
             },
-        }]})
+        });
+        if let (Some(vars), Some(record)) = (&self.vars, record.as_object_mut()) {
+            let vars = vars
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone().into()));
+            let vars = Value::Object(vars.collect());
+            record.insert("consign".to_owned(), json!({ "vars": vars }));
+        }
+        json!({ "Records": [record] })
     }
 
     fn test(&self) -> Value {
@@ -171,6 +183,7 @@ pub(super) mod tests {
             request_id: "R".into(),
             version: None,
             rule: None,
+            vars: None,
         }
     }
 
@@ -184,6 +197,19 @@ pub(super) mod tests {
         assert_eq!(record["s3"]["object"]["sequencer"], "00000000000000FF");
         assert_eq!(record["s3"]["object"]["size"], 3);
         assert_eq!(record["s3"]["bucket"]["arn"], "arn:aws:s3:::b");
+    }
+
+    #[test]
+    fn what_a_signer_wants_told_stands_beside_s3s_own() {
+        assert_eq!(event("k", 1).json()["Records"][0].get("consign"), None);
+        let vars = Some(vec![("user".to_owned(), "\"é".to_owned())]);
+        let told = Event {
+            vars,
+            ..event("k", 1)
+        };
+        let record = told.json()["Records"][0].clone();
+        assert_eq!(record["consign"]["vars"]["user"], "\"é");
+        assert_eq!(record["s3"]["object"]["key"], "k");
     }
 
     #[test]

@@ -25,7 +25,7 @@ impl CommitHook for Callbacks {
                 change.at,
             )
         };
-        self.stage_event(&event, batch);
+        self.stage_event(&event, change.origin.callback.as_ref(), batch);
         let rules = change.bucket.settings.notifications.iter();
         for rule in rules.filter(|rule| rule.tells(&event.name, &event.key)) {
             self.stage_rule(rule, event.clone(), batch);

@@ -7,6 +7,7 @@ use super::event::Event;
 use super::rule::Rules;
 use crate::clock::Timestamp;
 use crate::id::MessageId;
+use crate::store::hook::CallbackChoice;
 use crate::store::meta::{Batch, Space};
 
 /// How far a message is.
@@ -95,13 +96,26 @@ impl Outbox {
         Ok(Self { rules })
     }
 
-    /// Adds a row for each endpoint that is to hear of `event`; says how many.
-    pub fn stage(&self, event: &Event, batch: &mut Batch) -> usize {
-        let endpoints = self.rules.endpoints(&event.bucket, &event.key, &event.name);
+    /// Adds a row for each endpoint that is to hear of `event`, the `chosen` one among them; says how
+    /// many. An endpoint that a rule names too hears once.
+    pub fn stage(
+        &self,
+        event: &Event,
+        chosen: Option<&CallbackChoice>,
+        batch: &mut Batch,
+    ) -> usize {
+        let is_chosen = |name: &str| chosen.is_some_and(|chosen| chosen.endpoint == name);
+        let mut endpoints = self.rules.endpoints(&event.bucket, &event.key, &event.name);
+        endpoints.retain(|name| !is_chosen(name));
         for endpoint in &endpoints {
             Self::stage_for(endpoint, event, batch);
         }
-        endpoints.len()
+        if let Some(chosen) = chosen {
+            let vars = Some(chosen.vars.clone());
+            let event = event.clone();
+            Self::stage_for(&chosen.endpoint, &Event { vars, ..event }, batch);
+        }
+        endpoints.len().saturating_add(chosen.iter().len())
     }
 
     /// Adds the row of one endpoint that is to hear of `event`, whatever the rules say.
@@ -124,6 +138,7 @@ impl Outbox {
 mod tests {
     use super::super::event::tests::event;
     use super::*;
+    use crate::store::hook::CallbackMode;
     use crate::store::meta::Write;
 
     #[test]
@@ -135,8 +150,8 @@ mod tests {
             {"endpoint":"b","bucket":"b","events":["s3:ObjectCreated:Put"]}]}"#;
         let outbox = Outbox::new(&serde_json::from_str(config).unwrap()).unwrap();
         let mut batch = Batch::new();
-        assert_eq!(outbox.stage(&event("k", 255), &mut batch), 2);
-        assert_eq!(outbox.stage(&event("k", 256), &mut batch), 2);
+        assert_eq!(outbox.stage(&event("k", 255), None, &mut batch), 2);
+        assert_eq!(outbox.stage(&event("k", 256), None, &mut batch), 2);
         let mut rows = Vec::new();
         for write in batch.writes {
             let Write::Put {
@@ -157,5 +172,33 @@ mod tests {
             .map(|(_, m)| (m.endpoint.as_str(), m.event.sequence))
             .collect();
         assert_eq!(order, [("a", 255), ("a", 256), ("b", 255), ("b", 256)]);
+    }
+
+    #[test]
+    fn the_endpoint_that_a_signer_chose_hears_once_and_what_it_is_told() {
+        let config = r#"{"endpoints":[{"name":"a","url":"http://a/","secrets":[]},
+            {"name":"b","url":"http://b/","secrets":[]}],
+            "rules":[{"endpoint":"a","bucket":"*","events":["s3:ObjectCreated:*"]}]}"#;
+        let outbox = Outbox::new(&serde_json::from_str(config).unwrap()).unwrap();
+        for (endpoint, rows) in [("a", 1), ("b", 2)] {
+            let chosen = CallbackChoice {
+                endpoint: endpoint.to_owned(),
+                vars: vec![("user".to_owned(), "7".to_owned())],
+                mode: CallbackMode::Async,
+            };
+            let mut batch = Batch::new();
+            assert_eq!(
+                outbox.stage(&event("k", 1), Some(&chosen), &mut batch),
+                rows
+            );
+            let Some(Write::Put { value, .. }) = batch.writes.last() else {
+                panic!("{batch:?}");
+            };
+            let message = Message::decode(value).unwrap();
+            assert_eq!(
+                (&*message.endpoint, message.event.vars),
+                (endpoint, Some(chosen.vars))
+            );
+        }
     }
 }

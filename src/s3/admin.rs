@@ -54,7 +54,7 @@ pub(super) async fn answer(
     let Some(admin) = &service.admin else {
         return Err(S3Error::new(Code::NotImplemented));
     };
-    let (_who, proof) = grant.into_parts();
+    let (_who, proof, _none) = grant.into_parts();
     // A body that nothing proves could be anyone's order.
     if !matches!(proof, BodyProof::Sha256(_)) {
         return Err(S3Error::because(

@@ -15,6 +15,7 @@ use super::error::{Code, S3Error};
 use super::head::Head;
 use super::reach::Reach;
 use super::reply::Reply;
+use crate::auth::constraint::{ConstraintFault, Duties};
 use crate::auth::{
     AuthError, AuthSettings, BodyProof, ChunkChain, Denied, KeyRing, Signature, Who,
 };
@@ -118,6 +119,8 @@ pub struct Call {
     pub peer: Option<SocketAddr>,
     /// How it was signed.
     pub signature: Option<Signature>,
+    /// What its signer demanded that is to be kept.
+    pub duties: Duties,
 }
 
 /// One form upload, of which nothing is verified yet.
@@ -169,7 +172,7 @@ impl Call {
 
     /// What the store notes with a change.
     pub fn origin(&self, event: EventName) -> Origin {
-        origin(self.id, &self.who, self.peer, event)
+        origin(self.id, &self.who, self.peer, event).bound_by(&self.duties)
     }
 }
 
@@ -185,6 +188,8 @@ pub(super) fn origin(
         principal: who.owner().to_owned(),
         source_ip: peer.map(|peer| peer.ip()),
         event,
+        callback: None,
+        once: None,
     }
 }
 
@@ -263,6 +268,12 @@ impl From<AuthError> for S3Error {
     }
 }
 
+impl From<ConstraintFault> for S3Error {
+    fn from(fault: ConstraintFault) -> Self {
+        AuthError::from(fault).into()
+    }
+}
+
 impl From<Denied> for S3Error {
     fn from(_denied: Denied) -> Self {
         Self::new(Code::AccessDenied)
@@ -299,6 +310,15 @@ impl From<StoreError> for S3Error {
             ),
             StoreError::NoSuchKey => Self::new(Code::NoSuchKey),
             StoreError::NoSuchVersion => Self::new(Code::NoSuchVersion),
+            StoreError::AlreadyUsed { at } => Self::because(
+                Code::AccessDenied,
+                "x-consign-once: this signature was good for one upload, which was made",
+            )
+            .with("UsedAt", at.iso8601_ms()),
+            StoreError::UsedTooLate => Self::because(
+                Code::AccessDenied,
+                "x-consign-once: the upload ended too long after its signature had expired",
+            ),
             StoreError::Locked => Self::because(
                 Code::AccessDenied,
                 "Access Denied because object protected by object lock.",
@@ -325,6 +345,9 @@ impl From<StoreError> for S3Error {
             StoreError::InvalidPartOrder => Self::new(Code::InvalidPartOrder),
             StoreError::PartTooSmall { number, len, min } => Self::new(Code::EntityTooSmall)
                 .with("PartNumber", number.to_string())
+                .with("ProposedSize", len.to_string())
+                .with("MinSizeAllowed", min.to_string()),
+            StoreError::TooSmall { len, min } => Self::new(Code::EntityTooSmall)
                 .with("ProposedSize", len.to_string())
                 .with("MinSizeAllowed", min.to_string()),
             StoreError::ChangedDuringUpload { condition } => {

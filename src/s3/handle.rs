@@ -17,6 +17,7 @@ use super::admin;
 use super::body::{Payload, Proof};
 use super::context::{Call, FormCall, Service};
 use super::cors::Page;
+use super::duties;
 use super::error::{Code, S3Error};
 use super::head::Head;
 use super::reach::Arrival;
@@ -26,7 +27,8 @@ use super::route::{Route, Serve};
 use super::sts;
 use super::target::{Level, bucket_of_host};
 use super::website;
-use crate::auth::{self, Action, AuthSettings, Grant, sigv4};
+use crate::auth::constraint::Constraint;
+use crate::auth::{self, Action, AuthSettings, Grant, SignedHead, sigv4};
 use crate::clock::Timestamp;
 use crate::id::RequestId;
 
@@ -147,7 +149,7 @@ where
     if let Some(path) = own_path(&service, &parts) {
         let headers = parts.headers.clone();
         let payload = move |proof: Proof| Payload::new(body, headers, proof, idle);
-        return own(&service, &parts, path, payload).await;
+        return own(&service, &parts, path, (peer, payload)).await;
     }
     let head = Head::parse(&parts, service.settings.reach.domains())?;
     let headers = head.headers.clone();
@@ -158,7 +160,7 @@ where
     let route = Route::of(&head)?;
     match route.serve {
         None => {
-            authenticate(&service, &head, &parts, &service.settings.auth())?;
+            authenticate(&service, &head, &parts, (peer, route.heeds))?;
             Err(route.unsupported())
         }
         Some(Serve::Open { run }) => run(service, head).await,
@@ -177,13 +179,14 @@ where
             honours,
             run,
         }) => {
-            let grant = authenticate(&service, &head, &parts, &service.settings.auth())?;
+            let grant = authenticate(&service, &head, &parts, (peer, route.heeds))?;
             authorise(&service, &head, &grant, action, peer).await?;
             route.check_options(&head, honours)?;
             check_expected_owner(&service, &head).await?;
+            duties::check(&service, &head.headers, grant.duties()).await?;
             let charged = is_charged(&service, &head, grant.who().owner()).await;
             let signature = grant.signature();
-            let (who, proof) = grant.into_parts();
+            let (who, proof, duties) = grant.into_parts();
             let reply = run(Call {
                 service,
                 head,
@@ -192,6 +195,7 @@ where
                 id,
                 peer,
                 signature,
+                duties,
             });
             reply.await?.with_optional("x-amz-request-charged", charged)
         }
@@ -223,13 +227,28 @@ async fn authorise(
 }
 
 /// Signatures are over what was sent: the headers of `parts`, not those that `head` understands.
+/// It came from that address, for an operation that keeps those demands.
 fn authenticate(
     service: &Service,
     head: &Head,
     parts: &Parts,
-    settings: &AuthSettings,
+    from: (Option<SocketAddr>, &[Constraint]),
 ) -> Result<Grant, S3Error> {
-    let signed = head.signed(&parts.headers, None);
+    authenticate_by(service, head, parts, (&service.settings.auth(), from))
+}
+
+/// [`authenticate`] by these settings.
+fn authenticate_by(
+    service: &Service,
+    head: &Head,
+    parts: &Parts,
+    (settings, (peer, heeds)): (&AuthSettings, (Option<SocketAddr>, &[Constraint])),
+) -> Result<Grant, S3Error> {
+    let signed = SignedHead {
+        peer: peer.map(|peer| peer.ip()),
+        heeds,
+        ..head.signed(&parts.headers, None)
+    };
     let now = service.clock.now();
     let grant = auth::authenticate(&signed, &*service.keys, settings, now)?;
     if let (Some(proved), Some(key)) = (parts.extensions.get::<Proved>(), grant.who().key()) {
@@ -279,7 +298,7 @@ async fn own(
     service: &Arc<Service>,
     parts: &Parts,
     path: String,
-    payload: impl FnOnce(Proof) -> Payload,
+    (peer, payload): (Option<SocketAddr>, impl FnOnce(Proof) -> Payload),
 ) -> Result<Reply, S3Error> {
     let reads = matches!(parts.method, Method::GET | Method::HEAD);
     match path.as_str() {
@@ -296,7 +315,7 @@ async fn own(
             // The head of a request to no bucket: the path as a whole is what was signed.
             let head = Head::of_server(parts)?;
             let settings = service.settings.auth_v4(sigv4::SERVICE);
-            let grant = authenticate(service, &head, parts, &settings)?;
+            let grant = authenticate_by(service, &head, parts, (&settings, (peer, &[])))?;
             admin::answer(service, head, path, grant, payload).await
         }
     }

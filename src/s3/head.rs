@@ -10,6 +10,7 @@ use super::query::Query;
 use super::reach::Arrival;
 use super::target::Target;
 use crate::auth::canonical::encode;
+use crate::auth::constraint::refuse_headers;
 use crate::auth::{Elsewhere, SignedHead};
 use crate::name::{BucketName, ObjectKey};
 
@@ -38,7 +39,8 @@ impl Head {
     /// Reads `parts`.
     ///
     /// # Errors
-    /// `BadRequest` without a host; what [`Target::parse`] and [`Query::parse`] refuse.
+    /// `InvalidRequest` without a host, `InvalidArgument` for a signer's demand in a header; what
+    /// [`Target::parse`] and [`Query::parse`] refuse.
     pub fn parse(parts: &Parts, domains: &[String]) -> Result<Self, S3Error> {
         let arrival = arrival(parts)?;
         let target = Target::parse(arrival.authority(), arrival.path(), domains)?;
@@ -62,6 +64,7 @@ impl Head {
     }
 
     fn about(parts: &Parts, arrival: Arrival, target: Target) -> Result<Self, S3Error> {
+        refuse_headers(&parts.headers)?;
         let raw_query = parts.uri.query().unwrap_or_default();
         let mut query = Query::parse(raw_query)?;
         let mut headers = parts.headers.clone();
@@ -79,7 +82,8 @@ impl Head {
     }
 
     /// What a signature covers of it. `sent` are the headers as they came; `payload` is the body's
-    /// SHA-256 where the service signs it so.
+    /// SHA-256 where the service signs it so. It comes from nowhere and heeds none of a signer's
+    /// demands unless the caller says so.
     pub fn signed<'a>(&'a self, sent: &'a HeaderMap, payload: Option<&'a str>) -> SignedHead<'a> {
         SignedHead {
             method: &self.method,
@@ -96,6 +100,8 @@ impl Head {
                 .map(BucketName::as_str),
             path: self.arrival.path(),
             payload,
+            peer: None,
+            heeds: &[],
         }
     }
 

@@ -10,6 +10,7 @@ pub mod condition;
 pub mod context;
 pub mod copy_source;
 pub mod cors;
+mod duties;
 pub mod encoded_word;
 mod error;
 mod handle;

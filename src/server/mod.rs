@@ -138,6 +138,7 @@ impl Server {
         lock.announce(&endpoint)?;
         let (store, stop) = (shared.responder.store.clone(), shared.stop.clone());
         tasks.spawn(run::sweep(store.clone(), stop.clone()));
+        tasks.spawn(run::nonces(store.clone(), run::NONCES_EVERY, stop.clone()));
         tasks.spawn(run::lifecycle(store, config.lifecycle_day, stop.clone()));
         let service = Arc::clone(&shared.responder);
         tasks.spawn(run::access_log(service, config.logging_time, stop));

@@ -12,6 +12,8 @@ use crate::store::ObjectStore;
 use crate::store::lifecycle::LifecycleReport;
 use crate::store::settings::DayLength;
 
+/// How often nonces are forgotten.
+pub(super) const NONCES_EVERY: Duration = Duration::from_secs(60 * 60);
 /// At most so often the lifecycle rules are applied.
 const LIFECYCLE_PAUSE_MIN: Duration = Duration::from_millis(200);
 
@@ -45,6 +47,21 @@ pub(super) async fn sweep(store: ObjectStore, stop: CancellationToken) {
             );
         }
         Err(error) => tracing::warn!(%error, "the sweep of the blobs failed"),
+    }
+}
+
+/// Forgets signatures that were good for one use and can't be used any more, `every` so often.
+pub(super) async fn nonces(store: ObjectStore, every: Duration, stop: CancellationToken) {
+    loop {
+        match store.forget_nonces().await {
+            Ok(0) => {}
+            Ok(gone) => tracing::info!(gone, "forgot signatures that were good for one use"),
+            Err(error) => tracing::warn!(%error, "forgetting signatures that were used failed"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(every) => {}
+        }
     }
 }
 

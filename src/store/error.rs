@@ -70,6 +70,23 @@ pub enum StoreError {
     /// The whole's checksum is not the one that the client expects.
     #[error("the checksum of the whole is not the expected one")]
     ChecksumMismatch,
+    /// What was good for one use was used.
+    #[error("it was used at {at:?}")]
+    AlreadyUsed {
+        /// When.
+        at: Timestamp,
+    },
+    /// What was good for one use ended so late that nobody knows any more whether it was used.
+    #[error("it ended too long after its signature had expired")]
+    UsedTooLate,
+    /// The object would be smaller than its signer allows.
+    #[error("{len} bytes are fewer than {min}")]
+    TooSmall {
+        /// Its length in bytes.
+        len: u64,
+        /// The limit in bytes.
+        min: u64,
+    },
     /// A condition of the request does not hold.
     #[error("the condition {condition} does not hold")]
     PreconditionFailed {
@@ -105,7 +122,7 @@ pub enum StoreError {
     /// The object was overwritten or deleted after its record was read: read it again.
     #[error("the object changed meanwhile")]
     Superseded,
-    /// The object is larger than S3 allows.
+    /// The object is larger than S3, or its signer, allows.
     #[error("{len} bytes are more than the {max} that are allowed")]
     TooLarge {
         /// Its length in bytes.

@@ -12,6 +12,8 @@ use crate::name::ObjectKey;
 // What a hook is shown: it knows of the store nothing else.
 pub use super::bucket::Bucket;
 pub use super::settings::{NotificationRule, covers};
+pub use crate::auth::constraint::{CallbackChoice, CallbackMode};
+use crate::auth::constraint::{Duties, Nonce};
 
 /// What happened to an object, by S3's names of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -96,6 +98,22 @@ pub struct Origin {
     pub source_ip: Option<IpAddr>,
     /// What it is.
     pub event: EventName,
+    /// Whom its signer wants to be told, beside those whom rules name.
+    pub callback: Option<CallbackChoice>,
+    /// What it uses up.
+    pub once: Option<Nonce>,
+}
+
+impl Origin {
+    /// The same, by a request whose signer demanded this.
+    #[must_use]
+    pub fn bound_by(self, duties: &Duties) -> Self {
+        Self {
+            callback: duties.callback.clone(),
+            once: duties.once.clone(),
+            ..self
+        }
+    }
 }
 
 /// One change of an object, about to be committed.

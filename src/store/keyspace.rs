@@ -1,5 +1,6 @@
 //! How keys are encoded, so that byte order is S3's order.
 
+use crate::clock::Timestamp;
 use crate::id::{BucketId, UploadId};
 
 /// A bucket's object: the bucket's number, then the key.
@@ -79,6 +80,12 @@ fn read_escaped_key(bytes: &[u8]) -> Option<String> {
         }
     }
     String::from_utf8(key).ok()
+}
+
+/// What was used: ordered by until when that is kept.
+pub(crate) fn nonce(kept_until: Timestamp, digest: &[u8; 32]) -> Vec<u8> {
+    let at = u64::try_from(kept_until.unix_ms()).unwrap_or(0);
+    [at.to_be_bytes().as_slice(), digest].concat()
 }
 
 /// A part of an upload.

@@ -181,6 +181,8 @@ impl Pass<'_> {
             principal: "lifecycle".to_owned(),
             source_ip: None,
             event: EventName::LifecycleExpirationDelete,
+            callback: None,
+            once: None,
         };
         let gone = self
             .store

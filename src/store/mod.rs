@@ -15,6 +15,7 @@ pub mod listing;
 pub mod lock;
 pub mod meta;
 pub mod object;
+pub mod once;
 pub mod read;
 pub mod record;
 pub mod seal;

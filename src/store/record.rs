@@ -11,6 +11,7 @@ use super::seal::WrappedKey;
 use super::seal::chunk::sealed_len;
 use super::settings::Settings;
 use crate::auth::acl::Acl;
+use crate::auth::constraint::Duties;
 use crate::checksum::{Algorithm, Checksum, Coverage};
 use crate::clock::Timestamp;
 use crate::id::{BucketId, InlineId, UploadId, VersionId};
@@ -356,6 +357,9 @@ pub struct UploadRecord {
     /// What the object to be is given beside bytes and headers.
     #[cbor(n(6), default)]
     pub extras: Extras,
+    /// What was demanded of the whole when it began.
+    #[cbor(n(7), default)]
+    pub duties: Duties,
 }
 
 /// A part that was uploaded.

@@ -80,6 +80,8 @@ fn by(event: EventName) -> Origin {
         principal,
         source_ip: None,
         event,
+        callback: None,
+        once: None,
     }
 }
 

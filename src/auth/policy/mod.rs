@@ -9,7 +9,7 @@ mod catalog;
 mod condition;
 mod context;
 mod fault;
-mod glob;
+pub(super) mod glob;
 mod json;
 mod operator;
 mod own;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::auth::canonical::Pairs;
+use crate::auth::constraint::{self, Duties};
 use crate::auth::header::{check_skew, date};
 use crate::auth::presigned;
 use crate::auth::request::{Payload, payload, token_of_header};
@@ -151,6 +152,8 @@ fn prove(
     keys: &dyn KeyRing,
     now: Timestamp,
 ) -> Result<Grant, AuthError> {
+    // This version signs no parameters that S3 did not know.
+    constraint::refuse_unsigned(pairs.iter().map(|(name, _)| &**name))?;
     let body = body(&presigned::payload(head, pairs)?)?;
     let access_key = claim.access_key;
     let key = session::find(keys, access_key, claim.token.as_deref(), now)?;
@@ -179,6 +182,7 @@ fn prove(
             auth_type: claim.auth_type,
             age: claim.age,
         }),
+        duties: Duties::default(),
     })
 }
 

@@ -2,7 +2,16 @@
 
 use super::*;
 
-fn form(conditions: &str, extra: &[(&str, &str)]) -> Result<post_policy::PostDuties, AuthError> {
+pub(super) fn signed(fields: &[(String, String)]) -> SignedForm<'_> {
+    SignedForm {
+        fields,
+        bucket: "photos",
+        peer: None,
+        heeds: Constraint::OF_OBJECT,
+    }
+}
+
+fn form(conditions: &str, extra: &[(&str, &str)]) -> Result<Duties, AuthError> {
     let secret = Secret::new(SK);
     let signer = Signer {
         access_key: AK,
@@ -20,7 +29,8 @@ fn form(conditions: &str, extra: &[(&str, &str)]) -> Result<post_policy::PostDut
             .iter()
             .map(|(n, v)| ((*n).to_owned(), (*v).to_owned())),
     );
-    authenticate_form(&fields, "photos", &Ring, &settings(), t0()).map(|(_, duties)| duties)
+    let grant = authenticate_form(&signed(&fields), &Ring, &settings(), t0());
+    grant.map(|grant| grant.duties().clone())
 }
 
 #[test]
@@ -40,7 +50,19 @@ fn each_condition_of_a_policy_is_kept() {
         ("", vec![("key", "a")], Some("Invalid according to Policy: Extra input fields: key".into())),
         ("", vec![("x-ignore-a", "a")], None),
         (r#",{"a":"1","b":"2"}"#, vec![], Some("Invalid Policy: Invalid Simple-Condition: Simple-Conditions must have exactly one property specified.".into())),
-        (r#",["in","$key","a"]"#, vec![], Some("Invalid Policy: Invalid Condition: unknown operation 'in'.".into())),
+        (r#",["like","$key","a"]"#, vec![], Some("Invalid Policy: Invalid Condition: unknown operation 'like'.".into())),
+        (r#",["in","$key","a"]"#, vec![("key", "a")], Some(format!("{failed}[\"in\", \"$key\", \"a\"]"))),
+        (r#",["in","$key",["a",1]]"#, vec![("key", "a")], Some(format!("{failed}[\"in\", \"$key\", [\"a\",1]]"))),
+        (r#",["in","$key",[]]"#, vec![("key", "a")], Some(format!("{failed}[\"in\", \"$key\", []]"))),
+        (r#",["in","$Content-Type",["image/png","image/gif"]]"#, vec![("content-type", "image/gif")], None),
+        (r#",["in","$key",["a","b"]]"#, vec![("key", "c")], Some(format!("{failed}[\"in\", \"$key\", [\"a\",\"b\"]]"))),
+        (r#",["in","$key",["a","b"]]"#, vec![], Some(format!("{failed}[\"in\", \"$key\", [\"a\",\"b\"]]"))),
+        (r#",["not-in","$key",["b"]]"#, vec![("key", "a")], None),
+        (r#",["not-in","$key",["b"]]"#, vec![], None),
+        (r#",["not-in","$key",["b"]]"#, vec![("key", "b")], Some(format!("{failed}[\"not-in\", \"$key\", [\"b\"]]"))),
+        (r#",["not-in","$key","b"]"#, vec![], Some(format!("{failed}[\"not-in\", \"$key\", \"b\"]"))),
+        (r#",["not-in","$content-type",["a/b"]]"#, vec![("content-type", "A/b; c=d")], Some(format!("{failed}[\"not-in\", \"$content-type\", [\"a/b\"]]"))),
+        (r#",["not-in","$content-type",["a/b"]]"#, vec![("content-type", "c/d,a/b")], Some(format!("{failed}[\"not-in\", \"$content-type\", [\"a/b\"]]"))),
     ] {
         let got = form(conditions, &fields).err().map(|e| e.to_string());
         assert_eq!(got, error, "{conditions} {fields:?}");
@@ -48,9 +70,59 @@ fn each_condition_of_a_policy_is_kept() {
     let range = form(r#",["content-length-range",1,"10"]"#, &[])
         .unwrap()
         .length_range;
-    assert_eq!(range, Some(1..=10));
+    assert_eq!(range, Some(LengthRange { min: 1, max: 10 }));
     let range = form(r#",["content-length-range",-1,0]"#, &[]).unwrap();
-    assert_eq!(range.length_range, Some(0..=0));
+    assert_eq!(range.length_range, Some(LengthRange { min: 0, max: 0 }));
+}
+
+#[test]
+fn a_policy_may_demand_what_a_url_may() {
+    let once = r#",{"x-consign-once":"1"}"#;
+    assert!(
+        form(once, &[("x-consign-once", "1")])
+            .unwrap()
+            .once
+            .is_some()
+    );
+    let both =
+        r#",["content-length-range",2,10],["starts-with","$x-consign-content-length-range",""]"#;
+    let range = form(both, &[("x-consign-content-length-range", "0,5")]).unwrap();
+    assert_eq!(range.length_range, Some(LengthRange { min: 2, max: 5 }));
+    for (conditions, fields, code) in [
+        (once, vec![], "AccessDenied"),
+        ("", vec![("x-consign-once", "1")], "AccessDenied"),
+        (
+            r#",["starts-with","$x-consign-once",""]"#,
+            vec![("x-consign-once", "")],
+            "InvalidArgument",
+        ),
+        (
+            r#",["starts-with","$x-consign-once",""]"#,
+            vec![("X-Consign-Once", "1")],
+            "InvalidArgument",
+        ),
+        (
+            r#",{"x-consign-ones":"1"}"#,
+            vec![("x-consign-ones", "1")],
+            "InvalidArgument",
+        ),
+        (
+            r#",{"x-consign-source-ip":"10.0.0.0/8"}"#,
+            vec![("x-consign-source-ip", "10.0.0.0/8")],
+            "AccessDenied",
+        ),
+        (
+            r#",{"x-consign-not-before":"20130524T000001Z"}"#,
+            vec![("x-consign-not-before", "20130524T000001Z")],
+            "AccessDenied",
+        ),
+    ] {
+        let refused = form(conditions, &fields).map_err(|error| error.code());
+        assert_eq!(refused, Err(code), "{conditions}");
+    }
+    let unsigned = [("x-consign-once".to_owned(), "1".to_owned())];
+    let refused = authenticate_form(&signed(&unsigned), &Ring, &settings(), t0());
+    assert_eq!(refused.unwrap_err().code(), "AccessDenied");
 }
 
 /// The fields of a form that is signed as Version 2 has it.
@@ -72,7 +144,7 @@ fn a_form_may_be_signed_by_version_2_where_s3_still_takes_it() {
             region: region.into(),
             ..settings()
         };
-        let grant = authenticate_form(fields, "photos", &Ring, &settings, t0());
+        let grant = authenticate_form(&signed(fields), &Ring, &settings, t0());
         grant.map_or_else(|error| error.to_string(), |_| "ok".to_owned())
     };
     let fine = r#"{"expiration":"2013-05-24T00:00:00Z","conditions":[{"bucket":"photos"}]}"#;
@@ -126,9 +198,9 @@ fn a_forms_signature_is_proven_before_its_policy_is_read() {
         region: "us-east-1",
     };
     let judge = |fields: &[(String, String)], now| {
-        authenticate_form(fields, "photos", &Ring, &settings(), now).map_or_else(
+        authenticate_form(&signed(fields), &Ring, &settings(), now).map_or_else(
             |e| e.code(),
-            |(grant, _)| match grant.who() {
+            |grant| match grant.who() {
                 Who::Key(_) => "key",
                 Who::Anonymous => "anonymous",
             },

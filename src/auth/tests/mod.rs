@@ -12,7 +12,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::post_form::{authenticate_form, expand_filename};
+use super::constraint::LengthRange;
+use super::post_form::{SignedForm, authenticate_form, expand_filename};
 use super::presign::{Signer, Target, presign_url, sign_header, sign_post};
 use super::session::{Credentials, Draw, NewSession, SessionKey};
 use super::*;
@@ -80,6 +81,8 @@ impl Sent {
             bucket: self.bucket,
             path: &self.path,
             payload: None,
+            peer: None,
+            heeds: &[],
         };
         authenticate(&head, &Ring, settings, now)
     }

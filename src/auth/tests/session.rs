@@ -46,6 +46,8 @@ impl WithSession {
             bucket: sent.bucket,
             path: &sent.path,
             payload: None,
+            peer: None,
+            heeds: &[],
         };
         let now = t0().plus(Duration::from_secs(seconds));
         let grant = authenticate(&head, self, &settings(), now);
@@ -145,7 +147,7 @@ fn a_form_of_a_session_has_its_token() {
         let mut fields = sign_post(&signer, &policy, t0());
         fields.extend(token.map(|t| ("x-amz-security-token".to_owned(), t.to_owned())));
         let now = t0().plus(Duration::from_secs(seconds));
-        authenticate_form(&fields, "photos", &ring, &settings(), now)
+        authenticate_form(&form::signed(&fields), &ring, &settings(), now)
             .map_or_else(|e| e.code(), |_| "ok")
     };
     let spoken = r#",["starts-with","$x-amz-security-token",""]"#;
@@ -156,6 +158,6 @@ fn a_form_of_a_session_has_its_token() {
     assert_eq!(judge(Some("x"), spoken, 0), "InvalidToken");
     assert_eq!(judge(None, spoken, 0), "InvalidAccessKeyId");
     let alone = [("x-amz-security-token".to_owned(), token.to_owned())];
-    let refused = authenticate_form(&alone, "photos", &ring, &settings(), t0());
+    let refused = authenticate_form(&form::signed(&alone), &ring, &settings(), t0());
     assert_eq!(refused.unwrap_err().code(), "InvalidArgument");
 }

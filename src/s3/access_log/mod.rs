@@ -23,6 +23,7 @@ use super::error::S3Error;
 use super::head::Head;
 use super::ops::put;
 use crate::auth::canonical::encode;
+use crate::auth::constraint::Duties;
 use crate::auth::{AccessKey, Scope, Secret, Who};
 use crate::clock::Timestamp;
 use crate::id::{RequestId, random};
@@ -170,6 +171,7 @@ async fn deliver_one(
         id: RequestId::random(),
         peer: None,
         signature: None,
+        duties: Duties::default(),
     })
     .await
     .map(drop)

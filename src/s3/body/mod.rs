@@ -3,6 +3,7 @@
 
 pub mod aws_chunked;
 mod digest;
+mod expected;
 pub mod form;
 #[cfg(test)]
 mod tests;
@@ -11,8 +12,6 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
 use http::HeaderMap;
@@ -22,7 +21,8 @@ use http_body_util::combinators::UnsyncBoxBody;
 use self::aws_chunked::{Decoder, Framing, Piece};
 pub use self::digest::ChunkVerifier;
 use self::digest::{Digests, Pipeline};
-use super::checksum_header::{self, Claim};
+use self::expected::Expected;
+use super::checksum_header::Claim;
 use super::error::{Code, S3Error};
 use super::head::header;
 use super::reply::BoxError;
@@ -67,8 +67,12 @@ impl Sink for Vec<u8> {
 /// What a handler wants of a body.
 #[derive(Debug, Clone, Copy)]
 pub struct ReceiveOptions {
-    /// Bytes at most.
+    /// Bytes at least,
+    pub min_len: u64,
+    /// and at most.
     pub max_len: u64,
+    /// Whether the client must send what proves its bytes.
+    pub needs_checksum: bool,
     /// The algorithm that the client must have used, and that is computed where it sent none;
     /// nothing leaves the choice to the client, and CRC64NVME to us, as S3 has it.
     pub algorithm: Option<Algorithm>,
@@ -79,10 +83,28 @@ pub struct ReceiveOptions {
 impl Default for ReceiveOptions {
     fn default() -> Self {
         Self {
+            min_len: 0,
             max_len: OBJECT_BYTES_MAX,
+            needs_checksum: false,
             algorithm: None,
             also: None,
         }
+    }
+}
+
+impl ReceiveOptions {
+    /// Judges a length, announced or counted.
+    ///
+    /// # Errors
+    /// `EntityTooLarge`, `EntityTooSmall`.
+    pub fn check_len(&self, len: u64) -> Result<(), S3Error> {
+        if len > self.max_len {
+            return Err(too_large(len, self.max_len));
+        }
+        if len < self.min_len {
+            return Err(too_small(len, self.min_len));
+        }
+        Ok(())
     }
 }
 
@@ -182,9 +204,7 @@ impl Payload {
         want: ReceiveOptions,
     ) -> Result<Digest, S3Error> {
         let len = self.announced_len()?;
-        if len > want.max_len {
-            return Err(too_large(len, want.max_len));
-        }
+        want.check_len(len)?;
         self.read(sink, want, Some(len)).await
     }
 
@@ -249,6 +269,9 @@ impl Payload {
         len: Option<u64>,
     ) -> Result<Digest, S3Error> {
         let expected = Expected::of(&self.headers, want.algorithm)?;
+        if want.needs_checksum && !matches!(self.proof, Proof::Sha256(_)) {
+            expected.check_present()?;
+        }
         let (framing, sha256, verifier) = match self.proof {
             Proof::Unsigned => (None, None, None),
             Proof::Sha256(sha256) => (None, Some(sha256), None),
@@ -297,6 +320,7 @@ impl Payload {
             return Err(Code::IncompleteBody.into());
         }
         let len = intake.len;
+        want.check_len(len)?;
         let digests = intake.pipeline.finish().await?;
         expected.judge(*digests, sha256, len)
     }
@@ -314,6 +338,9 @@ pub async fn receive_stream<S: Sink>(
     want: ReceiveOptions,
 ) -> Result<Digest, S3Error> {
     let expected = Expected::of(fields, want.algorithm)?;
+    if want.needs_checksum {
+        expected.check_present()?;
+    }
     let also = want.also.filter(|also| *also != expected.algorithm);
     let digests = Digests::new(expected.algorithm, also, false, None);
     let mut intake = Intake {
@@ -327,6 +354,7 @@ pub async fn receive_stream<S: Sink>(
         intake.take(Piece::Data(bytes?), sink).await?;
     }
     let len = intake.len;
+    want.check_len(len)?;
     let digests = intake.pipeline.finish().await?;
     expected.judge(*digests, None, len)
 }
@@ -392,99 +420,14 @@ impl Intake {
     }
 }
 
-/// What the head claims of the bytes.
-struct Expected {
-    content_md5: Option<[u8; 16]>,
-    claim: Claim,
-    algorithm: Algorithm,
-}
-
-impl Expected {
-    fn of(headers: &HeaderMap, wanted: Option<Algorithm>) -> Result<Self, S3Error> {
-        let content_md5 = match header(headers, "content-md5")? {
-            None => None,
-            Some(text) => {
-                let md5 = BASE64.decode(text).ok().and_then(|md5| md5.try_into().ok());
-                let invalid = || S3Error::new(Code::InvalidDigest).with("Content-MD5", text);
-                Some(md5.ok_or_else(invalid)?)
-            }
-        };
-        let claim = Claim::of(headers)?;
-        match (wanted, claim.algorithm()) {
-            (Some(wanted), Some(sent)) if wanted != sent => {
-                Err(checksum_header::another_type(wanted.name(), sent.name()))
-            }
-            (wanted, sent) => {
-                let algorithm = sent.or(wanted).unwrap_or(Algorithm::Crc64Nvme);
-                Ok(Self {
-                    content_md5,
-                    claim,
-                    algorithm,
-                })
-            }
-        }
-    }
-
-    fn judge(
-        self,
-        digests: Digests,
-        sha256: Option<[u8; 32]>,
-        len: u64,
-    ) -> Result<Digest, S3Error> {
-        if let (Some(client), Some(ours)) = (sha256, digests.sha256) {
-            let ours = ours.finish();
-            if ours != client {
-                return Err(S3Error::new(Code::XAmzContentSHA256Mismatch)
-                    .with("ClientComputedContentSHA256", hex::encode(client))
-                    .with("S3ComputedContentSHA256", hex::encode(ours)));
-            }
-        }
-        let md5 = digests.md5.finish();
-        if let Some(client) = self.content_md5
-            && md5 != client
-        {
-            return Err(S3Error::new(Code::BadDigest)
-                .with("ExpectedDigest", hex::encode(client))
-                .with("CalculatedDigest", BASE64.encode(&md5)));
-        }
-        let claimed = match self.claim {
-            Claim::None | Claim::Compute(_) => None,
-            Claim::Header(checksum) => Some(checksum),
-            Claim::Trailer(algorithm) => Some(trailing(algorithm, &digests.trailers)?),
-        };
-        let checksum = Checksum::full(self.algorithm, digests.checksum.finish());
-        if claimed.is_some_and(|claimed| claimed.digest != checksum.digest) {
-            return Err(checksum_header::mismatch(self.algorithm));
-        }
-        let md5 = md5
-            .try_into()
-            .map_err(|_length| S3Error::internal("an MD5 of another length"))?;
-        let also = digests
-            .also
-            .map(|hasher| Checksum::full(hasher.algorithm(), hasher.finish()));
-        Ok(Digest {
-            len,
-            md5,
-            checksum,
-            also,
-        })
-    }
-}
-
-fn trailing(algorithm: Algorithm, trailers: &[(String, String)]) -> Result<Checksum, S3Error> {
-    let mut found = trailers
-        .iter()
-        .filter(|(name, _)| name == algorithm.header());
-    match (found.next(), found.next()) {
-        (Some((_, text)), None) => {
-            Checksum::parse(algorithm, text).ok_or_else(|| checksum_header::invalid(algorithm))
-        }
-        _ => Err(Code::MalformedTrailerError.into()),
-    }
-}
-
 fn too_large(len: u64, max: u64) -> S3Error {
     S3Error::new(Code::EntityTooLarge)
         .with("ProposedSize", len.to_string())
         .with("MaxSizeAllowed", max.to_string())
+}
+
+fn too_small(len: u64, min: u64) -> S3Error {
+    S3Error::new(Code::EntityTooSmall)
+        .with("ProposedSize", len.to_string())
+        .with("MinSizeAllowed", min.to_string())
 }

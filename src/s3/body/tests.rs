@@ -1,5 +1,8 @@
 use http_body_util::Full;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
 use super::*;
 
 /// Takes the hexadecimal SHA-256 itself for a signature.
@@ -50,6 +53,67 @@ async fn a_plain_body_is_digested() {
     let large = vec![7_u8; 3 << 20];
     let (_, digest) = receive(large.clone(), &[], Proof::Unsigned).await.unwrap();
     assert_eq!(digest.md5.to_vec(), Algorithm::Md5.digest(&large));
+}
+
+#[tokio::test]
+async fn what_is_wanted_of_a_body_is_judged_by_its_length_and_its_proof() {
+    let take = async |body: &'static str, sent: &[(&'static str, &str)], proof, want| {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-length", body.len().into());
+        for (name, value) in sent {
+            headers.insert(*name, value.parse().unwrap());
+        }
+        let idle = Duration::from_secs(5);
+        let payload = Payload::new(
+            Full::new(Bytes::from_static(body.as_bytes())),
+            headers,
+            proof,
+            idle,
+        );
+        let taken = payload.receive_into(&mut Vec::new(), want).await;
+        taken.map_or_else(|error| Some(error.code()), |_digest| None)
+    };
+    let some = ReceiveOptions {
+        min_len: 2,
+        max_len: 4,
+        ..ReceiveOptions::default()
+    };
+    for (body, code) in [
+        ("1", Some(Code::EntityTooSmall)),
+        ("12", None),
+        ("1234", None),
+        ("12345", Some(Code::EntityTooLarge)),
+    ] {
+        assert_eq!(take(body, &[], Proof::Unsigned, some).await, code, "{body}");
+    }
+    let proven = ReceiveOptions {
+        needs_checksum: true,
+        ..ReceiveOptions::default()
+    };
+    let missing = Some(Code::InvalidRequest);
+    let sha256 = Proof::Sha256(Algorithm::Sha256.digest(b"hello").try_into().unwrap());
+    assert_eq!(take("hello", &[], sha256, proven).await, None);
+    for (sent, code) in [
+        (&[][..], missing),
+        // The name of an algorithm asks the server to compute it: that proves nothing.
+        (&[("x-amz-sdk-checksum-algorithm", "CRC32")], missing),
+        (&[("content-md5", "XUFAKrxLKna5cZ2REBfFkg==")], None),
+        (
+            &[("content-md5", "AAAAAAAAAAAAAAAAAAAAAA==")],
+            Some(Code::BadDigest),
+        ),
+        (&[("x-amz-checksum-crc32", "NhCmhg==")], None),
+        (
+            &[("x-amz-checksum-crc32", "AAAAAA==")],
+            Some(Code::BadDigest),
+        ),
+    ] {
+        assert_eq!(
+            take("hello", sent, Proof::Unsigned, proven).await,
+            code,
+            "{sent:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use super::{about, bucket, lifecycle, put, quoted, written_version};
 use crate::checksum::{self, Checksum, Coverage};
 use crate::s3::body::{Digest, ReceiveOptions};
 use crate::s3::context::Call;
+use crate::s3::duties;
 use crate::s3::error::{Code, S3Error};
 use crate::s3::reply::Reply;
 use crate::s3::sse;
@@ -66,6 +67,7 @@ async fn extend(call: Call, bucket: &Bucket, old: Object) -> Result<Reply, S3Err
         service,
         head,
         body,
+        duties,
         ..
     } = call;
     let (store, record, key) = (&service.store, &old.record, head.key()?);
@@ -75,9 +77,11 @@ async fn extend(call: Call, bucket: &Bucket, old: Object) -> Result<Reply, S3Err
     holds.map_err(|error| about(&head, error))?;
     let before = continued(record.checksum.as_ref())?;
     let key_of = sse::for_part(&service, &head.headers, record.extras.seal.as_ref())?;
+    // A signer's range is about the bytes that are appended.
     let mut want = ReceiveOptions::default();
     want.max_len = want.max_len.saturating_sub(record.len);
     want.also = Some(before.algorithm);
+    let want = duties::limited(want, &duties);
     let received = body.receive(store, want, key_of.as_ref()).await?;
     let checksum = both(before, record.len, &received.digest)?;
     let mut pieces = store.link(&old).await.map_err(conflict)?;

@@ -10,15 +10,17 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use super::lock::LOCK_HEADERS;
 use super::put::{PUT_OBJECT, given, object_headers};
 use super::{CHECKSUMS, about, bucket, quoted, written_version};
-use crate::auth::post_form::{authenticate_form, expand_filename};
+use crate::auth::constraint::refuse_unsigned_query;
+use crate::auth::post_form::{SignedForm, authenticate_form, expand_filename};
 use crate::auth::{Action, canonical};
 use crate::id::RequestId;
 use crate::name::ObjectKey;
 use crate::s3::access::Caller;
 use crate::s3::acl::ACL_HEADERS;
 use crate::s3::body::form::Form;
-use crate::s3::body::{OBJECT_BYTES_MAX, ReceiveOptions, receive_stream};
+use crate::s3::body::{ReceiveOptions, receive_stream};
 use crate::s3::context::{FormCall, Service, origin};
+use crate::s3::duties;
 use crate::s3::encoded_word;
 use crate::s3::error::{Code, S3Error};
 use crate::s3::handle::check_expected_owner;
@@ -56,8 +58,7 @@ struct Proven {
     owner: String,
     extras: Extras,
     sealed_by: Option<DataKey>,
-    least: u64,
-    most: u64,
+    want: ReceiveOptions,
     origin: Origin,
 }
 
@@ -74,6 +75,8 @@ pub async fn post_object(call: FormCall) -> Result<Reply, S3Error> {
         peer,
     } = call;
     Route::of(&head)?.check_options(&head, &[])?;
+    // A form's own fields carry what its signer demands; the address is not signed.
+    refuse_unsigned_query(&head.raw_query)?;
     let mut form = Form::read(body, head.header("content-type")?).await?;
     if let Some(filename) = &form.filename {
         for (_name, value) in &mut form.fields {
@@ -87,16 +90,7 @@ pub async fn post_object(call: FormCall) -> Result<Reply, S3Error> {
         Some(key) => service.store.stage_sealed(None, key)?,
         None => service.store.stage(None),
     };
-    let want = ReceiveOptions {
-        max_len: proven.most,
-        ..ReceiveOptions::default()
-    };
-    let digest = receive_stream(file, &proven.asked.headers, &mut stager, want).await?;
-    if digest.len < proven.least {
-        return Err(S3Error::new(Code::EntityTooSmall)
-            .with("ProposedSize", digest.len.to_string())
-            .with("MinSizeAllowed", proven.least.to_string()));
-    }
+    let digest = receive_stream(file, &proven.asked.headers, &mut stager, proven.want).await?;
     rest.ignore().await?;
     let new = NewObject {
         headers: proven.headers,
@@ -138,8 +132,14 @@ async fn prove(
     let name = head.bucket()?;
     let settings = service.settings.auth();
     let now = service.clock.now();
-    let (grant, duties) = authenticate_form(fields, name.as_str(), &*service.keys, &settings, now)?;
-    let who = grant.who();
+    let form = SignedForm {
+        fields,
+        bucket: name.as_str(),
+        peer: peer.map(|peer| peer.ip()),
+        heeds: Route::of(head)?.heeds,
+    };
+    let grant = authenticate_form(&form, &*service.keys, &settings, now)?;
+    let (who, duties) = (grant.who(), grant.duties());
     let asked = as_head(head, fields)?;
     let caller = Caller {
         service,
@@ -167,7 +167,7 @@ async fn prove(
     let (sealed_by, seal) = sse::for_new(service, &bucket, &asked.headers)?.unzip();
     extras.seal = seal;
     check_expected_owner(service, &asked).await?;
-    let range = duties.length_range.unwrap_or(0..=OBJECT_BYTES_MAX);
+    duties::check(service, &asked.headers, duties).await?;
     Ok(Proven {
         key,
         bucket,
@@ -176,9 +176,8 @@ async fn prove(
         owner,
         extras,
         sealed_by,
-        least: *range.start(),
-        most: OBJECT_BYTES_MAX.min(*range.end()),
-        origin: origin(id, who, peer, EventName::ObjectCreatedPost),
+        want: duties::limited(ReceiveOptions::default(), duties),
+        origin: origin(id, who, peer, EventName::ObjectCreatedPost).bound_by(duties),
     })
 }
 
@@ -310,6 +309,7 @@ fn redirected(to: &str, done: &Done<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::s3::error::Code;
 
     fn fields(given: &[(&str, &str)]) -> Vec<(String, String)> {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());

@@ -7,6 +7,7 @@ use crate::auth::Who;
 use crate::s3::acl::{self, Owned};
 use crate::s3::body::ReceiveOptions;
 use crate::s3::context::{Call, Service};
+use crate::s3::duties;
 use crate::s3::error::S3Error;
 use crate::s3::head::header;
 use crate::s3::metadata_header::{content_encoding, content_header, user_metadata};
@@ -37,6 +38,7 @@ pub async fn put_object(call: Call) -> Result<Reply, S3Error> {
         head,
         who,
         body,
+        duties,
         ..
     } = call;
     let (owner, mut extras) = given(&service, &bucket, &head.headers, &who).await?;
@@ -47,9 +49,8 @@ pub async fn put_object(call: Call) -> Result<Reply, S3Error> {
     let store = &service.store;
     let holds = store.check_condition(&bucket, key, &when).await;
     holds.map_err(|error| about(&head, error))?;
-    let received = body
-        .receive(&service.store, ReceiveOptions::default(), key_of.as_ref())
-        .await?;
+    let want = duties::limited(ReceiveOptions::default(), &duties);
+    let received = body.receive(store, want, key_of.as_ref()).await?;
     let checksum = received.digest.checksum;
     let new = NewObject {
         headers,

@@ -4,6 +4,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 
+use crate::auth::constraint::Duties;
 use crate::auth::{AccessKey, KeyRing, Scope, Secret, Who};
 use crate::clock::SystemClock;
 use crate::id::RequestId;
@@ -100,6 +101,7 @@ async fn call(
         id: RequestId::random(),
         peer: None,
         signature: None,
+        duties: Duties::default(),
     })
     .await
 }

@@ -11,6 +11,7 @@ use super::error::{Code, S3Error};
 use super::head::Head;
 use super::target::Level;
 use crate::auth::Action;
+use crate::auth::constraint::Constraint;
 pub use operation::Operation;
 use options::{COMMON, DEFAULTS, OPTIONS, refusal};
 pub use table::ROUTES;
@@ -41,6 +42,8 @@ pub struct Route {
     pub marks: &'static [Mark],
     /// What answers it; none where Consign refuses it by name.
     pub serve: Option<Serve>,
+    /// What of a signer's demands it keeps; others are refused by name.
+    pub heeds: &'static [Constraint],
 }
 
 /// What answers an operation. The permission stands beside the handler, so that no handler can
@@ -84,6 +87,12 @@ impl Route {
         self
     }
 
+    /// This operation keeps these demands of a signer's.
+    const fn heeding(mut self, heeds: &'static [Constraint]) -> Self {
+        self.heeds = heeds;
+        self
+    }
+
     /// This operation is a form, which `run` proves and answers.
     const fn serve_form(mut self, run: FormHandler) -> Self {
         self.serve = Some(Serve::Form { run });
@@ -106,6 +115,7 @@ const fn row(operation: Operation, method: Method, level: Level, marks: &'static
         level,
         marks,
         serve: None,
+        heeds: &[],
     }
 }
 

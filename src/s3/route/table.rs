@@ -4,6 +4,7 @@ use http::Method;
 
 use super::{Mark, Operation, Route, row};
 use crate::auth::Action;
+use crate::auth::constraint::Constraint;
 use crate::s3::acl::ACL_HEADERS;
 use crate::s3::copy_source::COPY_SOURCE;
 use crate::s3::sse::{SSE, SSE_C, SSE_C_SOURCE};
@@ -441,7 +442,8 @@ pub const ROUTES: &[Route] = &[
         |call| Box::pin(ops::delete::delete_objects(call)),
     ),
     row(Operation::PostObject, Method::POST, Level::Bucket, &[])
-        .serve_form(|call| Box::pin(ops::post_form::post_object(call))),
+        .serve_form(|call| Box::pin(ops::post_form::post_object(call)))
+        .heeding(Constraint::OF_OBJECT),
     row(
         Operation::PutBucketAnalyticsConfiguration,
         Method::PUT,
@@ -773,7 +775,8 @@ pub const ROUTES: &[Route] = &[
             ops::multipart::CREATE,
         ],
         |call| Box::pin(ops::multipart::create_multipart_upload(call)),
-    ),
+    )
+    .heeding(Constraint::OF_OBJECT),
     row(
         Operation::RestoreObject,
         Method::POST,
@@ -803,7 +806,8 @@ pub const ROUTES: &[Route] = &[
     )
     .serve(Action::PutObject, &[SSE, ops::CHECKSUMS], |call| {
         Box::pin(ops::multipart::upload_part(call))
-    }),
+    })
+    .heeding(Constraint::OF_PART),
     row(
         Operation::CopyObject,
         Method::PUT,
@@ -898,18 +902,21 @@ pub const ROUTES: &[Route] = &[
             ops::put::PUT_OBJECT,
         ],
         |call| Box::pin(ops::append::append_object(call)),
-    ),
-    row(Operation::PutObject, Method::PUT, Level::Object, &[]).serve(
-        Action::PutObject,
-        &[
-            ops::CHECKSUMS,
-            ACL_HEADERS,
-            ops::lock::LOCK_HEADERS,
-            SSE,
-            ops::put::PUT_OBJECT,
-        ],
-        |call| Box::pin(ops::put::put_object(call)),
-    ),
+    )
+    .heeding(Constraint::OF_OBJECT),
+    row(Operation::PutObject, Method::PUT, Level::Object, &[])
+        .serve(
+            Action::PutObject,
+            &[
+                ops::CHECKSUMS,
+                ACL_HEADERS,
+                ops::lock::LOCK_HEADERS,
+                SSE,
+                ops::put::PUT_OBJECT,
+            ],
+            |call| Box::pin(ops::put::put_object(call)),
+        )
+        .heeding(Constraint::OF_OBJECT),
     row(
         Operation::OptionsObject,
         Method::OPTIONS,

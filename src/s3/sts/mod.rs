@@ -20,7 +20,7 @@ use super::head::Head;
 use super::reply::Reply;
 use super::target::Level;
 use super::xml::XmlWriter;
-use crate::auth::{self, Grant, sigv4};
+use crate::auth::{self, Grant, SignedHead, sigv4};
 use crate::id::RequestId;
 
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
@@ -91,7 +91,7 @@ fn respond(
 ) -> Result<Answer, StsError> {
     let fields = Fields::parse(body)?;
     let run = operation::of(&fields)?;
-    let grant = authenticate(service, head, sent, body)?;
+    let grant = authenticate(service, head, sent, (body, peer))?;
     let caller = Caller {
         service,
         who: grant.who(),
@@ -107,11 +107,14 @@ fn authenticate(
     service: &Service,
     head: &Head,
     sent: &HeaderMap,
-    body: &[u8],
+    (body, peer): (&[u8], Option<SocketAddr>),
 ) -> Result<Grant, StsError> {
     let digest = sigv4::sha256_hex(body);
     let settings = service.settings.auth_v4(SERVICE);
-    let signed = head.signed(sent, Some(&digest));
+    let signed = SignedHead {
+        peer: peer.map(|peer| peer.ip()),
+        ..head.signed(sent, Some(&digest))
+    };
     let now = service.clock.now();
     Ok(auth::authenticate(&signed, &*service.keys, &settings, now)?)
 }

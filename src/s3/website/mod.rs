@@ -21,6 +21,7 @@ use super::ops::get;
 use super::query::Query;
 use super::reply::Reply;
 use super::target::bucket_under;
+use crate::auth::constraint::{Duties, refuse_unsigned_query};
 use crate::auth::{Action, Who};
 use crate::id::RequestId;
 use crate::name::ObjectKey;
@@ -78,6 +79,7 @@ impl<'a> Visit<'a> {
         peer: Option<SocketAddr>,
     ) -> Result<Self, S3Error> {
         let mut head = Head::parse(parts, service.settings.reach.website_domains())?;
+        refuse_unsigned_query(&head.raw_query)?;
         // Options are S3's, not a website's.
         head.query = Query::default();
         head.raw_query.clear();
@@ -186,6 +188,7 @@ impl<'a> Visit<'a> {
             id: self.id,
             peer: self.peer,
             signature: None,
+            duties: Duties::default(),
         })
         .await
     }

@@ -57,6 +57,8 @@ async fn store(folder: &Path) -> ObjectStore {
             principal: "me".into(),
             source_ip: None,
             event: EventName::ObjectCreatedPut,
+            callback: None,
+            once: None,
         };
         let (key, bytes) = (ObjectKey::parse(name).unwrap(), staged(&store, len).await);
         let when = WriteCondition::default();
@@ -72,11 +74,13 @@ async fn store(folder: &Path) -> ObjectStore {
         initiator: "me".into(),
         owner: "me".into(),
         extras: crate::store::Extras::default(),
+        duties: crate::auth::constraint::Duties::default(),
     };
     let id = store.create_upload(&bucket, &key, new).await.unwrap();
     let part = NewPart {
         etag_md5: [0; 16],
         checksum: None,
+        once: None,
     };
     let bytes = staged(&store, LARGE).await;
     store

@@ -49,11 +49,13 @@ pub enum Space {
     Deliveries,
     /// Objects and bytes of each bucket, kept by [`Write::Add`].
     Usage,
+    /// Signatures that were good for one use, and were used.
+    Nonces,
 }
 
 impl Space {
     /// Every space, in the order of their declaration.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::System,
         Self::Keys,
         Self::Accounts,
@@ -69,6 +71,7 @@ impl Space {
         Self::Outbox,
         Self::Deliveries,
         Self::Usage,
+        Self::Nonces,
     ];
 
     /// The name of its column family.
@@ -89,6 +92,7 @@ impl Space {
             Self::Outbox => "outbox",
             Self::Deliveries => "deliveries",
             Self::Usage => "usage",
+            Self::Nonces => "nonces",
         }
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::parts::Parts;
 use super::{PART_BYTES_MIN, blobs};
+use crate::auth::constraint::{Duties, LengthRange};
 use crate::checksum::{self, Algorithm, Checksum, Coverage};
 use crate::id::{InlineId, UploadId};
 use crate::name::ObjectKey;
@@ -172,6 +173,15 @@ fn check_undisturbed(
     Err(StoreError::ChangedDuringUpload { condition })
 }
 
+/// The whole is as long as was demanded when the upload began.
+fn check_len(len: u64, duties: &Duties) -> Result<(), StoreError> {
+    match duties.length_range {
+        Some(LengthRange { max, .. }) if len > max => Err(StoreError::TooLarge { len, max }),
+        Some(LengthRange { min, .. }) if len < min => Err(StoreError::TooSmall { len, min }),
+        _ => Ok(()),
+    }
+}
+
 impl ObjectStore {
     /// Makes the object of the parts that `said` names; the others go. Done again while the
     /// object is still the key's, it answers the same.
@@ -180,7 +190,8 @@ impl ObjectStore {
     /// [`StoreError::NoSuchUpload`]; [`StoreError::InvalidPart`], [`StoreError::InvalidPartOrder`],
     /// [`StoreError::PartTooSmall`], [`StoreError::LengthMismatch`] or
     /// [`StoreError::ChecksumMismatch`] where the parts don't fit,
-    /// [`StoreError::ChangedDuringUpload`], and what [`ObjectStore::put_object`] refuses.
+    /// [`StoreError::ChangedDuringUpload`]; [`StoreError::TooLarge`], [`StoreError::TooSmall`] or
+    /// [`StoreError::AlreadyUsed`] for what was demanded when the upload began; and what [`ObjectStore::put_object`] refuses.
     pub async fn complete_upload(
         &self,
         bucket: &Bucket,
@@ -215,6 +226,8 @@ impl ObjectStore {
                 chosen => chosen?,
             };
             let whole = Whole::new(&chosen, upload.checksum, said)?;
+            check_len(whole.len, &upload.duties)?;
+            let by = by.clone().bound_by(&upload.duties);
             when.check(current.object())?;
             check_undisturbed(when, &upload, current.object())?;
             let now = self.clock().now();
@@ -235,7 +248,7 @@ impl ObjectStore {
             orphan(&others, &mut batch);
             let mut edit = Edit::new(&bucket, key, &current, batch);
             edit.also_gone(blobs(&others));
-            let record = match self.write(&mut edit, &current, record, by).await {
+            let record = match self.write(&mut edit, &current, record, &by).await {
                 Err(StoreError::Superseded) => continue,
                 written => written?,
             };

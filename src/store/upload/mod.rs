@@ -17,6 +17,7 @@ use super::record::{Segment, decode, encode};
 use super::{
     Bucket, Extras, ObjectHeaders, ObjectStore, StoreError, TRIES_MAX, UploadRecord, keyspace,
 };
+use crate::auth::constraint::Duties;
 use crate::checksum::{Algorithm, Coverage};
 use crate::id::{BlobId, BucketId, UploadId};
 use crate::name::ObjectKey;
@@ -45,6 +46,8 @@ pub struct NewUpload {
     pub owner: String,
     /// What else it is given.
     pub extras: Extras,
+    /// What is demanded of the whole.
+    pub duties: Duties,
 }
 
 fn blobs(segments: &[Segment]) -> Vec<BlobId> {
@@ -73,6 +76,7 @@ impl ObjectStore {
             initiator: new.initiator,
             owner: new.owner,
             extras: new.extras,
+            duties: new.duties,
             replaces: current.object().map(|current| current.sequence),
         };
         let at = Bytes::from(keyspace::upload(bucket.id, key.as_str(), &id));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use super::{ClaimedPart, PART_BYTES_MAX, blobs};
+use crate::auth::constraint::{Duties, Nonce};
 use crate::checksum::Checksum;
 use crate::id::{InlineId, UploadId};
 use crate::name::ObjectKey;
@@ -23,6 +24,8 @@ pub struct NewPart {
     pub etag_md5: [u8; 16],
     /// Its checksum.
     pub checksum: Option<Checksum>,
+    /// What it uses up.
+    pub once: Option<Nonce>,
 }
 
 /// Parts by number.
@@ -64,6 +67,12 @@ impl Parts {
         others.map(|(_, (_, part))| part.segment).collect()
     }
 
+    /// Bytes of all parts but that of this number.
+    fn len_without(&self, number: u16) -> u64 {
+        let others = self.0.iter().filter(|(other, _)| **other != number);
+        others.fold(0, |sum, (_, (_raw, part))| sum.saturating_add(part.len()))
+    }
+
     /// The part of that number.
     pub(super) fn get(&self, number: u16) -> Option<&PartRecord> {
         self.0.get(&number).map(|(_raw, part)| part)
@@ -74,7 +83,8 @@ impl ObjectStore {
     /// Makes `staged` the upload's part of that number, in place of an earlier one.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchUpload`], also where the upload ended meanwhile.
+    /// [`StoreError::NoSuchUpload`], also where the upload ended meanwhile; [`StoreError::TooLarge`]
+    /// where the whole would be; [`StoreError::AlreadyUsed`].
     pub async fn put_part(
         &self,
         bucket: &Bucket,
@@ -101,8 +111,14 @@ impl ObjectStore {
         for _try in 0..TRIES_MAX {
             let upload = self.upload_row(bucket.id, key.as_str(), id).await?;
             let upload = upload.ok_or(StoreError::NoSuchUpload)?;
+            let whole: UploadRecord = decode(&upload, "an upload's record")?;
+            let max = self.room_for_part(id, number, &whole.duties).await?;
+            if len > max {
+                return Err(StoreError::TooLarge { len, max });
+            }
             let old = self.meta().get(Space::Parts, &at).await?;
             let mut batch = Batch::new();
+            self.use_up(part.once.as_ref(), &mut batch).await?;
             let upload_at = keyspace::upload(bucket.id, key.as_str(), id);
             batch.assert_unchanged(Space::Uploads, upload_at, Some(upload));
             batch.assert_unchanged(Space::Parts, at.clone(), old.clone());
@@ -132,6 +148,24 @@ impl ObjectStore {
             }
         }
         Err(StoreError::Conflict)
+    }
+
+    /// How many bytes the part of that number may have, where the whole is limited: what the others
+    /// leave. Parts that come at the same moment may go over it together; the completion may not.
+    ///
+    /// # Errors
+    /// What the metadata engine fails with.
+    pub async fn room_for_part(
+        &self,
+        id: &UploadId,
+        number: u16,
+        whole: &Duties,
+    ) -> Result<u64, StoreError> {
+        let Some(range) = whole.length_range else {
+            return Ok(PART_BYTES_MAX);
+        };
+        let others = self.parts(id).await?.len_without(number);
+        Ok(PART_BYTES_MAX.min(range.max.saturating_sub(others)))
     }
 
     /// The upload's parts behind number `after`.

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use futures_util::TryStreamExt as _;
 
 use super::*;
+use crate::auth::constraint::{LengthRange, Nonce};
 use crate::checksum::Checksum;
 use crate::clock::SystemClock;
 use crate::id::RequestId;
@@ -50,6 +51,8 @@ fn origin() -> Origin {
         principal: "me".into(),
         source_ip: None,
         event: EventName::ObjectCreatedCompleteMultipartUpload,
+        callback: None,
+        once: None,
     }
 }
 
@@ -61,6 +64,7 @@ fn new_upload(checksum: Option<(Algorithm, Coverage)>) -> NewUpload {
         initiator,
         owner,
         extras: Extras::default(),
+        duties: Duties::default(),
     }
 }
 
@@ -80,7 +84,11 @@ impl Fixture {
         let etag_md5 = Algorithm::Md5.digest(bytes).try_into().unwrap();
         let digest = Algorithm::Crc32.digest(bytes);
         let checksum = Some(Checksum::full(Algorithm::Crc32, digest));
-        let part = NewPart { etag_md5, checksum };
+        let part = NewPart {
+            etag_md5,
+            checksum,
+            once: None,
+        };
         let put = self
             .store
             .put_part(&self.bucket, &self.key, id, number, part, staged);
@@ -339,4 +347,91 @@ async fn uploads_go_with_their_bucket() {
         let aborted = f.store.abort_upload(&f.bucket, &f.key, &id).await;
         assert!(matches!(aborted, Err(StoreError::NoSuchUpload)));
     }
+}
+
+#[tokio::test]
+async fn a_whole_is_as_long_as_its_signer_allows() {
+    let f = fixture().await;
+    let five = PART_BYTES_MIN;
+    let limited = |min, max| NewUpload {
+        duties: Duties {
+            length_range: Some(LengthRange { min, max }),
+            ..Duties::default()
+        },
+        ..new_upload(None)
+    };
+    let begin = async |min, max| {
+        let begun = f.store.create_upload(&f.bucket, &f.key, limited(min, max));
+        begun.await.unwrap()
+    };
+    let id = begin(five + 3, five + 4).await;
+    let room = async |number| {
+        let duties = f.store.upload(&f.bucket, &f.key, &id).await.unwrap().duties;
+        f.store.room_for_part(&id, number, &duties).await.unwrap()
+    };
+    assert_eq!(room(1).await, five + 4);
+    let first = f.part(&id, 1, &large(1)).await;
+    assert_eq!((room(1).await, room(2).await), (five + 4, 4));
+    let mut stager = f.store.stage(None);
+    stager.write(Bytes::from_static(b"12345")).await.unwrap();
+    let part = NewPart {
+        etag_md5: [0; 16],
+        checksum: None,
+        once: None,
+    };
+    let staged = stager.finish().await.unwrap();
+    let over = f
+        .store
+        .put_part(&f.bucket, &f.key, &id, 2, part, staged)
+        .await;
+    assert!(
+        matches!(over, Err(StoreError::TooLarge { len: 5, max: 4 })),
+        "{over:?}"
+    );
+    let second = f.part(&id, 2, &Bytes::from_static(b"12")).await;
+    let short = f.complete(&id, &[first.clone(), second], None).await;
+    let (len, min) = (five + 2, five + 3);
+    let says = |error: &StoreError| matches!(error, StoreError::TooSmall { len: l, min: m } if (*l, *m) == (len, min));
+    assert!(short.as_ref().is_err_and(says), "{short:?}");
+    let second = f.part(&id, 2, &Bytes::from_static(b"123")).await;
+    f.complete(&id, &[first, second], None).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_uploads_that_one_signature_began_one_is_completed() {
+    let f = fixture().await;
+    let nonce = Nonce::new("AK", "00", f.store.clock().now());
+    let mut uploads = Vec::new();
+    for _ in 0..8 {
+        let new = NewUpload {
+            duties: Duties {
+                once: Some(nonce.clone()),
+                ..Duties::default()
+            },
+            ..new_upload(None)
+        };
+        let id = f.store.create_upload(&f.bucket, &f.key, new).await.unwrap();
+        uploads.push((id, [f.part(&id, 1, &Bytes::from_static(b"x")).await]));
+    }
+    let all = uploads
+        .iter()
+        .map(|(id, parts)| f.complete(id, parts, None));
+    let done = futures_util::future::join_all(all).await;
+    let won: Vec<_> = done
+        .iter()
+        .zip(&uploads)
+        .filter(|(done, _)| done.is_ok())
+        .collect();
+    assert_eq!(won.len(), 1);
+    let (_, (id, parts)) = won[0];
+    f.complete(id, parts, None)
+        .await
+        .expect("an answer that was lost is given again");
+    for (done, _) in done.iter().zip(&uploads).filter(|(done, _)| done.is_err()) {
+        assert!(
+            matches!(done, Err(StoreError::AlreadyUsed { .. })),
+            "{done:?}"
+        );
+    }
+    assert_eq!(f.rows(Space::Uploads).await, 7);
 }

@@ -137,7 +137,8 @@ impl<'a> Edit<'a> {
 }
 
 impl ObjectStore {
-    /// Makes `new` the key's current version, as the bucket's versioning has it.
+    /// Makes `new` the key's current version, as the bucket's versioning has it, and uses up what was
+    /// good for that once.
     pub(in crate::store) async fn write(
         &self,
         edit: &mut Edit<'_>,
@@ -145,6 +146,7 @@ impl ObjectStore {
         mut new: ObjectRecord,
         by: &Origin,
     ) -> Result<ObjectRecord, StoreError> {
+        self.use_up(by.once.as_ref(), &mut edit.batch).await?;
         let enabled = edit.bucket.settings.versioning == Versioning::Enabled;
         new.version = enabled.then(|| VersionId::new(new.sequence));
         if let Some(old) = &current.record {

@@ -73,6 +73,8 @@ fn origin() -> Origin {
         principal: "me".into(),
         source_ip: None,
         event: EventName::ObjectRemovedDelete,
+        callback: None,
+        once: None,
     }
 }
 

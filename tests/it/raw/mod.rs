@@ -4,6 +4,7 @@ mod answers;
 mod checksum;
 mod chunks;
 mod connection;
+mod constraint;
 mod form;
 mod reach;
 mod refusals;

@@ -301,6 +301,7 @@ mod tests {
             owner: "o".into(),
             replaces: None,
             extras: crate::store::Extras::default(),
+            duties: crate::auth::constraint::Duties::default(),
         }
     }
 

@@ -35,6 +35,7 @@ pub async fn create_multipart_upload(call: Call) -> Result<Reply, S3Error> {
         initiator: call.who.owner().to_owned(),
         owner,
         extras,
+        duties: call.duties.clone(),
     };
     let begun = store.create_upload(&bucket, key, new).await;
     let id = begun.map_err(|error| about(head, error))?;

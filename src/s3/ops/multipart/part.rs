@@ -7,6 +7,7 @@ use crate::checksum::{Algorithm, Coverage};
 use crate::s3::body::ReceiveOptions;
 use crate::s3::checksum_header::{self, Claim};
 use crate::s3::context::Call;
+use crate::s3::duties;
 use crate::s3::error::S3Error;
 use crate::s3::ops::{bucket, quoted};
 use crate::s3::part_number;
@@ -25,6 +26,7 @@ pub async fn upload_part(call: Call) -> Result<Reply, S3Error> {
         service,
         head,
         body,
+        duties,
         ..
     } = call;
     let number = part_number::parse(head.query.get("partNumber").unwrap_or_default())?;
@@ -35,7 +37,12 @@ pub async fn upload_part(call: Call) -> Result<Reply, S3Error> {
     let upload = upload.map_err(|error| of_upload(&head, error))?;
     let seal = upload.extras.seal.as_ref();
     let sealed_by = sse::for_part(&service, &head.headers, seal)?;
-    let want = wanted(&upload, &head.headers)?;
+    let want = duties::limited(wanted(&upload, &head.headers)?, &duties);
+    let mut want = duties::limited_as_part(want, &upload.duties);
+    let room = store.room_for_part(&id, number, &upload.duties).await?;
+    want.max_len = want.max_len.min(room);
+    // An upload that can't be completed any more must not cost further bytes.
+    store.check_unused(upload.duties.once.as_ref()).await?;
     let received = body.receive(store, want, sealed_by.as_ref()).await?;
     let digest = received.digest;
     let kept = upload
@@ -44,6 +51,7 @@ pub async fn upload_part(call: Call) -> Result<Reply, S3Error> {
     let part = NewPart {
         etag_md5: digest.md5,
         checksum: digest.by(kept).cloned(),
+        once: duties.once,
     };
     let put = store.put_part(&bucket, key, &id, number, part, received.staged);
     let record = put.await.map_err(|error| of_upload(&head, error))?;
@@ -68,5 +76,6 @@ fn wanted(upload: &UploadRecord, headers: &HeaderMap) -> Result<ReceiveOptions, 
         algorithm,
         // The whole gets this one where the client chose none, whatever its parts came with.
         also: algorithm.is_none().then_some(Algorithm::Crc64Nvme),
+        ..ReceiveOptions::default()
     })
 }

@@ -15,7 +15,7 @@ use crate::s3::sse;
 use crate::s3::xml::XmlWriter;
 use crate::store::seal::DataKey;
 use crate::store::upload::{NewPart, PART_BYTES_MAX};
-use crate::store::{ObjectStore, Staged};
+use crate::store::{ObjectStore, Staged, StoreError};
 
 /// Options that [`upload_part_copy`] honours beside those of a source.
 pub const PART_COPY: &[&str] = &["x-amz-copy-source-range"];
@@ -53,11 +53,8 @@ pub async fn upload_part_copy(call: Call) -> Result<Reply, S3Error> {
         None => 0..len,
     };
     let bytes = range.end.saturating_sub(range.start);
-    if bytes > PART_BYTES_MAX {
-        let message = "The specified copy source is larger than the maximum allowable size for a \
-                       copy source: 5368709120";
-        return Err(S3Error::because(Code::InvalidRequest, message));
-    }
+    let room = store.room_for_part(&id, number, &upload.duties).await?;
+    check_len(bytes, room)?;
     let kept = upload
         .checksum
         .map_or(Algorithm::Crc64Nvme, |(algorithm, _)| algorithm);
@@ -95,6 +92,7 @@ fn whole(source: &CopySource, range: &Range<u64>, kept: Algorithm) -> Option<New
     Some(NewPart {
         etag_md5: record.etag.whole()?,
         checksum: Some(record.checksum.as_ref().filter(fits)?.clone()),
+        once: None,
     })
 }
 
@@ -118,8 +116,25 @@ async fn copied(
     };
     let (etag_md5, checksums) = digest(stream, vec![kept], Some(&mut stager)).await?;
     let checksum = checksums.into_iter().next();
-    let part = NewPart { etag_md5, checksum };
+    let part = NewPart {
+        etag_md5,
+        checksum,
+        once: None,
+    };
     Ok((part, stager.finish().await?))
+}
+
+/// What is copied is no longer than a part may be, nor than the whole leaves room for.
+fn check_len(len: u64, max: u64) -> Result<(), S3Error> {
+    if len > PART_BYTES_MAX {
+        let message = "The specified copy source is larger than the maximum allowable size for a \
+                       copy source: 5368709120";
+        return Err(S3Error::because(Code::InvalidRequest, message));
+    }
+    if len > max {
+        return Err(StoreError::TooLarge { len, max }.into());
+    }
+    Ok(())
 }
 
 /// `bytes=first-last`, both of which must lie within the source.
