@@ -10,7 +10,9 @@ use futures_util::future::BoxFuture;
 use super::access::Policies;
 use super::access_log::AccessLog;
 use super::admin::AdminHandler;
-use super::body::{ChunkVerifier, Digest, Payload, Proof, ReceiveOptions, Sink};
+use super::body::{
+    ChunkVerifier, Digest, Payload, Proof, ReceiveOptions, Sink, too_large, too_small,
+};
 use super::error::{Code, S3Error};
 use super::head::Head;
 use super::reach::Reach;
@@ -296,6 +298,22 @@ fn delete_marker(version: &str, modified: Timestamp, named: bool) -> S3Error {
         .with_header("x-amz-version-id", version)
 }
 
+/// What is said of a signature that was good for one upload: when that was made, or that the upload
+/// ended so late that nobody knows any more.
+fn used_up(at: Option<Timestamp>) -> S3Error {
+    match at {
+        Some(at) => S3Error::because(
+            Code::AccessDenied,
+            "x-consign-once: this signature was good for one upload, which was made",
+        )
+        .with("UsedAt", at.iso8601_ms()),
+        None => S3Error::because(
+            Code::AccessDenied,
+            "x-consign-once: the upload ended too long after its signature had expired",
+        ),
+    }
+}
+
 impl From<StoreError> for S3Error {
     fn from(error: StoreError) -> Self {
         match error {
@@ -310,15 +328,8 @@ impl From<StoreError> for S3Error {
             ),
             StoreError::NoSuchKey => Self::new(Code::NoSuchKey),
             StoreError::NoSuchVersion => Self::new(Code::NoSuchVersion),
-            StoreError::AlreadyUsed { at } => Self::because(
-                Code::AccessDenied,
-                "x-consign-once: this signature was good for one upload, which was made",
-            )
-            .with("UsedAt", at.iso8601_ms()),
-            StoreError::UsedTooLate => Self::because(
-                Code::AccessDenied,
-                "x-consign-once: the upload ended too long after its signature had expired",
-            ),
+            StoreError::AlreadyUsed { at } => used_up(Some(at)),
+            StoreError::UsedTooLate => used_up(None),
             StoreError::Locked => Self::because(
                 Code::AccessDenied,
                 "Access Denied because object protected by object lock.",
@@ -347,9 +358,7 @@ impl From<StoreError> for S3Error {
                 .with("PartNumber", number.to_string())
                 .with("ProposedSize", len.to_string())
                 .with("MinSizeAllowed", min.to_string()),
-            StoreError::TooSmall { len, min } => Self::new(Code::EntityTooSmall)
-                .with("ProposedSize", len.to_string())
-                .with("MinSizeAllowed", min.to_string()),
+            StoreError::TooSmall { len, min } => too_small(len, min),
             StoreError::ChangedDuringUpload { condition } => {
                 Self::new(Code::ConditionalRequestConflict).with("Condition", condition)
             }
@@ -365,9 +374,7 @@ impl From<StoreError> for S3Error {
                 Self::new(Code::PreconditionFailed).with("Condition", condition)
             }
             StoreError::Conflict => Self::new(Code::ConditionalRequestConflict),
-            StoreError::TooLarge { len, max } => Self::new(Code::EntityTooLarge)
-                .with("ProposedSize", len.to_string())
-                .with("MaxSizeAllowed", max.to_string()),
+            StoreError::TooLarge { len, max } => too_large(len, max),
             StoreError::Meta(MetaError::Full) | StoreError::Blob(BlobError::Full) => Self::because(
                 Code::ServiceUnavailable,
                 "There is no space left to store this.",

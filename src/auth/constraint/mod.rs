@@ -24,8 +24,10 @@ pub use fault::ConstraintFault;
 
 /// What the names of all these parameters begin with.
 pub const PREFIX: &str = "x-consign-";
-const MODE: &str = "x-consign-callback-mode";
-const VAR: &str = "x-consign-callback-var-";
+/// Whether the uploader waits for the callback's answer: `sync` or `async`.
+pub const MODE: &str = "x-consign-callback-mode";
+/// What the names of a callback's variables begin with.
+pub const VAR: &str = "x-consign-callback-var-";
 /// Of a wrong value no more is told back.
 const SHOWN_BYTES_MAX: usize = 256;
 
@@ -206,6 +208,18 @@ pub(super) struct Proven<'a> {
     pub(super) peer: Option<IpAddr>,
     /// What the operation can keep.
     pub(super) heeds: &'a [Constraint],
+}
+
+/// Whether the demands among `pairs` are some that an operation which heeds these keeps: for who
+/// signs.
+///
+/// # Errors
+/// [`ConstraintFault::Invalid`] that names the first that is not.
+pub fn check<'a>(
+    pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    heeds: &[Constraint],
+) -> Result<(), ConstraintFault> {
+    Constraints::parse(pairs)?.check_heeded(heeds)
 }
 
 /// The demands among `pairs`, which the signature of `by` covers.

@@ -157,8 +157,8 @@ fn a_form_may_be_signed_by_version_2_where_s3_still_takes_it() {
         signature_v2: true,
         ..settings()
     };
-    let grant = authenticate_form(&fields, "photos", &Ring, &everywhere, t0());
-    let signature = grant.unwrap().0.signature().unwrap();
+    let grant = authenticate_form(&signed(&fields), &Ring, &everywhere, t0());
+    let signature = grant.unwrap().signature().unwrap();
     assert_eq!(
         (signature.version, signature.auth_type),
         (SignatureVersion::V2, AuthType::Form)

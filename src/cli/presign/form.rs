@@ -3,7 +3,8 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Context, quote};
+use super::{Context, demand, quote};
+use crate::auth::constraint::Constraint;
 use crate::auth::presign::sign_post;
 use crate::auth::sigv4::ALGORITHM;
 use crate::cli::{CliError, print_json};
@@ -18,12 +19,10 @@ pub(super) struct FormArgs {
     /// The object; `${filename}` stands for the file's own name
     #[arg(value_name = "BUCKET/KEY", value_parser = super::object)]
     object: (BucketName, ObjectKey),
-    /// The largest file: 500, 10KiB, 5MB, 1GiB
-    #[arg(long, value_name = "SIZE", value_parser = crate::cli::size::parse)]
-    max_size: Option<u64>,
-    /// The smallest file
-    #[arg(long, value_name = "SIZE", default_value = "0", value_parser = crate::cli::size::parse)]
-    min_size: u64,
+    #[command(flatten)]
+    size: demand::SizeArgs,
+    #[command(flatten)]
+    demand: demand::DemandArgs,
     /// A field whose value the uploader chooses, but which must begin so: Content-Type=image/
     #[arg(long, value_name = "FIELD=PREFIX", value_parser = super::parameter)]
     starts_with: Vec<(String, String)>,
@@ -43,7 +42,7 @@ struct Form {
 }
 
 pub(super) fn print(context: &Context<'_>, args: &FormArgs) -> Result<(), CliError> {
-    let form = signed(context, args);
+    let form = signed(context, args)?;
     if context.by.json {
         let fields: serde_json::Map<_, _> = form
             .fields
@@ -66,13 +65,14 @@ pub(super) fn print(context: &Context<'_>, args: &FormArgs) -> Result<(), CliErr
     Ok(())
 }
 
-fn signed(context: &Context<'_>, args: &FormArgs) -> Form {
+fn signed(context: &Context<'_>, args: &FormArgs) -> Result<Form, CliError> {
     let (bucket, key) = &args.object;
     let signer = context.signer();
     let now = SystemClock.now();
     let mut fields = vec![("key".to_owned(), key.as_str().to_owned())];
     fields.extend(args.field.iter().cloned());
     fields.extend(args.starts_with.iter().cloned());
+    fields.extend(demand::checked(args.demand.pairs(), Constraint::OF_OBJECT)?);
     let proof = [
         ("x-amz-algorithm", ALGORITHM.to_owned()),
         ("x-amz-credential", signer.credential(now).text()),
@@ -85,10 +85,10 @@ fn signed(context: &Context<'_>, args: &FormArgs) -> Form {
         "conditions": conditions(bucket, args, &all),
     });
     fields.extend(sign_post(&signer, &policy.to_string(), now));
-    Form {
+    Ok(Form {
         url: format!("{}/{}", context.endpoint, bucket.as_str()),
         fields,
-    }
+    })
 }
 
 fn conditions(bucket: &BucketName, args: &FormArgs, fields: &[(String, String)]) -> Vec<Value> {
@@ -102,9 +102,8 @@ fn conditions(bucket: &BucketName, args: &FormArgs, fields: &[(String, String)])
             _ => json!({ name: value }),
         });
     }
-    if args.max_size.is_some() || args.min_size > 0 {
-        let max = args.max_size.unwrap_or(5 * 1024 * 1024 * 1024);
-        conditions.push(json!(["content-length-range", args.min_size, max]));
+    if let Some((min, max)) = args.size.range(5 * 1024 * 1024 * 1024) {
+        conditions.push(json!(["content-length-range", min, max]));
     }
     conditions
 }

@@ -1,5 +1,6 @@
 //! `consign presign`: signs URLs and forms offline, as an app server would with its SDK.
 
+mod demand;
 mod form;
 
 use std::process::ExitCode;
@@ -12,6 +13,7 @@ use serde_json::json;
 use super::admin_client::{self, ClientError};
 use super::{CliError, Common, print_json};
 use crate::auth::Secret;
+use crate::auth::constraint::Constraint;
 use crate::auth::presign::{Signer, Target, presign_url};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, RootKey};
@@ -25,6 +27,8 @@ use crate::name::{BucketName, ObjectKey};
     consign presign get uploads/cat.jpg --expires 10m\n  \
     consign presign put uploads/cat.jpg --content-type image/jpeg --curl\n  \
     consign presign put uploads/cat.jpg --header x-amz-meta-owner:ann --json\n  \
+    consign presign put uploads/cat.jpg --max-size 10MiB --content-type-pattern 'image/*' --once\n  \
+    consign presign create-multipart uploads/film.mp4 --max-size 5GiB --callback app\n  \
     consign presign post 'uploads/user/${filename}' --max-size 10MiB --html > upload.html"
 )]
 pub(super) struct PresignArgs {
@@ -72,13 +76,19 @@ struct By {
 #[derive(Debug, Subcommand)]
 enum PresignCommand {
     /// Sign a download
-    Get(UrlArgs),
+    Get(PlainArgs),
     /// Sign an upload of one object
-    Put(UrlArgs),
+    Put(PutArgs),
     /// Sign a deletion
-    Delete(UrlArgs),
+    Delete(PlainArgs),
     /// Sign a look at an object's headers
-    Head(UrlArgs),
+    Head(PlainArgs),
+    /// Sign the begin of an upload in parts: what is demanded holds for the whole
+    CreateMultipart(PutArgs),
+    /// Sign the upload of one part
+    UploadPart(PartArgs),
+    /// Sign the end of an upload in parts
+    CompleteMultipart(CompleteArgs),
     /// Sign a browser's form, whose policy bounds what may be uploaded
     Post(form::FormArgs),
 }
@@ -97,6 +107,95 @@ struct UrlArgs {
     /// A query parameter to sign, such as response-content-disposition=attachment
     #[arg(long, value_name = "NAME=VALUE", value_parser = parameter)]
     query: Vec<(String, String)>,
+}
+
+/// A URL that takes no bytes.
+#[derive(Debug, Args)]
+struct PlainArgs {
+    #[command(flatten)]
+    url: UrlArgs,
+    #[command(flatten)]
+    when: demand::WhenArgs,
+}
+
+/// A URL by which an object comes.
+#[derive(Debug, Args)]
+struct PutArgs {
+    #[command(flatten)]
+    url: UrlArgs,
+    #[command(flatten)]
+    size: demand::SizeArgs,
+    #[command(flatten)]
+    demand: demand::DemandArgs,
+}
+
+/// Which upload in parts.
+#[derive(Debug, Args)]
+struct UploadArgs {
+    /// What beginning the upload answered
+    #[arg(long, value_name = "ID")]
+    upload_id: String,
+}
+
+/// A URL by which a part comes.
+#[derive(Debug, Args)]
+struct PartArgs {
+    #[command(flatten)]
+    put: PutArgs,
+    #[command(flatten)]
+    upload: UploadArgs,
+    /// Which part: 1 to 10000
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    part_number: u16,
+}
+
+/// A URL that makes parts an object.
+#[derive(Debug, Args)]
+struct CompleteArgs {
+    #[command(flatten)]
+    plain: PlainArgs,
+    #[command(flatten)]
+    upload: UploadArgs,
+}
+
+/// One URL to sign: its method, its object, what its query says beside the flags.
+#[derive(Debug)]
+struct Wanted<'a> {
+    method: Method,
+    url: &'a UrlArgs,
+    query: demand::Pairs,
+    heeds: &'static [Constraint],
+}
+
+impl PlainArgs {
+    fn wanted(&self, method: Method) -> Wanted<'_> {
+        Wanted {
+            method,
+            url: &self.url,
+            query: self.when.pairs(),
+            heeds: &[],
+        }
+    }
+}
+
+impl PutArgs {
+    fn wanted(&self, method: Method, heeds: &'static [Constraint]) -> Wanted<'_> {
+        let mut query = self.size.pairs();
+        query.extend(self.demand.pairs());
+        Wanted {
+            method,
+            url: &self.url,
+            query,
+            heeds,
+        }
+    }
+}
+
+impl Wanted<'_> {
+    fn with(mut self, name: &str, value: &str) -> Self {
+        self.query.push((name.to_owned(), value.to_owned()));
+        self
+    }
 }
 
 /// What a signing command works with.
@@ -129,13 +228,29 @@ pub(super) fn run(args: &PresignArgs) -> Result<ExitCode, CliError> {
         access_key: key.access_key,
         secret: Secret::new(key.secret_key),
     };
-    match &args.command {
-        PresignCommand::Get(url) => print_url(&context, &Method::GET, url)?,
-        PresignCommand::Put(url) => print_url(&context, &Method::PUT, url)?,
-        PresignCommand::Delete(url) => print_url(&context, &Method::DELETE, url)?,
-        PresignCommand::Head(url) => print_url(&context, &Method::HEAD, url)?,
-        PresignCommand::Post(form) => form::print(&context, form)?,
-    }
+    let wanted = match &args.command {
+        PresignCommand::Post(form) => {
+            form::print(&context, form)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        PresignCommand::Get(plain) => plain.wanted(Method::GET),
+        PresignCommand::Put(put) => put.wanted(Method::PUT, Constraint::OF_OBJECT),
+        PresignCommand::Delete(plain) => plain.wanted(Method::DELETE),
+        PresignCommand::Head(plain) => plain.wanted(Method::HEAD),
+        PresignCommand::CreateMultipart(put) => put
+            .wanted(Method::POST, Constraint::OF_OBJECT)
+            .with("uploads", ""),
+        PresignCommand::UploadPart(part) => part
+            .put
+            .wanted(Method::PUT, Constraint::OF_PART)
+            .with("partNumber", &part.part_number.to_string())
+            .with("uploadId", &part.upload.upload_id),
+        PresignCommand::CompleteMultipart(complete) => complete
+            .plain
+            .wanted(Method::POST)
+            .with("uploadId", &complete.upload.upload_id),
+    };
+    print_url(&context, wanted)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -156,11 +271,18 @@ fn key(config: &Config, by: &By) -> Result<RootKey, CliError> {
     }
 }
 
-fn print_url(context: &Context<'_>, method: &Method, args: &UrlArgs) -> Result<(), CliError> {
-    let headers = headers(args)?;
-    let (bucket, key) = &args.object;
-    let query: Vec<_> = args
-        .query
+fn print_url(context: &Context<'_>, wanted: Wanted<'_>) -> Result<(), CliError> {
+    let Wanted {
+        method,
+        url,
+        query,
+        heeds,
+    } = wanted;
+    let headers = headers(url)?;
+    let (bucket, key) = &url.object;
+    let query = url.query.iter().cloned().chain(query).collect();
+    let query = demand::checked(query, heeds)?;
+    let query: Vec<_> = query
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
@@ -187,7 +309,7 @@ fn print_url(context: &Context<'_>, method: &Method, args: &UrlArgs) -> Result<(
         }));
     }
     if context.by.curl {
-        println!("{}", curl(method, &url, &headers));
+        println!("{}", curl(&method, &url, &headers));
     } else {
         println!("{url}");
     }
@@ -225,6 +347,8 @@ fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
 fn curl(method: &Method, url: &str, headers: &[(String, String)]) -> String {
     let how = match *method {
         Method::PUT => "-T FILE ",
+        Method::POST if url.contains("uploadId=") => "--data-binary @PARTS.xml ",
+        Method::POST => "-X POST ",
         Method::DELETE => "-X DELETE ",
         Method::HEAD => "-I ",
         _ => "",

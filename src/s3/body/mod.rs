@@ -420,13 +420,15 @@ impl Intake {
     }
 }
 
-fn too_large(len: u64, max: u64) -> S3Error {
+/// `EntityTooLarge`.
+pub(super) fn too_large(len: u64, max: u64) -> S3Error {
     S3Error::new(Code::EntityTooLarge)
         .with("ProposedSize", len.to_string())
         .with("MaxSizeAllowed", max.to_string())
 }
 
-fn too_small(len: u64, min: u64) -> S3Error {
+/// `EntityTooSmall`.
+pub(super) fn too_small(len: u64, min: u64) -> S3Error {
     S3Error::new(Code::EntityTooSmall)
         .with("ProposedSize", len.to_string())
         .with("MinSizeAllowed", min.to_string())

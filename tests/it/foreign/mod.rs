@@ -103,6 +103,16 @@ async fn aws_sdk_js() {
 }
 
 #[tokio::test]
+async fn boto3_and_the_python_helper_demand() {
+    run("python3", "demands.py").await;
+}
+
+#[tokio::test]
+async fn aws_sdk_js_and_the_javascript_helper_demand() {
+    run("node", "js/demands.cjs").await;
+}
+
+#[tokio::test]
 async fn s3cmd() {
     run("bash", "s3cmd.sh").await;
 }

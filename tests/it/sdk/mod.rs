@@ -7,6 +7,7 @@ mod bucket;
 mod connection;
 mod copy;
 mod cors;
+mod demand;
 mod encryption;
 mod lifecycle;
 mod listing;
