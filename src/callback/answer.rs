@@ -34,6 +34,24 @@ pub(super) enum Unanswered {
 }
 
 impl Unanswered {
+    /// The status, where there was one.
+    pub(super) fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            Self::Unheard(_) => None,
+            Self::Unclear { status, .. } => *status,
+        }
+    }
+
+    /// What an uploader is told of it: nothing about where the receiver is.
+    pub(super) fn told(&self) -> String {
+        match self {
+            Self::Unheard(_) => "the receiver could not be reached".to_owned(),
+            Self::Unclear { status: None, .. } => "the receiver did not answer in time".to_owned(),
+            Self::Refused { .. } | Self::Unclear { .. } => self.text(),
+        }
+    }
+
     /// What the audit says of it.
     pub(super) fn text(&self) -> String {
         match self {

@@ -48,6 +48,11 @@ impl Attempt {
             Err(_never) => Bytes::new(),
         }
     }
+
+    /// Reads what [`Self::encode`] wrote; none where it is corrupt.
+    pub(super) fn decode(value: &[u8]) -> Option<Self> {
+        minicbor::decode(value).ok()
+    }
 }
 
 pub(super) fn finished_key(id: MessageId) -> Bytes {
@@ -70,6 +75,9 @@ pub enum AdminError {
     /// There is no such message.
     #[error("there is no such message")]
     NoSuchMessage,
+    /// It tells of an object that is not there.
+    #[error("the message is about an upload that was not made: there is nothing to tell again")]
+    NotMade,
     /// No endpoint has that name.
     #[error("no [[callback.endpoint]] is named \"{0}\"")]
     NoSuchEndpoint(String),
@@ -90,8 +98,10 @@ impl Callbacks {
         limit: usize,
     ) -> Result<Value, AdminError> {
         let (space, range) = match state {
-            State::Pending => (Space::Outbox, KeyRange::all()),
-            State::Dead | State::Delivered => (Space::Deliveries, KeyRange::prefix(vec![FINISHED])),
+            State::Pending | State::Asked => (Space::Outbox, KeyRange::all()),
+            State::Dead | State::Delivered | State::Withdrawn => {
+                (Space::Deliveries, KeyRange::prefix(vec![FINISHED]))
+            }
         };
         let (endpoint, limit) = (endpoint.map(str::to_owned), limit.clamp(1, LIST_MAX));
         let visit = move |rows: &mut Vec<Message>, _key: &[u8], value: &[u8]| {
@@ -118,7 +128,7 @@ impl Callbacks {
         let range = KeyRange::prefix(attempts_prefix(id));
         let rows = scan(self.meta.as_ref(), Space::Deliveries, range, LIST_MAX).await?;
         let attempt = |row: &Entry| {
-            let a: Attempt = minicbor::decode(&row.value).ok()?;
+            let a = Attempt::decode(&row.value)?;
             let at = a.at.iso8601_ms();
             Some(json!({"time": at, "status": a.status, "error": a.error, "ms": a.ms}))
         };
@@ -137,6 +147,9 @@ impl Callbacks {
     /// [`AdminError`]; a [`MetaError::Conflict`] where it was delivered meanwhile.
     pub async fn retry(&self, id: MessageId) -> Result<Value, AdminError> {
         let (space, old, mut message) = self.find(id).await?;
+        if matches!(message.state, State::Asked | State::Withdrawn) {
+            return Err(AdminError::NotMade);
+        }
         message.state = State::Pending;
         message.next_attempt = self.clock.now();
         message.forgiven = Some(message.attempts);
@@ -187,7 +200,8 @@ impl Callbacks {
                     continue;
                 };
                 young |= message.id.created() >= before;
-                if message.state == State::Delivered && message.next_attempt < before {
+                let done = matches!(message.state, State::Delivered | State::Withdrawn);
+                if done && message.next_attempt < before {
                     let (key, value) = (row.key.clone(), Some(row.value.clone()));
                     batch.assert_unchanged(Space::Deliveries, key.clone(), value);
                     batch.delete(Space::Deliveries, key);
@@ -212,6 +226,8 @@ fn summary(message: &Message) -> Value {
         State::Pending => "pending",
         State::Dead => "dead",
         State::Delivered => "delivered",
+        State::Asked => "asked",
+        State::Withdrawn => "withdrawn",
     };
     json!({
         "id": message.id.to_string(),

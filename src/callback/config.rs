@@ -1,10 +1,11 @@
 //! What callbacks are configured with, and what is wrong with it.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::config::{ATTEMPTS_DEFAULT, TIMEOUT_SECONDS_DEFAULT};
+use crate::config::{ATTEMPTS_DEFAULT, TIMEOUT_SECONDS_DEFAULT, Wait, WhenDown};
 
 /// Endpoints and rules.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -16,6 +17,9 @@ pub struct CallbackConfig {
     /// Which events go to which receiver.
     #[serde(default)]
     pub rules: Vec<RuleConfig>,
+    /// Which uploads a receiver is to allow before they begin.
+    #[serde(skip)]
+    pub checks: Vec<CheckConfig>,
 }
 
 /// A receiver.
@@ -34,6 +38,9 @@ pub struct EndpointConfig {
     /// How many attempts are made before a message is dead.
     #[serde(default = "attempts")]
     pub attempts: u32,
+    /// How uploaders wait whose request chose this endpoint.
+    #[serde(skip)]
+    pub wait: Wait,
 }
 
 const fn timeout_seconds() -> u64 {
@@ -60,6 +67,26 @@ pub struct RuleConfig {
     /// What keys must end with.
     #[serde(default)]
     pub suffix: String,
+    /// How uploaders wait for the answer, if they do.
+    #[serde(skip)]
+    pub sync: Option<Wait>,
+}
+
+/// Which uploads an endpoint is to allow before they begin.
+#[derive(Debug, Clone)]
+pub struct CheckConfig {
+    /// The endpoint's name.
+    pub endpoint: String,
+    /// The bucket's name, or `*`.
+    pub bucket: String,
+    /// What keys must begin with.
+    pub prefix: String,
+    /// How long it may take to answer.
+    pub time: Duration,
+    /// For how long its verdict holds for the same question.
+    pub cache_time: Duration,
+    /// What happens where it can't be asked.
+    pub when_down: WhenDown,
 }
 
 /// A `whsec_…` text, never shown.
@@ -90,6 +117,15 @@ pub enum CallbackError {
     /// A rule names an endpoint that is not configured.
     #[error("a callback rule names the unknown endpoint \"{0}\"")]
     UnknownEndpoint(String),
+    /// A check names an endpoint that is not configured.
+    #[error("a callback check names the unknown endpoint \"{0}\"")]
+    UnknownChecker(String),
+    /// A rule by which uploaders wait is about something else than an upload.
+    #[error(
+        "a callback rule for the endpoint \"{0}\" is synchronous: its events must be \
+         s3:ObjectCreated:… alone"
+    )]
+    NotAnUpload(String),
     /// A rule names an event that S3 does not know.
     #[error("a callback rule names the unknown event \"{0}\"")]
     UnknownEvent(String),

@@ -12,15 +12,14 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::audit::{Attempt, attempt_key, finished_key};
+use super::check::Checks;
 use super::config::{CallbackConfig, CallbackError};
 use super::endpoint::{self, Answer, Endpoint, Post};
-use super::event::Event;
 use super::outbox::{Message, Outbox, State};
 use super::retry;
 use super::sign::Signer;
 use crate::clock::{Clock, Timestamp};
 use crate::id;
-use crate::store::hook::{CallbackChoice, CommitHook as _};
 use crate::store::meta::{Batch, KeyRange, MetaEngine, MetaError, Space, Step, walk};
 
 /// Deliveries under way for one endpoint.
@@ -42,20 +41,23 @@ type Wait = fn(u32, u8, Option<Duration>) -> Duration;
 /// The callbacks of a server.
 #[derive(Debug)]
 pub struct Callbacks {
-    outbox: Outbox,
+    pub(super) outbox: Outbox,
+    pub(super) checks: Checks,
     endpoints: Vec<Endpoint>,
     pub(super) meta: Arc<dyn MetaEngine>,
     pub(super) clock: Arc<dyn Clock>,
     woken: watch::Sender<u64>,
     hasher: RandomState,
     wait: Wait,
+    /// Ends what waits for answers.
+    pub(super) stop: CancellationToken,
 }
 
-struct Row {
-    key: Bytes,
-    value: Bytes,
-    message: Message,
-    lane: u64,
+pub(super) struct Row {
+    pub(super) key: Bytes,
+    pub(super) value: Bytes,
+    pub(super) message: Message,
+    pub(super) lane: u64,
 }
 
 /// What one look at a queue found.
@@ -66,14 +68,14 @@ struct Look {
     seen: HashSet<u64>,
 }
 
-struct Outcome {
-    status: Option<u16>,
-    error: Option<String>,
-    retry_after: Option<Duration>,
+pub(super) struct Outcome {
+    pub(super) status: Option<u16>,
+    pub(super) error: Option<String>,
+    pub(super) retry_after: Option<Duration>,
 }
 
 impl Callbacks {
-    /// Judges the configuration and makes ready to deliver.
+    /// Judges the configuration and makes ready to deliver. `stop` ends what waits for answers.
     ///
     /// # Errors
     /// [`CallbackError`] says what is wrong with it.
@@ -81,8 +83,10 @@ impl Callbacks {
         config: &CallbackConfig,
         meta: Arc<dyn MetaEngine>,
         clock: Arc<dyn Clock>,
+        stop: CancellationToken,
     ) -> Result<Arc<Self>, CallbackError> {
-        Self::with_wait(config, meta, clock, retry::wait).map(Arc::new)
+        let callbacks = Self::with_wait(config, meta, clock, retry::wait)?;
+        Ok(Arc::new(Self { stop, ..callbacks }))
     }
 
     /// Judges a configuration alone.
@@ -112,12 +116,14 @@ impl Callbacks {
         let (woken, hasher) = (watch::Sender::new(0), RandomState::new());
         Ok(Self {
             outbox,
+            checks: Checks::new(&config.checks),
             endpoints,
             meta,
             clock,
             woken,
             hasher,
             wait,
+            stop: CancellationToken::new(),
         })
     }
 
@@ -129,14 +135,6 @@ impl Callbacks {
     pub(super) fn endpoint(&self, name: &str) -> Option<&Endpoint> {
         let mut named = self.endpoints.iter().filter(|one| one.name() == name);
         named.next()
-    }
-
-    /// Adds a row to the object's batch for each endpoint that is to hear of `event`: by rule, or
-    /// because its signer chose it.
-    pub fn stage_event(&self, event: &Event, chosen: Option<&CallbackChoice>, batch: &mut Batch) {
-        // An endpoint that the configuration has no longer hears nothing: its queue would only grow.
-        let chosen = chosen.filter(|chosen| self.knows(&chosen.endpoint));
-        self.outbox.stage(event, chosen, batch);
     }
 
     /// Tells the deliverer that a batch was committed.
@@ -256,11 +254,16 @@ impl Callbacks {
 
     /// Makes one attempt and records it; gives back the lane that is free again.
     async fn deliver(&self, endpoint: &Endpoint, row: Row) -> u64 {
-        let begun = tokio::time::Instant::now();
-        let outcome = self.post(endpoint, &row.message).await;
-        let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let lane = row.lane;
-        match self.record(endpoint, row, outcome, ms).await {
+        let recorded = if row.message.state == State::Asked {
+            self.abandoned(row).await
+        } else {
+            let begun = tokio::time::Instant::now();
+            let outcome = self.post(endpoint, &row.message).await;
+            let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.record(endpoint, row, outcome, ms).await
+        };
+        match recorded {
             Ok(()) => {}
             Err(MetaError::Conflict) => tracing::debug!("a message was changed meanwhile"),
             Err(error) => {
@@ -271,7 +274,8 @@ impl Callbacks {
         lane
     }
 
-    async fn record(
+    /// Writes down what came of an attempt, and what is to come of the message.
+    pub(super) async fn record(
         &self,
         endpoint: &Endpoint,
         row: Row,

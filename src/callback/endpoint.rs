@@ -5,11 +5,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use tokio::sync::Semaphore;
 
 use super::config::{CallbackError, EndpointConfig};
 use super::sign::Signer;
 use crate::clock::Timestamp;
 use crate::id::MessageId;
+
+/// Calls under way to one receiver for which somebody waits.
+const TURNS: usize = 64;
 
 /// A receiver with what signs calls of it.
 #[derive(Debug)]
@@ -17,6 +21,8 @@ pub(super) struct Endpoint {
     pub(super) config: EndpointConfig,
     signer: Signer,
     client: reqwest::Client,
+    /// Those who wait for its answers take turns.
+    pub(super) turns: Semaphore,
 }
 
 /// What is posted.
@@ -93,6 +99,7 @@ impl Endpoint {
             config: config.clone(),
             signer: Signer::parse(&config.name, &config.secrets)?,
             client: client.clone(),
+            turns: Semaphore::new(TURNS),
         })
     }
 

@@ -1,9 +1,9 @@
 //! The body of a callback: the JSON of S3's own event messages.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::clock::Timestamp;
-use crate::id::host_id;
+use crate::id::{MessageId, host_id};
 
 /// What happened to an object.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
@@ -53,10 +53,15 @@ pub struct Event {
     /// What its signer wants to be told with it; none where no signer chose the endpoint.
     #[n(14)]
     pub vars: Option<Vec<(String, String)>>,
+    /// The message that told of an upload which was withdrawn.
+    #[n(15)]
+    pub withdraws: Option<MessageId>,
 }
 
 /// The event that tells a receiver that it will be told.
 pub const TEST: &str = "TestEvent";
+/// The event that tells a receiver that an upload, which it was asked about, did not happen.
+pub const WITHDRAWN: &str = "ObjectRemoved:Withdrawn";
 
 impl Event {
     /// An event of that name that nobody asked for, about nothing yet.
@@ -77,6 +82,16 @@ impl Event {
             version: None,
             rule: None,
             vars: None,
+            withdraws: None,
+        }
+    }
+
+    /// The same, with what its receiver is to be told beside it.
+    #[must_use]
+    pub fn telling(&self, vars: Option<&[(String, String)]>) -> Self {
+        Self {
+            vars: vars.map(<[_]>::to_vec),
+            ..self.clone()
         }
     }
 
@@ -123,14 +138,25 @@ impl Event {
                 "object": object,
             },
         });
-        if let (Some(vars), Some(record)) = (&self.vars, record.as_object_mut()) {
-            let vars = vars
-                .iter()
-                .map(|(name, value)| (name.clone(), value.clone().into()));
-            let vars = Value::Object(vars.collect());
-            record.insert("consign".to_owned(), json!({ "vars": vars }));
+        let ours = self.ours();
+        if let (false, Some(record)) = (ours.is_empty(), record.as_object_mut()) {
+            record.insert("consign".to_owned(), ours.into());
         }
         json!({ "Records": [record] })
+    }
+
+    /// What is told beside S3's own.
+    fn ours(&self) -> Map<String, Value> {
+        let mut ours = Map::new();
+        if let Some(vars) = &self.vars {
+            let vars = vars.iter();
+            let vars = vars.map(|(name, value)| (name.clone(), Value::from(value.clone())));
+            ours.insert("vars".to_owned(), Value::Object(vars.collect()));
+        }
+        if let Some(id) = self.withdraws {
+            ours.insert("withdraws".to_owned(), format!("msg_{id}").into());
+        }
+        ours
     }
 
     fn test(&self) -> Value {
@@ -184,6 +210,7 @@ pub(super) mod tests {
             version: None,
             rule: None,
             vars: None,
+            withdraws: None,
         }
     }
 

@@ -4,7 +4,9 @@
 //! the object, so that a change is visible if and only if its callback is queued.
 
 mod answer;
+mod ask;
 pub mod audit;
+mod check;
 pub mod config;
 pub mod deliver;
 mod endpoint;
@@ -21,7 +23,7 @@ pub mod verify;
 mod tests;
 
 pub use audit::AdminError;
-pub use config::{CallbackConfig, CallbackError, EndpointConfig, RuleConfig, Secret};
+pub use config::{CallbackConfig, CallbackError, CheckConfig, EndpointConfig, RuleConfig, Secret};
 pub use deliver::Callbacks;
 pub use event::Event;
 pub use outbox::{Message, Outbox, State};

@@ -4,8 +4,9 @@ use bytes::Bytes;
 
 use super::config::{CallbackConfig, CallbackError};
 use super::event::Event;
-use super::rule::Rules;
+use super::rule::{Listener, Rules};
 use crate::clock::Timestamp;
+use crate::config::Wait;
 use crate::id::MessageId;
 use crate::store::hook::CallbackChoice;
 use crate::store::meta::{Batch, Space};
@@ -22,6 +23,12 @@ pub enum State {
     /// The receiver took it.
     #[n(2)]
     Delivered,
+    /// The receiver is asked whether what it tells of may be: it is not made yet.
+    #[n(3)]
+    Asked,
+    /// What it tells of was not made.
+    #[n(4)]
+    Withdrawn,
 }
 
 /// One event on its way to one endpoint.
@@ -54,6 +61,20 @@ pub struct Message {
 }
 
 impl Message {
+    /// A new one that is due at once.
+    pub fn new(endpoint: &str, event: Event) -> Self {
+        Self {
+            id: MessageId::new(event.at),
+            endpoint: endpoint.to_owned(),
+            state: State::Pending,
+            attempts: 0,
+            next_attempt: event.at,
+            last_error: None,
+            forgiven: None,
+            event,
+        }
+    }
+
     /// Its row's key: `endpoint ‖ 00 ‖ sequence ‖ id`, so that a scan meets a key's events in order.
     pub fn row_key(&self) -> Bytes {
         let mut key = Vec::with_capacity(self.endpoint.len() + 25);
@@ -83,7 +104,7 @@ impl Message {
 /// Puts messages into batches.
 #[derive(Debug)]
 pub struct Outbox {
-    rules: Rules,
+    pub(super) rules: Rules,
 }
 
 impl Outbox {
@@ -96,40 +117,23 @@ impl Outbox {
         Ok(Self { rules })
     }
 
-    /// Adds a row for each endpoint that is to hear of `event`, the `chosen` one among them; says how
-    /// many. An endpoint that a rule names too hears once.
-    pub fn stage(
-        &self,
+    /// Adds a row for each endpoint that is to hear of `event`, save for the one that is waited for.
+    pub fn stage<'a>(
+        &'a self,
         event: &Event,
-        chosen: Option<&CallbackChoice>,
+        chosen: Option<&'a CallbackChoice>,
         batch: &mut Batch,
-    ) -> usize {
-        let is_chosen = |name: &str| chosen.is_some_and(|chosen| chosen.endpoint == name);
-        let mut endpoints = self.rules.endpoints(&event.bucket, &event.key, &event.name);
-        endpoints.retain(|name| !is_chosen(name));
-        for endpoint in &endpoints {
-            Self::stage_for(endpoint, event, batch);
+    ) -> Option<(Listener<'a>, Wait)> {
+        let plan = self.rules.of(event, chosen);
+        for listener in plan.told {
+            Self::stage_for(listener.endpoint, &event.telling(listener.vars), batch);
         }
-        if let Some(chosen) = chosen {
-            let vars = Some(chosen.vars.clone());
-            let event = event.clone();
-            Self::stage_for(&chosen.endpoint, &Event { vars, ..event }, batch);
-        }
-        endpoints.len().saturating_add(chosen.iter().len())
+        plan.waits
     }
 
     /// Adds the row of one endpoint that is to hear of `event`, whatever the rules say.
     pub fn stage_for(endpoint: &str, event: &Event, batch: &mut Batch) {
-        let message = Message {
-            id: MessageId::new(event.at),
-            endpoint: endpoint.to_owned(),
-            event: event.clone(),
-            state: State::Pending,
-            attempts: 0,
-            next_attempt: event.at,
-            last_error: None,
-            forgiven: None,
-        };
+        let message = Message::new(endpoint, event.clone());
         batch.put(Space::Outbox, message.row_key(), message.encode());
     }
 }
@@ -150,8 +154,9 @@ mod tests {
             {"endpoint":"b","bucket":"b","events":["s3:ObjectCreated:Put"]}]}"#;
         let outbox = Outbox::new(&serde_json::from_str(config).unwrap()).unwrap();
         let mut batch = Batch::new();
-        assert_eq!(outbox.stage(&event("k", 255), None, &mut batch), 2);
-        assert_eq!(outbox.stage(&event("k", 256), None, &mut batch), 2);
+        assert_eq!(outbox.stage(&event("k", 255), None, &mut batch), None);
+        assert_eq!(outbox.stage(&event("k", 256), None, &mut batch), None);
+        assert_eq!(batch.writes.len(), 4);
         let mut rows = Vec::new();
         for write in batch.writes {
             let Write::Put {
@@ -187,11 +192,9 @@ mod tests {
                 mode: CallbackMode::Async,
             };
             let mut batch = Batch::new();
-            assert_eq!(
-                outbox.stage(&event("k", 1), Some(&chosen), &mut batch),
-                rows
-            );
-            let Some(Write::Put { value, .. }) = batch.writes.last() else {
+            outbox.stage(&event("k", 1), Some(&chosen), &mut batch);
+            assert_eq!(batch.writes.len(), rows);
+            let Some(Write::Put { value, .. }) = batch.writes.first() else {
                 panic!("{batch:?}");
             };
             let message = Message::decode(value).unwrap();

@@ -140,7 +140,12 @@ fn callbacks(meta: &Arc<Rows>, urls: &[(&str, &str)], attempts: u32) -> Arc<Call
 
 async fn change(callbacks: &Callbacks, key: &str, sequence: u64) {
     let mut batch = Batch::new();
-    callbacks.stage_event(&event(key, sequence), None, &mut batch);
+    assert!(
+        callbacks
+            .outbox
+            .stage(&event(key, sequence), None, &mut batch)
+            .is_none()
+    );
     callbacks.meta.commit(batch).await.unwrap();
     callbacks.committed();
 }

@@ -75,6 +75,10 @@ enum State {
     Dead,
     /// Was taken, within the last week
     Delivered,
+    /// Its uploader waits for the receiver, who may still refuse
+    Asked,
+    /// Its upload was not made, within the last week: the receiver did not agree
+    Withdrawn,
 }
 
 pub(super) fn run(args: &CallbacksArgs) -> Result<ExitCode, CliError> {

@@ -42,9 +42,10 @@ pub(super) fn run(args: &ConfigArgs) -> Result<ExitCode, CliError> {
     }
     let callback = &config.callback;
     println!(
-        "  callbacks  {} endpoints, {} rules",
+        "  callbacks  {} endpoints, {} rules, {} checks",
         callback.endpoints.len(),
-        callback.rules.len()
+        callback.rules.len(),
+        callback.checks.len()
     );
     Ok(ExitCode::SUCCESS)
 }

@@ -22,8 +22,10 @@ pub use error::{ConfigError, Place};
 pub use merge::Sources;
 
 pub use callback::{
-    ATTEMPTS, ATTEMPTS_DEFAULT, CallbackSettings, EndpointSettings, RuleSettings, SECRET_BYTES,
-    TIMEOUT_SECONDS, TIMEOUT_SECONDS_DEFAULT,
+    ANSWER_SECONDS, ANSWER_SECONDS_DEFAULT, ATTEMPTS, ATTEMPTS_DEFAULT, CACHE_SECONDS,
+    CACHE_SECONDS_DEFAULT, CallbackSettings, CheckSettings, EndpointSettings, OnFailure,
+    RuleSettings, SECRET_BYTES, SyncSettings, TIMEOUT_SECONDS, TIMEOUT_SECONDS_DEFAULT, Wait,
+    WhenDown,
 };
 
 /// The configuration file that is read where none is named, if it exists.

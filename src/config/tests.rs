@@ -81,6 +81,38 @@ fn wrong_values_say_what_they_must_be() {
             "[[callback.rule]]\nendpoint = \"a\"\n",
             "no [[callback.endpoint]]",
         ),
+        (
+            "[[callback.check]]\nendpoint = \"a\"\n",
+            "no [[callback.endpoint]]",
+        ),
+        (
+            "[[callback.rule]]\nendpoint = \"a\"\nmode = \"both\"\n",
+            "must be \"sync\" or \"async\"",
+        ),
+        (
+            "[[callback.rule]]\nendpoint = \"a\"\nanswer_seconds = 3\n",
+            "must be \"sync\" for answer_seconds",
+        ),
+        (
+            "[[callback.rule]]\nendpoint = \"a\"\nmode = \"sync\"\nanswer_seconds = 61\n",
+            "from 1 to 60",
+        ),
+        (
+            "[[callback.rule]]\nendpoint = \"a\"\nmode = \"sync\"\non_failure = \"drop\"\n",
+            "must be \"keep\" or \"withdraw\"",
+        ),
+        (
+            "[[callback.check]]\nendpoint = \"a\"\nwhen_down = \"maybe\"\n",
+            "must be \"refuse\" or \"allow\"",
+        ),
+        (
+            "[[callback.check]]\nendpoint = \"a\"\ncache_seconds = 301\n",
+            "from 0 to 300",
+        ),
+        (
+            "[[callback.check]]\nendpiont = \"a\"\n",
+            "did you mean \"endpoint\"?",
+        ),
     ] {
         let message = refusal(text, &[]);
         assert!(message.contains(part), "{text}: {message}");

@@ -314,6 +314,21 @@ fn used_up(at: Option<Timestamp>) -> S3Error {
     }
 }
 
+/// What is said where a receiver did not agree to an upload; anything else is a fault of ours.
+fn not_agreed(error: StoreError) -> S3Error {
+    match error {
+        StoreError::Refused { reason: None } => S3Error::new(Code::UploadRefused),
+        StoreError::Refused {
+            reason: Some(reason),
+        } => S3Error::because(Code::UploadRefused, reason),
+        StoreError::Withdrawn { why } => S3Error::because(
+            Code::UploadWithdrawn,
+            format!("{} {why}.", Code::UploadWithdrawn.message()),
+        ),
+        other => S3Error::internal(other),
+    }
+}
+
 impl From<StoreError> for S3Error {
     fn from(error: StoreError) -> Self {
         match error {
@@ -379,7 +394,7 @@ impl From<StoreError> for S3Error {
                 Code::ServiceUnavailable,
                 "There is no space left to store this.",
             ),
-            other => Self::internal(other),
+            other => not_agreed(other),
         }
     }
 }

@@ -6,16 +6,13 @@ use http::header::CONTENT_TYPE;
 use super::body::ReceiveOptions;
 use super::context::Service;
 use super::error::{Code, S3Error};
-use crate::auth::constraint::{
-    CallbackChoice, CallbackMode, Constraint, ContentTypes, Duties, LengthRange,
-};
+use crate::auth::constraint::{CallbackChoice, Constraint, ContentTypes, Duties, LengthRange};
 
 /// Judges what is known before a byte of the body is read.
 ///
 /// # Errors
 /// `AccessDenied` for a type that was not demanded and for what was used before, `InvalidArgument`
-/// for an endpoint that is not configured, `NotImplemented` for a callback whose answer the uploader
-/// would wait for.
+/// for an endpoint that is not configured.
 pub(super) async fn check(
     service: &Service,
     headers: &HeaderMap,
@@ -72,8 +69,5 @@ fn check_callback(service: &Service, callback: &CallbackChoice) -> Result<(), S3
         let message = format!("{name} names an endpoint that the server's configuration has not.");
         return Err(S3Error::argument(name, &callback.endpoint, message));
     }
-    match callback.mode {
-        CallbackMode::Async => Ok(()),
-        CallbackMode::Sync => Err(S3Error::unsupported_option("x-consign-callback-mode=sync")),
-    }
+    Ok(())
 }

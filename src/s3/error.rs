@@ -41,6 +41,7 @@ codes! {
     BucketAlreadyExists "BucketAlreadyExists" 409 "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again.";
     BucketAlreadyOwnedByYou "BucketAlreadyOwnedByYou" 409 "Your previous request to create the named bucket succeeded and you already own it.";
     BucketNotEmpty "BucketNotEmpty" 409 "The bucket you tried to delete is not empty";
+    CallbackFailed "CallbackFailed" 203 "The object is stored, but its callback was not answered.";
     ConditionalRequestConflict "ConditionalRequestConflict" 409 "The conditional request cannot succeed due to a conflicting operation against this resource.";
     CredentialsNotSupported "CredentialsNotSupported" 400 "This request does not support credentials.";
     CrossLocationLoggingProhibitted "CrossLocationLoggingProhibitted" 403 "Cross S3 location logging not allowed. ";
@@ -139,6 +140,8 @@ codes! {
     UnexpectedContent "UnexpectedContent" 400 "This request does not support content";
     UnresolvableGrantByEmailAddress "UnresolvableGrantByEmailAddress" 400 "The email address you provided does not match any account on record.";
     UnsupportedSignature "UnsupportedSignature" 400 "The provided request is signed with an unsupported STS Token version or the signature version is not supported.";
+    UploadRefused "UploadRefused" 403 "The receiver of the upload's callback refused it: nothing was stored.";
+    UploadWithdrawn "UploadWithdrawn" 502 "The upload's callback was not answered: nothing was stored.";
     UserKeyMustBeSpecified "UserKeyMustBeSpecified" 400 "The bucket POST must contain the specified field name. If it is specified, check the order of the fields.";
     XAmzContentSHA256Mismatch "XAmzContentSHA256Mismatch" 400 "The provided 'x-amz-content-sha256' header does not match what was computed.";
 }

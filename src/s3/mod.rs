@@ -4,6 +4,7 @@ pub mod access;
 pub mod access_log;
 pub mod acl;
 pub mod admin;
+mod admit;
 pub mod body;
 pub mod checksum_header;
 pub mod condition;
@@ -29,6 +30,7 @@ pub mod sse;
 mod sts;
 pub mod tags;
 pub mod target;
+mod told;
 mod website;
 pub mod xml;
 

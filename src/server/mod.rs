@@ -29,9 +29,12 @@ use connection::{RequestBody, Respond, Shared};
 use listen::Listener;
 
 use crate::auth;
-use crate::callback::{CallbackConfig, Callbacks, EndpointConfig, RuleConfig, Secret};
+use crate::callback::{CallbackConfig, Callbacks, CheckConfig, EndpointConfig, RuleConfig, Secret};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{CallbackSettings, Config, Durability, RootKey};
+use crate::config::{
+    CallbackSettings, CheckSettings, Config, Durability, EndpointSettings, RootKey, RuleSettings,
+    SyncSettings, Wait,
+};
 use crate::id::RequestId;
 use crate::s3::{self, Reach, ReplyBody, Service, ServiceSettings};
 use crate::store::accounts::Accounts;
@@ -212,6 +215,7 @@ async fn wire(
         &callbacks_of(&config.callback),
         Arc::clone(&meta),
         Arc::clone(&clock),
+        background.stop.clone(),
     )?;
     let settings = StoreSettings {
         inline_bytes_max: config.inline_bytes_max,
@@ -274,23 +278,43 @@ pub fn check(config: &Config) -> Result<(), StartError> {
 }
 
 fn callbacks_of(settings: &CallbackSettings) -> CallbackConfig {
-    let endpoint = |from: &crate::config::EndpointSettings| EndpointConfig {
+    let any = |bucket: &Option<String>| bucket.clone().unwrap_or_else(|| "*".to_owned());
+    let endpoint = |from: &EndpointSettings| EndpointConfig {
         name: from.name.clone(),
         url: from.url.clone(),
         secrets: from.secrets.iter().cloned().map(Secret::new).collect(),
         timeout_seconds: from.timeout.as_secs(),
         attempts: from.attempts,
+        wait: from.wait,
     };
-    let rule = |from: &crate::config::RuleSettings| RuleConfig {
+    let wait_of = |name: &str, how: SyncSettings| {
+        let endpoint = settings.endpoints.iter().find(|one| one.name == name);
+        let usual = endpoint.map_or_else(Wait::default, |endpoint| endpoint.wait);
+        Wait {
+            time: how.time.unwrap_or(usual.time),
+            on_failure: how.on_failure.unwrap_or(usual.on_failure),
+        }
+    };
+    let rule = |from: &RuleSettings| RuleConfig {
         endpoint: from.endpoint.clone(),
-        bucket: from.bucket.clone().unwrap_or_else(|| "*".to_owned()),
+        bucket: any(&from.bucket),
         events: from.events.clone(),
         prefix: from.prefix.clone(),
         suffix: from.suffix.clone(),
+        sync: from.sync.map(|how| wait_of(&from.endpoint, how)),
+    };
+    let check = |from: &CheckSettings| CheckConfig {
+        endpoint: from.endpoint.clone(),
+        bucket: any(&from.bucket),
+        prefix: from.prefix.clone(),
+        time: from.time,
+        cache_time: from.cache_time,
+        when_down: from.when_down,
     };
     CallbackConfig {
         endpoints: settings.endpoints.iter().map(endpoint).collect(),
         rules: settings.rules.iter().map(rule).collect(),
+        checks: settings.checks.iter().map(check).collect(),
     }
 }
 

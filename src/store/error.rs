@@ -1,6 +1,7 @@
 //! What the store can refuse or fail with.
 
 use super::blob::BlobError;
+use super::hook::Objection;
 use super::meta::MetaError;
 use super::version::VersionRef;
 use crate::clock::Timestamp;
@@ -25,6 +26,18 @@ pub enum StoreError {
     BucketNotEmpty {
         /// Whether it ever kept versions.
         versioned: bool,
+    },
+    /// Who must agree to the change refused.
+    #[error("the change was refused by its receiver")]
+    Refused {
+        /// Why, in the receiver's own words.
+        reason: Option<String>,
+    },
+    /// Who must agree to the change gave no answer in time, so that it was not made.
+    #[error("the change was withdrawn: {why}")]
+    Withdrawn {
+        /// What was wrong.
+        why: String,
     },
     /// No object has that key.
     #[error("the key does not exist")]
@@ -143,5 +156,15 @@ impl StoreError {
     pub(crate) fn corrupt(what: &str) -> Self {
         let reason = format!("{what} can't be read");
         Self::Meta(MetaError::Corrupt { reason })
+    }
+}
+
+impl From<Objection> for StoreError {
+    fn from(objection: Objection) -> Self {
+        match objection {
+            Objection::Refused { reason } => Self::Refused { reason },
+            Objection::Unanswered { why } => Self::Withdrawn { why },
+            Objection::Meta(error) => Self::Meta(error),
+        }
     }
 }

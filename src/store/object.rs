@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use super::hook::{Awaited, Consent, Told};
 use super::meta::{Batch, Space};
 use super::record::Segment;
 use super::version::{Current, Edit, VersionRef};
@@ -70,6 +71,8 @@ pub struct Object {
 pub struct Written {
     /// The new record.
     pub record: ObjectRecord,
+    /// What its receiver says to the uploader.
+    pub told: Told,
 }
 
 /// What a deletion did.
@@ -86,8 +89,8 @@ pub struct Deleted {
 /// What came of a batch.
 #[derive(Debug)]
 pub(super) enum Settled {
-    /// It is durable.
-    Done,
+    /// It is durable; an uploader may wait for its receiver.
+    Done(Option<Awaited>),
     /// The race was lost: the change must be decided anew, in the bucket as it is now.
     Lost(Box<Bucket>),
 }
@@ -153,6 +156,17 @@ pub(super) fn next_sequence(now: Timestamp, current: Option<&ObjectRecord>) -> u
     from_clock.max(current.map_or(0, |record| record.sequence.saturating_add(1)))
 }
 
+/// The sequence that was agreed to, where it is still ahead of the current object's.
+pub(super) fn agreed_sequence(
+    consent: Option<&Consent>,
+    now: Timestamp,
+    current: Option<&ObjectRecord>,
+) -> u64 {
+    let agreed = consent.map(|consent| consent.sequence);
+    let agreed = agreed.filter(|agreed| current.is_none_or(|record| record.sequence < *agreed));
+    agreed.unwrap_or_else(|| next_sequence(now, current))
+}
+
 /// The most segments that an object's own row holds.
 pub(super) const SEGMENTS_IN_ROW: usize = 16;
 
@@ -170,9 +184,25 @@ pub(super) fn orphan(segments: &[Segment], batch: &mut Batch) {
     }
 }
 
-fn release(pieces: &mut [(InlineId, Staged)]) {
-    for (_inline, staged) in pieces {
-        staged.release();
+/// An object's bytes on their way into a batch.
+struct Pieces {
+    staged: Vec<(InlineId, Staged)>,
+    segments: Vec<Segment>,
+    layout: Option<InlineId>,
+    len: u64,
+}
+
+impl Pieces {
+    fn hold(&mut self) {
+        for (_inline, staged) in &mut self.staged {
+            staged.hold();
+        }
+    }
+
+    fn release(&mut self) {
+        for (_inline, staged) in &mut self.staged {
+            staged.release();
+        }
     }
 }
 
@@ -211,10 +241,12 @@ impl ObjectStore {
             .await
     }
 
-    /// Makes these `pieces`, one behind the other, the key's object.
+    /// Makes these `pieces`, one behind the other, the key's object. Where its receiver must agree,
+    /// it is asked before anything is changed; where the uploader only waits for its answer, after.
     ///
     /// # Errors
-    /// As [`ObjectStore::put_object`].
+    /// As [`ObjectStore::put_object`]; [`StoreError::Refused`] or [`StoreError::Withdrawn`] where the
+    /// receiver did not agree: nothing has changed then.
     pub async fn put_pieces(
         &self,
         bucket: &Bucket,
@@ -231,41 +263,63 @@ impl ObjectStore {
         }
         let now = self.clock().now();
         let name = |piece| (InlineId::new(now), piece);
-        let mut pieces: Vec<(InlineId, Staged)> = pieces.into_iter().map(name).collect();
+        let pieces: Vec<(InlineId, Staged)> = pieces.into_iter().map(name).collect();
         let segments: Vec<_> = pieces
             .iter()
             .map(|(inline, staged)| staged.segment(*inline))
             .collect();
         let layout = (segments.len() > SEGMENTS_IN_ROW).then(|| InlineId::new(now));
+        let bytes = Pieces {
+            staged: pieces,
+            segments,
+            layout,
+            len,
+        };
+        let mut consent = None;
+        let put = self.put_agreed(bucket, key, (&new, bytes), when, (by, &mut consent));
+        let done = put.await;
+        self.conclude(consent, done).await
+    }
+
+    async fn put_agreed(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        (new, mut bytes): (&NewObject, Pieces),
+        when: &WriteCondition,
+        (by, consent): (&Origin, &mut Option<Consent>),
+    ) -> Result<Written, StoreError> {
+        let mut asks = self.hook().must_agree(bucket, key.as_str(), by);
         let mut bucket = Cow::Borrowed(bucket);
         for _try in 0..TRIES_MAX {
             let current = self.current(&bucket, key).await?;
             when.check(current.object())?;
-            let record = ObjectRecord {
-                layout,
-                ..self.new_record(&new, len, segments.clone(), &current)
-            };
+            let record = self.new_record(new, &bytes, &current, consent.as_ref());
             let mut batch = Batch::new();
-            for (inline, staged) in &pieces {
+            for (inline, staged) in &bytes.staged {
                 staged.add_to(*inline, &mut batch)?;
             }
-            let mut edit = Edit::new(&bucket, key, &current, batch);
+            let edit = Edit::new(&bucket, key, &current, batch);
+            let mut edit = edit.with_consent(consent.as_ref());
             let record = match self.write(&mut edit, &current, record, by).await {
                 Err(StoreError::Superseded) => continue,
                 written => written?,
             };
-            for (_inline, staged) in &mut pieces {
-                staged.hold();
+            if std::mem::take(&mut asks) {
+                let agreed = self.consult(&edit, &record, by).await?;
+                *consent = agreed;
+                continue; // the key may have changed meanwhile
             }
+            bytes.hold();
             match self.settle(edit).await {
-                Ok(Settled::Done) => return Ok(Written { record }),
+                Ok(Settled::Done(awaited)) => return Ok(self.written(record, awaited).await),
                 Ok(Settled::Lost(now)) => {
-                    release(&mut pieces);
+                    bytes.release();
                     bucket = Cow::Owned(*now);
                 }
-                Err(StoreError::NoSuchBucket) => {
-                    release(&mut pieces);
-                    return Err(StoreError::NoSuchBucket);
+                Err(error @ (StoreError::NoSuchBucket | StoreError::Withdrawn { .. })) => {
+                    bytes.release();
+                    return Err(error);
                 }
                 Err(error) => return Err(error),
             }
@@ -273,21 +327,37 @@ impl ObjectStore {
         Err(StoreError::Conflict)
     }
 
+    /// What the uploader is told of a durable object: where it waits for its receiver, after that.
+    pub(super) async fn written(&self, record: ObjectRecord, awaited: Option<Awaited>) -> Written {
+        let told = match awaited {
+            Some(awaited) => self.hook().answer(awaited).await,
+            None => Told::Nothing,
+        };
+        Written { record, told }
+    }
+
     fn new_record(
         &self,
         new: &NewObject,
-        len: u64,
-        segments: Vec<Segment>,
+        bytes: &Pieces,
         current: &Current,
+        consent: Option<&Consent>,
     ) -> ObjectRecord {
         let now = self.clock().now();
-        let sequence = next_sequence(now, current.record.as_ref());
-        let etag = new.etag.clone();
+        let sequence = agreed_sequence(consent, now, current.record.as_ref());
+        let (etag, segments) = (new.etag.clone(), bytes.segments.clone());
         ObjectRecord {
             headers: new.headers.clone(),
             extras: new.extras.clone(),
             checksum: new.checksum.clone(),
-            ..ObjectRecord::new(new.owner.clone(), now, sequence, etag, (len, segments))
+            layout: bytes.layout,
+            ..ObjectRecord::new(
+                new.owner.clone(),
+                now,
+                sequence,
+                etag,
+                (bytes.len, segments),
+            )
         }
     }
 
@@ -342,7 +412,7 @@ impl ObjectStore {
                 });
             };
             match self.settle(edit).await? {
-                Settled::Done => return Ok(deleted),
+                Settled::Done(_awaited) => return Ok(deleted),
                 Settled::Lost(now) => bucket = Cow::Owned(*now),
             }
         }

@@ -232,7 +232,7 @@ async fn a_rename_moves_no_byte_and_leaves_no_rest() {
         let mut sequence = 0;
         for (byte, len) in [(1, LARGE), (2, INLINE), (3, LARGE), (4, LARGE)] {
             let written = bench.put(byte, len, &any).await.unwrap().record;
-            let renamed = rename().await.unwrap();
+            let renamed = rename().await.unwrap().record;
             assert_eq!(renamed.segments, written.segments);
             assert_eq!(renamed.modified, written.modified);
             // What replaces what is there is told later than it.

@@ -6,13 +6,15 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::{about, bucket, lifecycle, put, quoted, written_version};
 use crate::checksum::{self, Checksum, Coverage};
+use crate::s3::admit::{Announced, admit};
 use crate::s3::body::{Digest, ReceiveOptions};
 use crate::s3::context::Call;
 use crate::s3::duties;
 use crate::s3::error::{Code, S3Error};
 use crate::s3::reply::Reply;
 use crate::s3::sse;
-use crate::store::{Bucket, EventName, NewObject, Object, StoreError, WriteCondition};
+use crate::s3::told::answered;
+use crate::store::{Bucket, EventName, NewObject, Object, StoreError, WriteCondition, Written};
 
 /// Where the bytes go: behind those that are there.
 pub const OFFSET: &str = "x-amz-write-offset-bytes";
@@ -82,6 +84,14 @@ async fn extend(call: Call, bucket: &Bucket, old: Object) -> Result<Reply, S3Err
     want.max_len = want.max_len.saturating_sub(record.len);
     want.also = Some(before.algorithm);
     let want = duties::limited(want, &duties);
+    let announced = Announced {
+        operation: "PutObject",
+        bucket,
+        key: key.as_str(),
+        len: Some(body.announced_len()?),
+        content_type: record.headers.content_type.as_deref(),
+    };
+    admit(store, &origin, announced).await?;
     let received = body.receive(store, want, key_of.as_ref()).await?;
     let checksum = both(before, record.len, &received.digest)?;
     let mut pieces = store.link(&old).await.map_err(conflict)?;
@@ -101,15 +111,19 @@ async fn extend(call: Call, bucket: &Bucket, old: Object) -> Result<Reply, S3Err
         if_none_match: None,
     };
     let written = store.put_pieces(bucket, key, new, pieces, &same, &origin);
-    let written = written.await.map_err(conflict)?.record;
+    let Written {
+        record: written,
+        told,
+    } = written.await.map_err(conflict)?;
     let reply = Reply::empty(StatusCode::OK);
     let reply = lifecycle::described(reply, bucket, key.as_str(), &written)?;
-    sse::described(reply, written.extras.seal.as_ref())?
+    let reply = sse::described(reply, written.extras.seal.as_ref())?
         .with_header("etag", &quoted(&written.etag))?
         .with_header("x-amz-object-size", &written.len.to_string())?
         .with_optional("x-amz-version-id", written_version(&written).as_deref())?
         .with_header(checksum.algorithm.header(), &checksum.text())?
-        .with_header("x-amz-checksum-type", checksum.coverage.name())
+        .with_header("x-amz-checksum-type", checksum.coverage.name())?;
+    answered(reply, told)
 }
 
 /// An append changes the bytes alone: what asks for more would be forgotten.

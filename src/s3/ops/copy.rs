@@ -4,6 +4,7 @@ use super::put::{given, object_headers, write_condition};
 use super::{about, bucket, quoted, version_name};
 use crate::checksum::{Algorithm, Checksum, Coverage};
 use crate::s3::access::Caller;
+use crate::s3::admit::{Announced, admit};
 use crate::s3::checksum_header::algorithm;
 use crate::s3::context::{Call, Service};
 use crate::s3::copy_source::{CopySource, digest};
@@ -11,8 +12,11 @@ use crate::s3::error::{Code, S3Error};
 use crate::s3::head::Head;
 use crate::s3::reply::Reply;
 use crate::s3::sse;
+use crate::s3::told::answered;
 use crate::s3::xml::XmlWriter;
-use crate::store::{Bucket, ETag, EventName, NewObject, ObjectRecord, Seal, SealKind, Stager};
+use crate::store::{
+    Bucket, ETag, EventName, NewObject, ObjectRecord, Seal, SealKind, Stager, Written,
+};
 
 /// Options that [`copy_object`] honours beside those of `PutObject` and of a source.
 pub const COPY_OBJECT: &[&str] = &[
@@ -37,6 +41,15 @@ fn directive(head: &Head, name: &str, message: &'static str) -> Result<Directive
         Some("REPLACE") => Ok(Directive::Replace),
         Some(other) => Err(S3Error::argument(name, other, message)),
     }
+}
+
+/// What becomes of the source's metadata, and of its tags.
+fn directives(head: &Head) -> Result<(Directive, Directive), S3Error> {
+    let (of_metadata, of_tags) = ("x-amz-metadata-directive", "x-amz-tagging-directive");
+    Ok((
+        directive(head, of_metadata, "Unknown metadata directive.")?,
+        directive(head, of_tags, "Unknown tagging directive.")?,
+    ))
 }
 
 /// `CopyObject`.
@@ -64,16 +77,7 @@ pub async fn copy_object(call: Call) -> Result<Reply, S3Error> {
     let store = &service.store;
     let bucket = bucket::found(store, &head).await?;
     let (key, when) = (head.key()?, write_condition(&head.headers)?);
-    let metadata = directive(
-        &head,
-        "x-amz-metadata-directive",
-        "Unknown metadata directive.",
-    )?;
-    let tagging = directive(
-        &head,
-        "x-amz-tagging-directive",
-        "Unknown tagging directive.",
-    )?;
+    let (metadata, tagging) = directives(&head)?;
     let source = CopySource::find(&caller).await?;
     let record = &source.object.record;
     let sealing = sse::for_new(&service, &bucket, &head.headers)?;
@@ -87,6 +91,8 @@ pub async fn copy_object(call: Call) -> Result<Reply, S3Error> {
         Directive::Copy => record.headers.clone(),
         Directive::Replace => object_headers(&head.headers)?,
     };
+    let of_copy = (key.as_str(), headers.content_type.as_deref());
+    admit(store, &origin, announced(&bucket, of_copy, record.len)).await?;
     let mut resealed = match &sealing {
         Some((key, _seal)) => Some(store.stage_sealed(Some(record.len), key)?),
         None if source.key_of.is_some() => Some(store.stage(Some(record.len))),
@@ -107,12 +113,32 @@ pub async fn copy_object(call: Call) -> Result<Reply, S3Error> {
         None => store.link(&source.object).await?,
     };
     let put = store.put_pieces(&bucket, key, new, pieces, &when, &origin);
-    let written = put.await.map_err(|error| about(&head, error))?.record;
-    let document = result(&written, &checksum);
-    let (from, to) = (source.version_name(), version_name(&bucket, &written));
-    let reply = sse::described(Reply::xml(document), seal.as_ref())?;
-    let reply = reply.with_optional("x-amz-copy-source-version-id", from.as_deref())?;
-    reply.with_optional("x-amz-version-id", to.as_deref())
+    let Written {
+        record: written,
+        told,
+    } = put.await.map_err(|error| about(&head, error))?;
+    let from = source.version_name();
+    let to = version_name(&bucket, &written);
+    let reply = Reply::xml(result(&written, &checksum));
+    let reply = sse::described(reply, seal.as_ref())?
+        .with_optional("x-amz-copy-source-version-id", from.as_deref())?
+        .with_optional("x-amz-version-id", to.as_deref())?;
+    answered(reply, told)
+}
+
+/// What is known of a copy before it is made.
+fn announced<'a>(
+    bucket: &'a Bucket,
+    (key, content_type): (&'a str, Option<&'a str>),
+    len: u64,
+) -> Announced<'a> {
+    Announced {
+        operation: "CopyObject",
+        bucket,
+        key,
+        len: Some(len),
+        content_type,
+    }
 }
 
 fn result(written: &ObjectRecord, checksum: &Checksum) -> XmlWriter {

@@ -17,6 +17,7 @@ use crate::id::RequestId;
 use crate::name::ObjectKey;
 use crate::s3::access::Caller;
 use crate::s3::acl::ACL_HEADERS;
+use crate::s3::admit::{Announced, admit};
 use crate::s3::body::form::Form;
 use crate::s3::body::{ReceiveOptions, receive_stream};
 use crate::s3::context::{FormCall, Service, origin};
@@ -31,7 +32,9 @@ use crate::s3::route::Route;
 use crate::s3::sse::{self, SSE};
 use crate::s3::tags::{self, Tagged};
 use crate::s3::target::key_from_text;
+use crate::s3::told::answered;
 use crate::s3::xml::XmlWriter;
+use crate::store::hook::Told;
 use crate::store::seal::DataKey;
 use crate::store::{
     Bucket, ETag, EventName, Extras, NewObject, ObjectHeaders, Origin, WriteCondition,
@@ -62,6 +65,19 @@ struct Proven {
     origin: Origin,
 }
 
+impl Proven {
+    /// What is known of the upload before its file comes: a form does not tell its length.
+    fn announced(&self) -> Announced<'_> {
+        Announced {
+            operation: "PostObject",
+            bucket: &self.bucket,
+            key: self.key.as_str(),
+            len: None,
+            content_type: self.headers.content_type.as_deref(),
+        }
+    }
+}
+
 /// `PostObject`: everything before the file is judged before a byte of the file is kept.
 ///
 /// # Errors
@@ -84,6 +100,7 @@ pub async fn post_object(call: FormCall) -> Result<Reply, S3Error> {
         }
     }
     let proven = prove(&service, &head, &form.fields, (id, peer)).await?;
+    admit(&service.store, &proven.origin, proven.announced()).await?;
     let after = After::of(&form.fields);
     let (file, rest) = form.into_file();
     let mut stager = match &proven.sealed_by {
@@ -114,11 +131,15 @@ pub async fn post_object(call: FormCall) -> Result<Reply, S3Error> {
         etag: quoted(&written.record.etag),
     };
     let version = written_version(&written.record);
-    let reply = sse::described(after.reply(&done)?, written.record.extras.seal.as_ref())?;
-    reply
+    let reply = sse::described(
+        after.unless(&written.told).reply(&done)?,
+        written.record.extras.seal.as_ref(),
+    )?;
+    let reply = reply
         .with_optional("x-amz-version-id", version.as_deref())?
         .with_header(digest.checksum.algorithm.header(), &digest.checksum.text())?
-        .with_header("x-amz-checksum-type", digest.checksum.coverage.name())
+        .with_header("x-amz-checksum-type", digest.checksum.coverage.name())?;
+    answered(reply, written.told)
 }
 
 /// Who sent the form, whether they may, and what they ask for.
@@ -268,6 +289,14 @@ impl After {
             (None, Some("200")) => Self::Status(StatusCode::OK),
             (None, Some("201")) => Self::Status(StatusCode::CREATED),
             (None, _) => Self::Status(StatusCode::NO_CONTENT),
+        }
+    }
+
+    /// Where the receiver says something, a browser is not sent elsewhere.
+    fn unless(self, told: &Told) -> Self {
+        match told {
+            Told::Nothing => self,
+            Told::Answer(_) | Told::Failed(_) => Self::Status(StatusCode::OK),
         }
     }
 

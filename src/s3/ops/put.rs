@@ -5,6 +5,7 @@ use http::{HeaderMap, StatusCode};
 use super::{about, bucket, lifecycle, lock, quoted, written_version};
 use crate::auth::Who;
 use crate::s3::acl::{self, Owned};
+use crate::s3::admit::{Announced, admit};
 use crate::s3::body::ReceiveOptions;
 use crate::s3::context::{Call, Service};
 use crate::s3::duties;
@@ -14,6 +15,7 @@ use crate::s3::metadata_header::{content_encoding, content_header, user_metadata
 use crate::s3::reply::Reply;
 use crate::s3::sse;
 use crate::s3::tags;
+use crate::s3::told::answered;
 use crate::store::{Bucket, ETag, EventName, Extras, NewObject, ObjectHeaders, WriteCondition};
 
 /// Options that [`put_object`] honours. S3 looks at no value of `x-amz-checksum-algorithm` here: the
@@ -49,6 +51,14 @@ pub async fn put_object(call: Call) -> Result<Reply, S3Error> {
     let store = &service.store;
     let holds = store.check_condition(&bucket, key, &when).await;
     holds.map_err(|error| about(&head, error))?;
+    let announced = Announced {
+        operation: "PutObject",
+        bucket: &bucket,
+        key: key.as_str(),
+        len: Some(body.announced_len()?),
+        content_type: headers.content_type.as_deref(),
+    };
+    admit(store, &origin, announced).await?;
     let want = duties::limited(ReceiveOptions::default(), &duties);
     let received = body.receive(store, want, key_of.as_ref()).await?;
     let checksum = received.digest.checksum;
@@ -67,11 +77,12 @@ pub async fn put_object(call: Call) -> Result<Reply, S3Error> {
     let version = written_version(&written.record);
     let reply = Reply::empty(StatusCode::OK);
     let reply = lifecycle::described(reply, &bucket, key.as_str(), &written.record)?;
-    sse::described(reply, written.record.extras.seal.as_ref())?
+    let reply = sse::described(reply, written.record.extras.seal.as_ref())?
         .with_header("etag", &quoted(&written.record.etag))?
         .with_optional("x-amz-version-id", version.as_deref())?
         .with_header(checksum.algorithm.header(), &checksum.text())?
-        .with_header("x-amz-checksum-type", checksum.coverage.name())
+        .with_header("x-amz-checksum-type", checksum.coverage.name())?;
+    answered(reply, written.told)
 }
 
 /// Whose a new object is, and what it is given beside its bytes and headers.

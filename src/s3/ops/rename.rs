@@ -15,6 +15,7 @@ use crate::s3::head::header;
 use crate::s3::query::decode;
 use crate::s3::reply::Reply;
 use crate::s3::target::key_from_text;
+use crate::s3::told::answered;
 use crate::store::{EventName, ObjectRecord, Rename};
 
 const SOURCE: &str = "x-amz-rename-source";
@@ -80,7 +81,7 @@ pub async fn rename_object(call: Call) -> Result<Reply, S3Error> {
         there.map_or_else(|| of_target.judge_nothing(), |it| holds(&of_target, it))
     };
     match service.store.rename_object(&bucket, rename, judge).await {
-        Ok(_record) => Ok(Reply::empty(StatusCode::OK)),
+        Ok(written) => answered(Reply::empty(StatusCode::OK), written.told),
         Err(error) if error.code() == Code::NoSuchKey => Err(error.with("Key", from.as_str())),
         Err(error) => Err(error),
     }

@@ -54,8 +54,12 @@ impl Admin {
             "pending" => State::Pending,
             "dead" => State::Dead,
             "delivered" => State::Delivered,
+            "asked" => State::Asked,
+            "withdrawn" => State::Withdrawn,
             other => {
-                let text = format!("a state is pending, dead or delivered, not \"{other}\"");
+                let text = format!(
+                    "a state is pending, dead, delivered, asked or withdrawn, not \"{other}\""
+                );
                 return Err(AdminError::Invalid(text));
             }
         };
@@ -104,6 +108,7 @@ impl From<callback::AdminError> for AdminError {
             callback::AdminError::NoSuchMessage | callback::AdminError::NoSuchEndpoint(_) => {
                 Self::NotFound(text)
             }
+            callback::AdminError::NotMade => Self::Invalid(text),
             callback::AdminError::Meta(_) => Self::Failed(text),
         }
     }

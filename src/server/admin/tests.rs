@@ -20,7 +20,13 @@ async fn admin() -> Admin {
     let keys = Keys::open(meta.clone(), clock.clone(), accounts.clone(), root);
     let keys = keys.await.unwrap();
     let config = CallbackConfig::default();
-    let callbacks = Callbacks::new(&config, meta.clone(), clock.clone()).unwrap();
+    let callbacks = Callbacks::new(
+        &config,
+        meta.clone(),
+        clock.clone(),
+        tokio_util::sync::CancellationToken::new(),
+    )
+    .unwrap();
     let (blobs, hook) = (Arc::new(MemoryBlobs::new()), Arc::new(NoHook));
     let settings = StoreSettings::default();
     let store = ObjectStore::open(meta, blobs, clock.clone(), hook, settings);

@@ -8,7 +8,8 @@ use crate::auth::constraint::{Duties, LengthRange};
 use crate::checksum::{self, Algorithm, Checksum, Coverage};
 use crate::id::{InlineId, UploadId};
 use crate::name::ObjectKey;
-use crate::store::object::{OBJECT_BYTES_MAX, SEGMENTS_IN_ROW, Settled, next_sequence, orphan};
+use crate::store::hook::Consent;
+use crate::store::object::{OBJECT_BYTES_MAX, SEGMENTS_IN_ROW, Settled, agreed_sequence, orphan};
 use crate::store::record::{Segment, decode};
 use crate::store::version::Edit;
 use crate::store::{
@@ -184,14 +185,16 @@ fn check_len(len: u64, duties: &Duties) -> Result<(), StoreError> {
 
 impl ObjectStore {
     /// Makes the object of the parts that `said` names; the others go. Done again while the
-    /// object is still the key's, it answers the same.
+    /// object is still the key's, it answers the same, save for what a receiver said.
     ///
     /// # Errors
     /// [`StoreError::NoSuchUpload`]; [`StoreError::InvalidPart`], [`StoreError::InvalidPartOrder`],
     /// [`StoreError::PartTooSmall`], [`StoreError::LengthMismatch`] or
     /// [`StoreError::ChecksumMismatch`] where the parts don't fit,
     /// [`StoreError::ChangedDuringUpload`]; [`StoreError::TooLarge`], [`StoreError::TooSmall`] or
-    /// [`StoreError::AlreadyUsed`] for what was demanded when the upload began; and what [`ObjectStore::put_object`] refuses.
+    /// [`StoreError::AlreadyUsed`] for what was demanded when the upload began; and what
+    /// [`ObjectStore::put_object`] refuses. Where a receiver did not agree, the upload and its parts
+    /// are as they were.
     pub async fn complete_upload(
         &self,
         bucket: &Bucket,
@@ -201,6 +204,42 @@ impl ObjectStore {
         when: &WriteCondition,
         by: &Origin,
     ) -> Result<Written, StoreError> {
+        let mut consent = None;
+        let complete = self.complete_agreed(bucket, key, (id, said), when, (by, &mut consent));
+        let done = complete.await;
+        self.conclude(consent, done).await
+    }
+
+    /// The upload's parts, and what those make of them which `said` names; none where the upload
+    /// ended meanwhile.
+    async fn parts_and_whole(
+        &self,
+        (bucket, key, id): (&Bucket, &ObjectKey, &UploadId),
+        upload: &UploadRecord,
+        said: &Completion,
+    ) -> Result<Option<(Parts, Whole)>, StoreError> {
+        let parts = self.parts(id).await?;
+        let whole = match parts.choose(&said.parts) {
+            Ok(chosen) => Whole::new(&chosen, upload.checksum, said)?,
+            // The parts go with the upload: what looks like a missing part may be its end.
+            Err(error) => {
+                let row = self.upload_row(bucket.id, key.as_str(), id).await?;
+                return row.map_or(Ok(None), |_still_there| Err(error));
+            }
+        };
+        check_len(whole.len, &upload.duties)?;
+        Ok(Some((parts, whole)))
+    }
+
+    async fn complete_agreed(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        (id, said): (&UploadId, &Completion),
+        when: &WriteCondition,
+        (by, consent): (&Origin, &mut Option<Consent>),
+    ) -> Result<Written, StoreError> {
+        let mut asked = false;
         let mut bucket = Cow::Borrowed(bucket);
         for _try in 0..TRIES_MAX {
             // Before the object: where the upload is gone, the object that it made is seen.
@@ -209,30 +248,23 @@ impl ObjectStore {
             let Some(upload_raw) = upload_raw else {
                 let made = current.record.filter(|made| made.upload == Some(*id));
                 let record = made.ok_or(StoreError::NoSuchUpload)?;
-                return Ok(Written { record });
+                if let Some(consent) = consent.take() {
+                    // Another completion was faster: what was agreed to here did not make it.
+                    self.hook().revoke(&consent).await;
+                }
+                return Ok(self.written(record, None).await);
             };
             let upload: UploadRecord = decode(&upload_raw, "an upload's record")?;
-            let parts = self.parts(id).await?;
-            let chosen = match parts.choose(&said.parts) {
-                // The parts go with the upload: what looks like a missing part may be its end.
-                Err(_)
-                    if self
-                        .upload_row(bucket.id, key.as_str(), id)
-                        .await?
-                        .is_none() =>
-                {
-                    continue;
-                }
-                chosen => chosen?,
+            let upload_at = (&*bucket, key, id);
+            let Some((parts, whole)) = self.parts_and_whole(upload_at, &upload, said).await? else {
+                continue;
             };
-            let whole = Whole::new(&chosen, upload.checksum, said)?;
-            check_len(whole.len, &upload.duties)?;
             let by = by.clone().bound_by(&upload.duties);
             when.check(current.object())?;
             check_undisturbed(when, &upload, current.object())?;
             let now = self.clock().now();
             let many = whole.segments.len() > SEGMENTS_IN_ROW;
-            let sequence = next_sequence(now, current.record.as_ref());
+            let sequence = agreed_sequence(consent.as_ref(), now, current.record.as_ref());
             let bytes = (whole.len, whole.segments);
             let record = ObjectRecord {
                 headers: upload.headers,
@@ -246,14 +278,21 @@ impl ObjectStore {
             let others = parts.others(&said.parts);
             let mut batch = self.end_upload(bucket.id, key.as_str(), id, upload_raw, &parts);
             orphan(&others, &mut batch);
-            let mut edit = Edit::new(&bucket, key, &current, batch);
+            let edit = Edit::new(&bucket, key, &current, batch);
+            let mut edit = edit.with_consent(consent.as_ref());
             edit.also_gone(blobs(&others));
             let record = match self.write(&mut edit, &current, record, &by).await {
                 Err(StoreError::Superseded) => continue,
                 written => written?,
             };
+            if !asked && self.hook().must_agree(&bucket, key.as_str(), &by) {
+                asked = true;
+                let agreed = self.consult(&edit, &record, &by).await?;
+                *consent = agreed;
+                continue; // the key may have changed meanwhile
+            }
             match self.settle(edit).await? {
-                Settled::Done => return Ok(Written { record }),
+                Settled::Done(awaited) => return Ok(self.written(record, awaited).await),
                 Settled::Lost(now) => bucket = Cow::Owned(*now),
             }
         }

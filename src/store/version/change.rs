@@ -10,13 +10,14 @@ use crate::checksum::Algorithm;
 use crate::clock::Timestamp;
 use crate::id::{BlobId, VersionId};
 use crate::name::ObjectKey;
+use crate::store::hook::{Awaited, Consent, Told};
 use crate::store::lock::{apply_default, check_may_go};
 use crate::store::meta::{Batch, MetaError, Space};
 use crate::store::object::{Settled, next_sequence, orphan};
 use crate::store::record::{Layout, encode};
 use crate::store::{
     Bucket, Change, DeleteCondition, Deleted, ETag, ObjectRecord, ObjectStore, Origin, StoreError,
-    TRIES_MAX, Versioning, keyspace,
+    TRIES_MAX, Versioning, Written, keyspace,
 };
 
 /// A change of a key on its way into a batch.
@@ -32,6 +33,10 @@ pub(in crate::store) struct Edit<'a> {
     bytes: i64,
     /// Retention in governance mode does not count.
     bypass: bool,
+    /// Who agreed to the change.
+    consent: Option<&'a Consent>,
+    /// What the uploader waits for once the batch is durable.
+    awaited: Option<Awaited>,
 }
 
 fn signed(len: u64) -> i64 {
@@ -70,7 +75,21 @@ impl<'a> Edit<'a> {
             count: 0,
             bytes: 0,
             bypass: false,
+            consent: None,
+            awaited: None,
         }
+    }
+
+    /// The same change, to which somebody agreed.
+    pub(in crate::store) fn with_consent(self, consent: Option<&'a Consent>) -> Self {
+        Self { consent, ..self }
+    }
+
+    /// The name of its new version: the one that was agreed to, if that is still its place.
+    fn version_id(&self, sequence: u64) -> VersionId {
+        let agreed = self.consent.filter(|told| told.sequence == sequence);
+        let agreed = agreed.and_then(|told| told.version);
+        agreed.unwrap_or_else(|| VersionId::new(sequence))
     }
 
     /// Blobs of others than the key's versions, which go as well.
@@ -148,7 +167,7 @@ impl ObjectStore {
     ) -> Result<ObjectRecord, StoreError> {
         self.use_up(by.once.as_ref(), &mut edit.batch).await?;
         let enabled = edit.bucket.settings.versioning == Versioning::Enabled;
-        new.version = enabled.then(|| VersionId::new(new.sequence));
+        new.version = enabled.then(|| edit.version_id(new.sequence));
         if let Some(old) = &current.record {
             let old_is_null = old.version.is_none();
             if enabled || !old_is_null {
@@ -302,9 +321,66 @@ impl ObjectStore {
             version,
             sequence,
             origin,
+            consent: edit.consent,
             at: self.clock().now(),
         };
-        self.hook().stage(&change, &mut edit.batch);
+        edit.awaited = self.hook().stage(&change, &mut edit.batch);
+    }
+
+    /// Asks who must agree to what `edit` is to do, of which nothing is done yet.
+    pub(in crate::store) async fn consult(
+        &self,
+        edit: &Edit<'_>,
+        record: &ObjectRecord,
+        origin: &Origin,
+    ) -> Result<Option<Consent>, StoreError> {
+        let change = Change {
+            event: origin.event,
+            bucket: edit.bucket,
+            key: edit.key,
+            object: Some(record),
+            version: record.version,
+            sequence: record.sequence,
+            origin,
+            consent: None,
+            at: self.clock().now(),
+        };
+        Ok(self.hook().consult(&change).await?)
+    }
+
+    /// What the uploader is told of a change that was agreed to, which did not come about where
+    /// `done` says so.
+    pub(in crate::store) async fn conclude(
+        &self,
+        consent: Option<Consent>,
+        done: Result<Written, StoreError>,
+    ) -> Result<Written, StoreError> {
+        let Some(consent) = consent else {
+            return done;
+        };
+        match done {
+            Ok(written) => Ok(Written {
+                told: Told::Answer(consent.answer),
+                ..written
+            }),
+            Err(error) => {
+                self.hook().revoke(&consent).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether what was agreed to may still be made: after a long time it is taken for abandoned.
+    async fn check_consent(&self, consent: Option<&Consent>) -> Result<(), StoreError> {
+        let Some(consent) = consent else {
+            return Ok(());
+        };
+        let row = self.meta().get(Space::Outbox, &consent.key).await?;
+        if row.as_ref() == Some(&consent.value) {
+            return Ok(());
+        }
+        let why = "the upload took too long after its receiver agreed".to_owned();
+        Err(StoreError::Withdrawn { why })
     }
 
     /// Commits.
@@ -315,6 +391,7 @@ impl ObjectStore {
         match self.meta().commit(batch).await {
             Ok(()) => {}
             Err(MetaError::Conflict) => {
+                self.check_consent(edit.consent).await?;
                 let present = self.present(edit.bucket).await?;
                 return Ok(Settled::Lost(Box::new(present)));
             }
@@ -322,7 +399,7 @@ impl ObjectStore {
         }
         self.hook().committed();
         self.discard(edit.gone).await;
-        Ok(Settled::Done)
+        Ok(Settled::Done(edit.awaited))
     }
 
     /// Changes what is recorded of a version, such as its tags: not its bytes, nor what it is.
@@ -367,7 +444,7 @@ impl ObjectStore {
                 self.announce(&mut edit, Some(&record), record.version, sequence, by);
             }
             match self.settle(edit).await? {
-                Settled::Done => return Ok(record),
+                Settled::Done(_awaited) => return Ok(record),
                 Settled::Lost(now) => bucket = Cow::Owned(*now),
             }
         }

@@ -11,7 +11,7 @@ use crate::store::object::{Settled, next_sequence};
 use crate::store::record::Renamed;
 use crate::store::version::{Current, Edit};
 use crate::store::{
-    Bucket, ObjectRecord, ObjectStore, Origin, StoreError, TRIES_MAX, Versioning, keyspace,
+    Bucket, ObjectRecord, ObjectStore, Origin, StoreError, TRIES_MAX, Versioning, Written, keyspace,
 };
 
 /// An object's way to another key.
@@ -54,7 +54,7 @@ impl ObjectStore {
         bucket: &Bucket,
         rename: Rename<'_>,
         mut judge: impl FnMut(&ObjectRecord, Option<&ObjectRecord>) -> Result<(), E> + Send,
-    ) -> Result<ObjectRecord, E> {
+    ) -> Result<Written, E> {
         if rename.from == rename.to {
             return Err(StoreError::SameKey.into());
         }
@@ -65,7 +65,7 @@ impl ObjectStore {
             }
             let there = self.current(&bucket, rename.to).await?;
             if let Some(done) = rename.done(there.object())? {
-                return Ok(done);
+                return Ok(self.written(done, None).await);
             }
             let source = self.current(&bucket, rename.from).await?;
             judge(
@@ -75,7 +75,7 @@ impl ObjectStore {
             let mut edit = Edit::new(&bucket, rename.to, &there, Batch::new());
             let record = self.stage_rename(&mut edit, rename, &source, &there)?;
             match self.settle(edit).await? {
-                Settled::Done => return Ok(record),
+                Settled::Done(awaited) => return Ok(self.written(record, awaited).await),
                 Settled::Lost(now) => bucket = Cow::Owned(*now),
             }
         }
@@ -117,9 +117,11 @@ impl ObjectStore {
             version: None,
             sequence: next_sequence(now, Some(old)),
             origin: rename.removed,
+            consent: None,
             at: now,
         };
-        self.hook().stage(&removed, &mut edit.batch);
+        // Nobody waits to hear that something is gone.
+        let _nobody = self.hook().stage(&removed, &mut edit.batch);
         self.announce(edit, Some(&record), None, record.sequence, rename.created);
         Ok(record)
     }

@@ -15,7 +15,7 @@ fn fields(conditions: &[Value], expires_in: i64, given: &[(&str, &str)]) -> Vec<
     fields_by(&Signer::now(), conditions, expires_in, given)
 }
 
-pub(super) fn fields_by(
+pub(crate) fn fields_by(
     now: &Signer,
     conditions: &[Value],
     expires_in: i64,
@@ -49,7 +49,7 @@ pub(super) fn fields_by(
         .collect()
 }
 
-pub(super) fn ask(server: &Server, fields: &[(String, String)], file: &[u8], after: &str) -> Ask {
+pub(crate) fn ask(server: &Server, fields: &[(String, String)], file: &[u8], after: &str) -> Ask {
     let mut body = Vec::new();
     for (name, value) in fields {
         let part = format!(

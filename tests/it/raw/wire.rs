@@ -7,36 +7,36 @@ use tokio::net::TcpStream;
 
 use crate::support::{ACCESS_KEY, REGION, SECRET_KEY, Server};
 
-pub(super) const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
+pub(crate) const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 
 /// A request before it is sent; the path is as it stands on the wire.
 #[derive(Debug, Clone)]
-pub(super) struct Ask {
-    pub(super) method: &'static str,
-    pub(super) path: String,
+pub(crate) struct Ask {
+    pub(crate) method: &'static str,
+    pub(crate) path: String,
     /// Decoded names and values.
-    pub(super) query: Vec<(String, String)>,
+    pub(crate) query: Vec<(String, String)>,
     /// Lower-case names, `host` included.
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// Who signs, when and for where.
 #[derive(Debug, Clone)]
-pub(super) struct Signer {
-    pub(super) access_key: String,
-    pub(super) secret: String,
-    pub(super) region: String,
-    pub(super) service: &'static str,
-    pub(super) date: String,
+pub(crate) struct Signer {
+    pub(crate) access_key: String,
+    pub(crate) secret: String,
+    pub(crate) region: String,
+    pub(crate) service: &'static str,
+    pub(crate) date: String,
 }
 
 impl Signer {
-    pub(super) fn now() -> Self {
+    pub(crate) fn now() -> Self {
         Self::seconds_ago(0)
     }
 
-    pub(super) fn seconds_ago(seconds: i64) -> Self {
+    pub(crate) fn seconds_ago(seconds: i64) -> Self {
         let at = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(seconds);
         Self {
             access_key: ACCESS_KEY.to_owned(),
@@ -47,7 +47,7 @@ impl Signer {
         }
     }
 
-    pub(super) fn scope(&self) -> String {
+    pub(crate) fn scope(&self) -> String {
         let Self {
             date,
             region,
@@ -58,7 +58,7 @@ impl Signer {
     }
 
     /// The signature of any text to sign, in hexadecimal.
-    pub(super) fn sign(&self, text: &str) -> String {
+    pub(crate) fn sign(&self, text: &str) -> String {
         let mut key = mac(format!("AWS4{}", self.secret).as_bytes(), &self.date[..8]);
         for step in [self.region.as_str(), self.service, "aws4_request"] {
             key = mac(&key, step);
@@ -99,7 +99,7 @@ impl Signer {
 }
 
 impl Ask {
-    pub(super) fn new(server: &Server, method: &'static str, path: &str) -> Self {
+    pub(crate) fn new(server: &Server, method: &'static str, path: &str) -> Self {
         Self {
             method,
             path: path.to_owned(),
@@ -109,17 +109,17 @@ impl Ask {
         }
     }
 
-    pub(super) fn header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    pub(super) fn query(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn query(mut self, name: &str, value: &str) -> Self {
         self.query.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    pub(super) fn body(mut self, body: &[u8]) -> Self {
+    pub(crate) fn body(mut self, body: &[u8]) -> Self {
         self.body = body.to_vec();
         self
     }
@@ -132,13 +132,13 @@ impl Ask {
     }
 
     /// Signed in the `Authorization` header; returns the signature too, a chunk chain's seed.
-    pub(super) fn authorized(self, signer: &Signer, payload: &str) -> (Self, String) {
+    pub(crate) fn authorized(self, signer: &Signer, payload: &str) -> (Self, String) {
         self.header("x-amz-content-sha256", payload)
             .authorized_plainly(signer, payload)
     }
 
     /// [`Ask::authorized`] without a header that tells the body's digest, as other services have it.
-    pub(super) fn authorized_plainly(self, signer: &Signer, payload: &str) -> (Self, String) {
+    pub(crate) fn authorized_plainly(self, signer: &Signer, payload: &str) -> (Self, String) {
         let ask = self.header("x-amz-date", &signer.date);
         let names = ask.signed_names();
         let signature = signer.sign_ask(&ask, &names, payload);
@@ -152,7 +152,7 @@ impl Ask {
     }
 
     /// Signed in the query.
-    pub(super) fn presigned(self, signer: &Signer, expires: &str) -> Self {
+    pub(crate) fn presigned(self, signer: &Signer, expires: &str) -> Self {
         let names = self.signed_names();
         let ask = self
             .query("X-Amz-Algorithm", "AWS4-HMAC-SHA256")
@@ -168,7 +168,7 @@ impl Ask {
     }
 
     /// The bytes on the wire, with a length unless the test gave one.
-    pub(super) fn bytes(&self, keep_alive: bool) -> Vec<u8> {
+    pub(crate) fn bytes(&self, keep_alive: bool) -> Vec<u8> {
         let query: Vec<_> = self
             .query
             .iter()
@@ -199,12 +199,12 @@ impl Ask {
     }
 
     /// Sends all; where a test promised more bytes than there are, what is missing stays missing.
-    pub(super) async fn send(&self, server: &Server) -> Answer {
+    pub(crate) async fn send(&self, server: &Server) -> Answer {
         self.send_to(server.authority()).await
     }
 
     /// [`Ask::send`] to whatever listens there, if it still does.
-    pub(super) async fn send_to(&self, authority: &str) -> Answer {
+    pub(crate) async fn send_to(&self, authority: &str) -> Answer {
         let Ok(mut stream) = TcpStream::connect(authority).await else {
             return Answer::parse(b"");
         };
@@ -224,7 +224,7 @@ impl Ask {
     }
 
     /// Sends and demands this status and, where the code is not empty, this code.
-    pub(super) async fn expect(&self, server: &Server, status: u16, code: &str) -> Answer {
+    pub(crate) async fn expect(&self, server: &Server, status: u16, code: &str) -> Answer {
         let answer = self.send(server).await;
         assert_eq!(answer.status, status, "{self:?}\n{answer:?}");
         let says = code.is_empty() || answer.text.contains(&format!("<Code>{code}</Code>"));
@@ -235,12 +235,28 @@ impl Ask {
 
 /// What came back.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) text: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) text: String,
 }
 
 impl Answer {
+    /// What follows the head.
+    pub(crate) fn body(&self) -> &str {
+        self.text
+            .split_once("\r\n\r\n")
+            .map_or("", |(_head, body)| body)
+    }
+
+    /// The header of that lower-case name.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let (head, _body) = self.text.split_once("\r\n\r\n")?;
+        let mut lines = head.lines().filter_map(|line| line.split_once(": "));
+        lines
+            .find(|(other, _)| other.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
     fn parse(bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes).into_owned();
         let status = text
@@ -254,7 +270,7 @@ impl Answer {
     }
 }
 
-pub(super) fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
@@ -276,12 +292,12 @@ fn encode(text: &str) -> String {
 }
 
 /// A server with a bucket called `raw`.
-pub(super) async fn ready() -> Server {
+pub(crate) async fn ready() -> Server {
     ready_with("").await
 }
 
 /// The same with this configuration.
-pub(super) async fn ready_with(configuration: &str) -> Server {
+pub(crate) async fn ready_with(configuration: &str) -> Server {
     let server = Server::start_with(configuration).await;
     server
         .client()
@@ -294,7 +310,7 @@ pub(super) async fn ready_with(configuration: &str) -> Server {
 }
 
 /// That no object has this key.
-pub(super) async fn absent(server: &Server, key: &str) {
+pub(crate) async fn absent(server: &Server, key: &str) {
     let head = server
         .client()
         .head_object()

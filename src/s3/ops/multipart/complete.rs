@@ -12,6 +12,7 @@ use crate::s3::ops::put::write_condition;
 use crate::s3::ops::{bucket, lifecycle, quoted, written_version};
 use crate::s3::reply::Reply;
 use crate::s3::sse;
+use crate::s3::told::answered;
 use crate::s3::xml::{self, Node, XmlWriter};
 use crate::store::upload::PART_NUMBER_MAX;
 use crate::store::{ClaimedPart, Completion, EventName, StoreError, UploadRecord};
@@ -89,7 +90,9 @@ pub async fn complete_multipart_upload(call: Call) -> Result<Reply, S3Error> {
     let version = written_version(&made.record);
     let reply = sse::described(Reply::xml(document), made.record.extras.seal.as_ref())?;
     let reply = lifecycle::described(reply, &bucket, key.as_str(), &made.record)?;
-    reply.with_optional("x-amz-version-id", version.as_deref())
+    let reply = reply.with_header("etag", &quoted(&made.record.etag))?;
+    let reply = reply.with_optional("x-amz-version-id", version.as_deref())?;
+    answered(reply, made.told)
 }
 
 /// The parts of the document, as they stand there.

@@ -3,6 +3,7 @@
 use http::StatusCode;
 
 use super::{of_upload, upload_id};
+use crate::s3::admit::{Announced, admit};
 use crate::s3::checksum_header;
 use crate::s3::context::Call;
 use crate::s3::error::S3Error;
@@ -11,7 +12,7 @@ use crate::s3::ops::{about, bucket};
 use crate::s3::reply::Reply;
 use crate::s3::sse;
 use crate::s3::xml::XmlWriter;
-use crate::store::NewUpload;
+use crate::store::{EventName, NewUpload};
 
 /// Options that [`create_multipart_upload`] honours beside those of `PutObject`.
 pub const CREATE: &[&str] = &["x-amz-checksum-algorithm", "x-amz-checksum-type"];
@@ -29,6 +30,15 @@ pub async fn create_multipart_upload(call: Call) -> Result<Reply, S3Error> {
     let (owner, mut extras) = given(&call.service, &bucket, &head.headers, &call.who).await?;
     extras.seal = sse::for_new(&call.service, &bucket, &head.headers)?.map(|(_key, seal)| seal);
     let seal = extras.seal.clone();
+    let origin = call.origin(EventName::ObjectCreatedCompleteMultipartUpload);
+    let announced = Announced {
+        operation: "CreateMultipartUpload",
+        bucket: &bucket,
+        key: key.as_str(),
+        len: None,
+        content_type: headers.content_type.as_deref(),
+    };
+    admit(store, &origin, announced).await?;
     let new = NewUpload {
         headers,
         checksum,

@@ -181,9 +181,6 @@ async fn the_signer_chooses_who_is_told_and_what() {
         ("x-consign-callback-mode", "async"),
         ("x-consign-callback-var-user_id", "é 7&"),
     ];
-    let sync = [demands[0], ("x-consign-callback-mode", "sync")];
-    let refused = put(&server, "no", &sync, b"meow").await;
-    assert_eq!(refused.status, 501, "{refused:?}");
     assert_eq!(put(&server, "untold", &[], b"meow").await.status, 200);
     assert_eq!(put(&server, "told", &demands, b"meow").await.status, 200);
     inbox
@@ -193,5 +190,4 @@ async fn the_signer_chooses_who_is_told_and_what() {
         panic!("{:?}", inbox.bodies());
     };
     assert_eq!(body["Records"][0]["consign"]["vars"]["user_id"], "é 7&");
-    absent(&server, "no").await;
 }

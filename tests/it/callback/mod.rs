@@ -1,5 +1,11 @@
 //! Uploads reach the app server, whatever dies in between.
 
+mod app;
+mod check;
+mod interrupted;
+mod sync;
+mod withdraw;
+
 use std::sync::Arc;
 use std::time::Duration;
 
