@@ -36,7 +36,7 @@ pub(super) fn authenticate(
         .map(str::to_owned)
         .or_else(|| canonical::header_value(head.headers, "x-amz-content-sha256"))
         .ok_or(AuthError::MissingContentSha256)?;
-    let missing = unsigned(head, fields.signed);
+    let missing = unsigned(head.headers, fields.signed);
     if !missing.is_empty() {
         return Err(AuthError::HeadersNotSigned(missing));
     }

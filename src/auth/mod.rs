@@ -9,6 +9,7 @@ pub mod canonical;
 mod chunk;
 pub mod constraint;
 mod error;
+pub mod explain;
 mod header;
 pub mod policy;
 pub mod post_form;
@@ -99,6 +100,11 @@ pub trait KeyRing: Send + Sync {
     /// The key that its owner calls so, switched off or not.
     fn named(&self, _name: &str) -> Option<Arc<AccessKey>> {
         None
+    }
+
+    /// Every key, where a search may ask for them.
+    fn all(&self) -> Vec<Arc<AccessKey>> {
+        Vec::new()
     }
 
     /// What seals the tokens of sessions; none where there are no sessions.

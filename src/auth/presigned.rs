@@ -92,7 +92,7 @@ pub(super) fn authenticate(
     check_scope(&credential, signed_at, settings).map_err(scope_fault)?;
     let good_until = signed_at.plus(Duration::from_secs(seconds));
     check_time(signed_at, seconds, now)?;
-    let missing = unsigned(head, &params.signed);
+    let missing = unsigned(head.headers, &params.signed);
     if !missing.is_empty() {
         return Err(AuthError::HeadersNotSigned(missing));
     }

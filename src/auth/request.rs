@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::HeaderMap;
+
 use crate::clock::Timestamp;
 use crate::public_url::without_port;
 
@@ -94,10 +96,9 @@ pub(super) fn check_scope(
 }
 
 /// The `x-amz-*` headers, and `host`, that the signature does not cover.
-pub(super) fn unsigned(head: &SignedHead<'_>, signed: &str) -> Vec<String> {
+pub(super) fn unsigned(headers: &HeaderMap, signed: &str) -> Vec<String> {
     let covers = |name: &str| signed.split(';').any(|listed| listed == name);
-    let mut missing: Vec<String> = head
-        .headers
+    let mut missing: Vec<String> = headers
         .keys()
         .map(http::HeaderName::as_str)
         .filter(|name| name.starts_with("x-amz-") && *name != "x-amz-content-sha256")
@@ -214,17 +215,26 @@ fn known(key: Option<Arc<AccessKey>>, claim: &Claim<'_>) -> Result<Arc<AccessKey
     })
 }
 
-fn canonical_request(
-    head: &SignedHead<'_>,
-    pairs: &Pairs,
-    claim: &Claim<'_>,
-    (authority, raw_path): (&str, &str),
-) -> String {
+/// What of a request a signature covers.
+pub(super) struct Covered<'a> {
+    /// Names and folded values, in the order in which the signer listed them.
+    pub(super) headers: Vec<(String, String)>,
+    /// The parameters.
+    pub(super) pairs: Vec<&'a (Vec<u8>, Vec<u8>)>,
+}
+
+/// What a signature over the headers that `signed` lists covers.
+pub(super) fn covered<'a>(
+    sent: &HeaderMap,
+    pairs: &'a Pairs,
+    signed: &str,
+    authority: &str,
+) -> Covered<'a> {
     let mut headers = Vec::new();
-    for name in claim.signed.split(';') {
+    for name in signed.split(';') {
         let value = match name {
             "host" => Some(authority.to_owned()),
-            _ => canonical::header_value(head.headers, name),
+            _ => canonical::header_value(sent, name),
         };
         // aws-sdk-js v2 signs x-amz-* headers that only come as query parameters, and those as well.
         let value = value.or_else(|| {
@@ -242,11 +252,24 @@ fn canonical_request(
     let kept = pairs
         .iter()
         .filter(|(name, _value)| name != b"X-Amz-Signature");
+    Covered {
+        headers,
+        pairs: kept.collect(),
+    }
+}
+
+fn canonical_request(
+    head: &SignedHead<'_>,
+    pairs: &Pairs,
+    claim: &Claim<'_>,
+    (authority, raw_path): (&str, &str),
+) -> String {
+    let covered = covered(head.headers, pairs, claim.signed, authority);
     Parts {
         method: head.method.as_str(),
         path: &canonical::path(raw_path),
-        query: &canonical::query(kept),
-        headers: &headers,
+        query: &canonical::query(covered.pairs.into_iter()),
+        headers: &covered.headers,
         signed: claim.signed,
         payload: &claim.payload,
     }

@@ -12,6 +12,7 @@ mod bench;
 mod callbacks;
 mod completion;
 mod config;
+mod explain;
 mod fsck;
 mod keys;
 mod listen;
@@ -70,7 +71,8 @@ pub enum CliError {
     after_help = "First steps:\n  \
         consign serve                                  start a server in ./consign-data\n  \
         consign presign put uploads/cat.jpg --curl     a ready command that uploads\n  \
-        consign keys add app --bucket uploads          a key for your app server\n\n\
+        consign keys add app --bucket uploads          a key for your app server\n  \
+        consign explain 'https://…'                    why a signed URL is refused\n\n\
         Settings come from consign.toml, then CONSIGN_* variables, then flags."
 )]
 struct Cli {
@@ -85,6 +87,7 @@ enum Command {
     Keys(keys::KeysArgs),
     Accounts(accounts::AccountsArgs),
     Quota(quota::QuotaArgs),
+    Explain(explain::ExplainArgs),
     Callbacks(callbacks::CallbacksArgs),
     Listen(listen::ListenArgs),
     Bench(bench::BenchArgs),
@@ -164,6 +167,7 @@ pub fn main() -> ExitCode {
         Command::Keys(args) => keys::run(&args),
         Command::Accounts(args) => accounts::run(&args),
         Command::Quota(args) => quota::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Callbacks(args) => callbacks::run(&args),
         Command::Listen(args) => listen::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -14,6 +14,7 @@ use super::body::{
     ChunkVerifier, Digest, Payload, Proof, ReceiveOptions, Sink, too_large, too_small,
 };
 use super::error::{Code, S3Error};
+use super::explain::Refusals;
 use super::head::Head;
 use super::reach::Reach;
 use super::reply::Reply;
@@ -90,6 +91,8 @@ pub struct Service {
     pub clock: Arc<dyn Clock>,
     /// The buckets' policies as they were read.
     pub policies: Policies,
+    /// The last requests whose signature was refused.
+    pub refusals: Arc<Refusals>,
     /// The records of requests on their way.
     pub access_log: AccessLog,
     /// The administration, where there is one.

@@ -174,6 +174,7 @@ pub struct S3Error {
     detail: Vec<(Cow<'static, str>, String)>,
     headers: Vec<(&'static str, String)>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    explained: bool,
 }
 
 impl fmt::Debug for S3Error {
@@ -210,6 +211,7 @@ impl S3Error {
             detail: Vec::new(),
             headers: Vec::new(),
             source: None,
+            explained: false,
         }
     }
 
@@ -266,6 +268,13 @@ impl S3Error {
         self
     }
 
+    /// Tells the client how the operator learns more of it.
+    #[must_use]
+    pub const fn explained(mut self) -> Self {
+        self.explained = true;
+        self
+    }
+
     /// The code.
     pub const fn code(&self) -> Code {
         self.code
@@ -301,6 +310,9 @@ impl S3Error {
         }
         xml.text("RequestId", &id.to_string());
         xml.text("HostId", host_id);
+        if self.explained {
+            xml.text("Hint", &format!("consign explain --request-id {id}"));
+        }
         xml.finish()
     }
 }

@@ -58,6 +58,7 @@ where
     if let Some(arrival) = arrival {
         parts.extensions.insert(arrival);
     }
+    parts.extensions.insert(id);
     let proved = Proved::default();
     let visit = visit(&service, &parts, (id, began), client);
     if visit.is_some() {
@@ -250,7 +251,15 @@ fn authenticate_by(
         ..head.signed(&parts.headers, None)
     };
     let now = service.clock.now();
-    let grant = auth::authenticate(&signed, &*service.keys, settings, now)?;
+    let judged = auth::authenticate(&signed, &*service.keys, settings, now);
+    let grant = judged.map_err(|error| {
+        let Some(id) = parts.extensions.get::<RequestId>() else {
+            return error.into();
+        };
+        let request = (head, &parts.headers);
+        service.refusals.note(*id, request, &error, now);
+        S3Error::from(error).explained()
+    })?;
     if let (Some(proved), Some(key)) = (parts.extensions.get::<Proved>(), grant.who().key()) {
         // Who is proved twice is proved the same.
         let _first = proved.0.set(key.owner.clone());

@@ -14,6 +14,7 @@ pub mod cors;
 mod duties;
 pub mod encoded_word;
 mod error;
+pub mod explain;
 mod handle;
 pub mod head;
 mod hoist;

@@ -5,6 +5,7 @@
 
 mod admin;
 mod connection;
+mod explain;
 mod guard;
 mod listen;
 mod lock;
@@ -20,6 +21,7 @@ use http::{Request, Response};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use explain::explain;
 pub use lock::{FolderLock, Holder, LockError, announced};
 pub use offline::{OfflineError, fsck};
 pub use root_key::{RootKeyError, load as load_root_key};
@@ -36,6 +38,7 @@ use crate::config::{
     SyncSettings, Wait,
 };
 use crate::id::RequestId;
+use crate::s3::explain::{Explainer, Refusals};
 use crate::s3::{self, Reach, ReplyBody, Service, ServiceSettings};
 use crate::store::accounts::Accounts;
 use crate::store::blob::{BlobError, BlobStore, durable, files::FileBlobs};
@@ -126,7 +129,7 @@ impl Server {
         let listener = Listener::bind(config.listen, config.limits.connections).map_err(listen)?;
         let endpoint = endpoint_of(listener.address().map_err(listen)?);
         let background = Background::default();
-        let (service, callbacks) = wire(&config, &root_key, &background).await?;
+        let (service, callbacks) = wire(&config, &root_key, &background, &endpoint).await?;
         let Background { tasks, stop } = background;
         let shared = Arc::new(Shared {
             responder: Arc::new(service),
@@ -208,6 +211,7 @@ async fn wire(
     config: &Config,
     root: &RootKey,
     background: &Background,
+    endpoint: &str,
 ) -> Result<(Service, Arc<Callbacks>), StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let (meta, blobs) = engines(config, &clock).await?;
@@ -230,7 +234,13 @@ async fn wire(
     let accounts = Accounts::open(Arc::clone(&meta), Arc::clone(&clock)).await?;
     let of_keys = Arc::clone(&accounts);
     let keys = keys::Keys::open(meta, Arc::clone(&clock), of_keys, root).await?;
+    let settings = settings_of(config);
+    let refusals = Arc::new(Refusals::default());
+    let own = endpoint.trim_start_matches("http://").to_owned();
+    let reach = Arc::clone(&settings.reach);
     let admin = Admin {
+        refusals: Arc::clone(&refusals),
+        explainer: Explainer::new(reach, keys.clone(), settings.auth(), own),
         store: store.clone(),
         keys: Arc::clone(&keys),
         accounts: Arc::clone(&accounts),
@@ -241,7 +251,26 @@ async fn wire(
         fsck: Fsck::default(),
     };
     let masters = master_key::load_or_make(&config.data_dir, &config.encryption)?;
-    let settings = ServiceSettings {
+    Ok((
+        Service {
+            store,
+            keys,
+            accounts,
+            settings,
+            masters,
+            clock,
+            policies: s3::access::Policies::default(),
+            refusals,
+            access_log: s3::access_log::AccessLog::default(),
+            admin: Some(Arc::new(admin)),
+        },
+        callbacks,
+    ))
+}
+
+/// What the service is told of itself.
+fn settings_of(config: &Config) -> ServiceSettings {
+    ServiceSettings {
         region: config.region.clone(),
         reach: Arc::new(Reach::new(
             &config.domains,
@@ -252,21 +281,7 @@ async fn wire(
         presign_seconds_max: config.presign_seconds_max,
         signature_v2: config.signature_v2,
         body_idle: config.limits.body_idle_time,
-    };
-    Ok((
-        Service {
-            store,
-            keys,
-            accounts,
-            settings,
-            masters,
-            clock,
-            policies: s3::access::Policies::default(),
-            access_log: s3::access_log::AccessLog::default(),
-            admin: Some(Arc::new(admin)),
-        },
-        callbacks,
-    ))
+    }
 }
 
 /// Judges what a configuration says of callbacks, as a start would.

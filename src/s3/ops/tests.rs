@@ -56,6 +56,7 @@ async fn service_over(meta: Arc<dyn MetaEngine>) -> Arc<Service> {
         },
         clock,
         policies: Policies::default(),
+        refusals: Arc::default(),
         access_log: AccessLog::default(),
         admin: None,
     })

@@ -9,6 +9,7 @@ mod forwarded;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use http::HeaderMap;
 use http::request::Parts;
 
 use self::forwarded::Forwarded;
@@ -80,6 +81,13 @@ impl Reach {
     /// Domains under which a bucket's name may stand, as a website.
     pub fn website_domains(&self) -> &[String] {
         &self.website_domains
+    }
+
+    /// What stands before the paths of public URLs.
+    pub fn prefixes(&self) -> Vec<String> {
+        let prefixes = self.public_urls.iter().map(PublicUrl::prefix);
+        let prefixes = prefixes.filter(|prefix| !prefix.is_empty());
+        prefixes.map(str::to_owned).collect()
     }
 
     fn meaning(&self, place: &Place) -> Meaning {
@@ -164,8 +172,18 @@ impl Arrival {
             authority: authority(parts)?.to_owned(),
             raw_path: parts.uri.path().to_owned(),
         };
+        Ok(Self::seen(reach, sent, &parts.headers, peer))
+    }
+
+    /// Sees what `peer` sent to that place.
+    pub fn seen(
+        reach: &Arc<Reach>,
+        sent: Place,
+        headers: &HeaderMap,
+        peer: Option<SocketAddr>,
+    ) -> Self {
         let proxy = peer.filter(|peer| reach.trusts(*peer));
-        let said = proxy.map(|peer| Forwarded::read(&parts.headers, peer, &reach.trusted_proxies));
+        let said = proxy.map(|peer| Forwarded::read(headers, peer, &reach.trusted_proxies));
         let said = said.unwrap_or_default();
         let mut hosts = said.hosts.into_iter();
         let host = hosts.find(|host| reach.declares(host));
@@ -182,7 +200,7 @@ impl Arrival {
         let prefix = url.map_or("", PublicUrl::prefix);
         let prefix_len = prefix.len();
         let public = reach.public(&authority, prefix, proxy.is_some()).cloned();
-        Ok(Self(Arc::new(Seen {
+        Self(Arc::new(Seen {
             reach: Arc::clone(reach),
             sent,
             asked: Place {
@@ -193,7 +211,7 @@ impl Arrival {
             client: said.client.or(peer),
             secure: said.secure.unwrap_or(false),
             public,
-        })))
+        }))
     }
 
     /// The host that the client asked for, with its port where it has one.

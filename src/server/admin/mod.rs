@@ -4,6 +4,7 @@
 
 mod accounts;
 mod callbacks;
+mod explain;
 mod fsck;
 mod keys;
 mod quotas;
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 use super::Background;
 use crate::callback::Callbacks;
 use crate::clock::{Clock, Timestamp};
+use crate::s3::explain::{Explainer, Refusals};
 use crate::s3::{AdminError, AdminHandler, Query};
 use crate::store::ObjectStore;
 use crate::store::accounts::Accounts;
@@ -38,6 +40,8 @@ pub(super) struct Admin {
     pub(super) started: Timestamp,
     pub(super) background: Background,
     pub(super) fsck: Fsck,
+    pub(super) refusals: Arc<Refusals>,
+    pub(super) explainer: Explainer,
 }
 
 /// A request as its path names it.
@@ -78,6 +82,8 @@ impl Admin {
             ("keys", _) => self.answer_keys(asked).await,
             ("callbacks", _) => self.answer_callbacks(asked).await,
             ("quotas", _) => self.answer_quotas(asked).await,
+            ("explain", &Method::POST) => self.answer_explain(asked),
+            ("refusals", _) => self.answer_refusals(asked),
             ("fsck", _) => self.answer_fsck(asked),
             _ => Err(asked.unknown()),
         }

@@ -1,9 +1,10 @@
 //! The administration over engines in memory.
 
 use super::*;
-use crate::auth::{KeyRing as _, Secret};
+use crate::auth::{AuthSettings, KeyRing as _, Secret, sigv4};
 use crate::callback::CallbackConfig;
 use crate::clock::SystemClock;
+use crate::s3::Reach;
 use crate::store::blob::memory::MemoryBlobs;
 use crate::store::keys::RootKey;
 use crate::store::meta::memory::MemoryEngine;
@@ -30,7 +31,16 @@ async fn admin() -> Admin {
     let (blobs, hook) = (Arc::new(MemoryBlobs::new()), Arc::new(NoHook));
     let settings = StoreSettings::default();
     let store = ObjectStore::open(meta, blobs, clock.clone(), hook, settings);
+    let reach = Arc::new(Reach::default());
+    let auth = AuthSettings {
+        region: "us-east-1".into(),
+        service: sigv4::SERVICE,
+        presign_seconds_max: 60,
+        signature_v2: false,
+    };
     Admin {
+        refusals: Arc::default(),
+        explainer: Explainer::new(reach, keys.clone(), auth, "h:9000".into()),
         store: store.await.unwrap(),
         keys,
         accounts,

@@ -120,6 +120,10 @@ impl KeyRing for Keys {
         self.ring.named(name)
     }
 
+    fn all(&self) -> Vec<Arc<AccessKey>> {
+        self.ring.all()
+    }
+
     fn session_key(&self) -> Option<&SessionKey> {
         Some(&self.session_key)
     }

@@ -26,6 +26,10 @@ impl Ring {
         ring.values().find(|key| key.name == name).cloned()
     }
 
+    pub(super) fn all(&self) -> Vec<Arc<AccessKey>> {
+        self.0.load().values().cloned().collect()
+    }
+
     pub(super) fn show(&self, key: &Arc<AccessKey>) {
         self.change(|ring| ring.insert(key.access_key.clone(), Arc::clone(key)));
     }

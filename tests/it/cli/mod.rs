@@ -1,6 +1,7 @@
 //! The commands of the real binary, beside a server at work and without one.
 
 mod bench;
+mod explain;
 mod key_policy;
 mod keys;
 mod listen;

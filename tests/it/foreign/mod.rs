@@ -1,6 +1,7 @@
 //! Clients that others wrote, unmodified, over a real socket. `scripts/test` installs them.
 
 mod pages;
+mod proxies;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -39,8 +40,13 @@ async fn run(program: &str, script: &str) {
 
 /// Runs the client against a server of this configuration.
 async fn run_with(configuration: &str, program: &str, script: &str) {
-    let clients = clients();
     let server = Server::start_with(configuration).await;
+    run_against(&server, program, script, &[]);
+}
+
+/// Runs the client against that server, and tells it more.
+fn run_against(server: &Server, program: &str, script: &str, more: &[(&str, String)]) {
+    let clients = clients();
     let work = tempfile::TempDir::new().unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/it/foreign")
@@ -69,6 +75,7 @@ async fn run_with(configuration: &str, program: &str, script: &str) {
         .env_remove("AWS_CA_BUNDLE")
         .env("CONSIGN_ENDPOINT", &server.endpoint)
         .env("CONSIGN_WORK", work.path())
+        .envs(more.iter().cloned())
         .stdin(Stdio::null())
         .output()
         .unwrap();
