@@ -80,6 +80,18 @@ export const begin = (way, file, signal) =>
 /** A fresh URL for an upload that was allowed before. */
 export const sign = (id, about, signal) => ask("POST", `/api/uploads/${id}/sign`, about, signal);
 
+/** What was asked of the app server; nothing where the file has arrived, and only the answer to it was lost. */
+export async function unlessStored(id, asked) {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error.code !== "not_pending") throw error;
+    const { uploads } = await ask("GET", "/api/uploads");
+    if (uploads.some((upload) => upload.id === id && upload.state === "stored")) return undefined;
+    throw error;
+  }
+}
+
 /** By a form: the policy fixes the key, the type and the size. The file must be its last field. */
 export function post({ url, fields }, file, { onProgress, signal }) {
   const form = new FormData();
@@ -102,13 +114,8 @@ const TRIES = 4;
  * resumes: after a pause, after a reload, after a failure.
  */
 export async function multipart(id, file, { onProgress, signal }) {
-  let there;
-  try {
-    there = await ask("GET", `/api/uploads/${id}/parts`, undefined, signal);
-  } catch (error) {
-    if (error.code === "not_pending" && (await isStored(id, signal))) return; // the answer to its completion was lost
-    throw error;
-  }
+  const there = await unlessStored(id, ask("GET", `/api/uploads/${id}/parts`, undefined, signal));
+  if (!there) return;
   const { part_bytes: partBytes, parts } = there;
   const count = Math.ceil(file.size / partBytes);
   const bytesOf = (part) => Math.min(partBytes, file.size - (part - 1) * partBytes);
@@ -139,11 +146,6 @@ export async function multipart(id, file, { onProgress, signal }) {
     throw error;
   }
   await ask("POST", `/api/uploads/${id}/complete`, undefined, signal);
-}
-
-async function isStored(id, signal) {
-  const { uploads } = await ask("GET", "/api/uploads", undefined, signal);
-  return uploads.some((upload) => upload.id === id && upload.state === "stored");
 }
 
 /** A part, tried again where that can help: with a new URL, since the old one may have expired meanwhile. */

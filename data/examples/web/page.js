@@ -1,5 +1,5 @@
 // The plain page: what is chosen, what runs, what failed and why.
-import { ask, begin, multipart, post, put, sign } from "./api.js";
+import { ask, begin, multipart, post, put, sign, unlessStored } from "./api.js";
 import { announce, list, recorded, start } from "./account.js";
 import { bytes, duration, explain } from "./words.js";
 
@@ -79,8 +79,9 @@ class Item {
       return;
     }
     const upload = this.id
-      ? await sign(this.id, { operation: "upload" }, options.signal)
+      ? await unlessStored(this.id, sign(this.id, { operation: "upload" }, options.signal))
       : await begin(this.way, this.file, options.signal);
+    if (!upload) return;
     this.id = upload.id;
     await (this.way === "post" ? post : put)(upload, this.file, options);
   }

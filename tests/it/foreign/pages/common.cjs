@@ -11,7 +11,7 @@ const CONSIGN = process.env.CONSIGN_ENDPOINT;
 const WORK = process.env.CONSIGN_WORK;
 const BUCKET = "uploads";
 const MIB = 1024 * 1024;
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 
 const client = new s3.S3Client({
   endpoint: CONSIGN,
