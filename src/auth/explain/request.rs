@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::super::canonical;
 use super::claim::Fields;
 use super::{Known, SignedHead};
+use crate::auth::Constraint;
 
 /// Bytes of a request that is explained.
 const BYTES_MAX: usize = 256 * 1024;
@@ -205,6 +206,9 @@ impl Request {
             bucket: known.resource.0,
             path: known.resource.1,
             payload: None,
+            // From where it is sent, and to which operation, is not what a signature says.
+            peer: None,
+            heeds: Constraint::OF_OBJECT,
         }
     }
 }

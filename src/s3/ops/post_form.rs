@@ -23,7 +23,7 @@ use crate::s3::body::{ReceiveOptions, receive_stream};
 use crate::s3::context::{FormCall, Service, origin};
 use crate::s3::duties;
 use crate::s3::encoded_word;
-use crate::s3::error::{Code, S3Error};
+use crate::s3::error::S3Error;
 use crate::s3::handle::check_expected_owner;
 use crate::s3::head::Head;
 use crate::s3::query::Query;

@@ -99,7 +99,7 @@ async fn what_is_not_agreed_to_leaves_everything_as_it_was() {
     }
     let gone = async {
         while blobs(&server) > blobs_before {
-            tokio::time::sleep(POLL).await
+            tokio::time::sleep(POLL).await;
         }
     };
     tokio::time::timeout(PATIENCE, gone)
