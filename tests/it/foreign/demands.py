@@ -24,8 +24,8 @@ def demand(operation, **demands):
     def add(request, **_):
         request.url += ("&" if "?" in request.url else "?") + text
 
-    s3.meta.events.unregister(f"before-sign.s3.{operation}", unique_id="demand")
-    s3.meta.events.register(f"before-sign.s3.{operation}", add, unique_id="demand")
+    s3.meta.events.unregister(f"before-sign.s3.{operation}", unique_id=operation)
+    s3.meta.events.register(f"before-sign.s3.{operation}", add, unique_id=operation)
 
 
 def expect(answer, status, code=""):
@@ -63,7 +63,7 @@ def parts():
 
 def forms():
     # boto3 signs a form's address as a PutObject too.
-    s3.meta.events.unregister("before-sign.s3.PutObject", unique_id="demand")
+    s3.meta.events.unregister("before-sign.s3.PutObject", unique_id="PutObject")
     demands = {"x-consign-once": "1", "x-consign-content-type": "image/*"}
     conditions = [{name: value} for name, value in demands.items()]
     conditions.append(["in", "$content-type", ["image/png", "text/html"]])
