@@ -2,14 +2,14 @@
 
 use http::StatusCode;
 
-use super::{about, bucket, version_name, version_of};
+use super::{about, bucket, no_marker, version_name, version_of};
 use crate::auth::acl::{Acl, Subject};
 use crate::s3::acl::{self, LIST_BYTES_MAX};
 use crate::s3::context::{Call, Service};
 use crate::s3::error::{Code, S3Error};
 use crate::s3::head::Head;
 use crate::s3::reply::Reply;
-use crate::store::{EventName, ObjectRecord, StoreError};
+use crate::store::{EventName, ObjectRecord};
 
 /// `GetBucketAcl`.
 ///
@@ -86,26 +86,6 @@ pub async fn get_object_acl(call: Call) -> Result<Reply, S3Error> {
         .with_optional("x-amz-version-id", version.as_deref())
 }
 
-/// Why no list can be set: of a delete marker S3 finds none to read, but refuses to set one.
-fn unset(head: &Head, error: StoreError) -> S3Error {
-    match error {
-        StoreError::DeleteMarker {
-            version, modified, ..
-        } => {
-            let named = true;
-            about(
-                head,
-                StoreError::DeleteMarker {
-                    version,
-                    modified,
-                    named,
-                },
-            )
-        }
-        error => about(head, error),
-    }
-}
-
 /// `PutObjectAcl`, by headers or by a document.
 ///
 /// # Errors
@@ -122,7 +102,7 @@ pub async fn put_object_acl(call: Call) -> Result<Reply, S3Error> {
     let (store, key) = (&service.store, head.key()?);
     let version = version_of(&head)?;
     let object = store.object(&bucket, key, version.as_ref()).await;
-    let object = object.map_err(|error| unset(&head, error))?.record;
+    let object = object.map_err(|error| no_marker(&head, error))?.record;
     let owner = object.owner;
     let document = body.bytes(LIST_BYTES_MAX).await?;
     let subject = Subject::Object {

@@ -78,6 +78,24 @@ fn about(head: &Head, error: StoreError) -> S3Error {
     }
 }
 
+/// [`about`] what only an object has: where the current version is a delete marker, S3 says so.
+fn no_marker(head: &Head, error: StoreError) -> S3Error {
+    match error {
+        StoreError::DeleteMarker {
+            version, modified, ..
+        } => {
+            let named = true;
+            let marker = StoreError::DeleteMarker {
+                version,
+                modified,
+                named,
+            };
+            about(head, marker)
+        }
+        error => about(head, error),
+    }
+}
+
 /// The option that names a version.
 pub const VERSION: &[&str] = &["versionId"];
 

@@ -2,13 +2,13 @@
 
 use http::StatusCode;
 
-use super::{about, bucket, check_guarded, version_name, version_of};
+use super::{bucket, check_guarded, no_marker, version_name, version_of};
 use crate::s3::context::{Call, Service};
-use crate::s3::error::{Code, S3Error};
+use crate::s3::error::S3Error;
 use crate::s3::head::Head;
 use crate::s3::reply::Reply;
 use crate::s3::tags::{self, TAGGING_BYTES_MAX, Tagged};
-use crate::store::{EventName, Origin};
+use crate::store::{EventName, Origin, StoreError};
 
 /// `PutObjectTagging`: the new set takes the place of the old one.
 ///
@@ -52,19 +52,11 @@ async fn set(
     let tags = (!tags.is_empty()).then_some(tags);
     let changed = store.update_object(&bucket, key, version.as_ref(), Some(origin), |record| {
         record.extras.tags.clone_from(&tags);
-        Ok::<_, S3Error>(())
+        Ok::<_, StoreError>(())
     });
-    let record = changed.await.map_err(|error| named(error, key.as_str()))?;
+    let record = changed.await.map_err(|error| no_marker(head, error))?;
     let version = version_name(&bucket, &record);
     Reply::empty(StatusCode::NO_CONTENT).with_optional("x-amz-version-id", version.as_deref())
-}
-
-fn named(error: S3Error, key: &str) -> S3Error {
-    if error.code() == Code::NoSuchKey {
-        error.with("Key", key)
-    } else {
-        error
-    }
 }
 
 /// `GetObjectTagging`: an empty set where there is no tag.
@@ -76,7 +68,7 @@ pub async fn get_object_tagging(call: Call) -> Result<Reply, S3Error> {
     let bucket = bucket::found(store, head).await?;
     let version = version_of(head)?;
     let object = store.object(&bucket, head.key()?, version.as_ref()).await;
-    let record = object.map_err(|error| about(head, error))?.record;
+    let record = object.map_err(|error| no_marker(head, error))?.record;
     let version = version_name(&bucket, &record);
     let tags = record.extras.tags.unwrap_or_default();
     Reply::xml(tags::document(&tags)).with_optional("x-amz-version-id", version.as_deref())

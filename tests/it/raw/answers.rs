@@ -159,6 +159,11 @@ async fn a_delete_marker_takes_no_list_and_names_what_was_asked() {
     .await;
     let named = acl("GET").query("versionId", version);
     says(&server, named, 405, &["<Method>GET</Method>", kind]).await;
+    for method in ["GET", "DELETE"] {
+        let tags = on(&server, method, "k").query("tagging", "");
+        let method = format!("<Method>{method}</Method>");
+        says(&server, tags, 405, &[&method, kind]).await;
+    }
 }
 
 #[tokio::test]
