@@ -113,7 +113,13 @@ impl Said<'_> {
             );
             return false;
         }
-        let signature = fields.signature.as_deref().unwrap_or_default();
+        self.length();
+        true
+    }
+
+    /// A signature that was cut off, or has something behind it.
+    fn length(&mut self) {
+        let signature = self.fields.signature.as_deref().unwrap_or_default();
         let len = match signature.split_once(super::CUT) {
             Some((_start, len)) => len.parse().unwrap_or(SIGNATURE_LEN),
             None => signature.chars().count(),
@@ -127,7 +133,6 @@ impl Said<'_> {
             };
             self.add(kind, what, "Use the whole URL, and nothing behind it.");
         }
-        true
     }
 
     fn credential(&self) -> Option<Credential> {
