@@ -30,6 +30,12 @@ const presign = async (command, expiresIn, ...signedHeaders) => ({
 
 export async function putUrl(Key, { type, size }, seconds) {
   const put = new s3.PutObjectCommand({ Bucket, Key, ContentType: type, ContentLength: size });
+  // Consign's own: the URL is good for one upload. S3 does not know it, and ignores it.
+  const once = (next) => (args) => {
+    args.request.query["x-consign-once"] = "1";
+    return next(args);
+  };
+  put.middlewareStack.add(once, { step: "build" });
   return { ...(await presign(put, seconds, "content-type", "content-length")), headers: { "content-type": type } };
 }
 
@@ -37,7 +43,7 @@ export function postPolicy(Key, { type, size }, seconds) {
   return createPresignedPost(client, {
     Bucket,
     Key,
-    Fields: { "Content-Type": type, success_action_status: "201" },
+    Fields: { "Content-Type": type, success_action_status: "201", "x-consign-once": "1" },
     Conditions: [["content-length-range", size, size]],
     Expires: seconds,
   });

@@ -24,6 +24,11 @@ const REFUSALS = [
     hint: "It is only good for a while. Try again: the app server gives a new one.",
   },
   {
+    is: ({ message }) => message.startsWith("x-consign-once:"),
+    title: "This permission to upload was used already.",
+    hint: "It is good for one upload. Try again: the app server gives a new one.",
+  },
+  {
     is: ({ code }) => code === "EntityTooLarge",
     title: "The file is too large.",
     hint: ({ bytesMax }) => (bytesMax ? `At most ${bytes(Number(bytesMax))} were allowed.` : "It is larger than was allowed."),

@@ -42,15 +42,20 @@ impl Store {
         let url = self.signer.presign(&Request {
             method: "PUT",
             key,
+            // Consign's own: the URL is good for one upload. S3 does not know it, and ignores it.
+            query: &[("x-consign-once", "1")],
             headers: &headers,
             seconds,
-            ..Request::default()
         });
         json!({"url": url, "headers": {"content-type": mime}})
     }
 
     pub fn post_policy(&self, key: &str, mime: &str, size: i64, seconds: u32) -> Value {
-        let fields = [("Content-Type", mime), ("success_action_status", "201")];
+        let fields = [
+            ("Content-Type", mime),
+            ("success_action_status", "201"),
+            ("x-consign-once", "1"),
+        ];
         self.signer.form(key, &fields, size, seconds)
     }
 

@@ -90,6 +90,8 @@ async function byPut({ ann, bob }) {
   assert.equal((await put(upload, Buffer.concat([one.bytes, one.bytes]))).status, 403);
   assert.equal((await put(upload, one.bytes, "text/html")).status, 403);
   assert.equal((await put(upload, one.bytes)).status, 200);
+  // Nor once more: what is stored stays what it is.
+  assert.equal((await put(upload, Buffer.alloc(one.bytes.length))).status, 403);
   const row = await ann.stored(upload.id);
   assert.deepEqual([row.name, row.size, row.type], [one.name, 5000, "text/plain"]);
 
@@ -133,6 +135,7 @@ async function byForm({ ann }) {
   assert.deepEqual(await send({ "Content-Type": "text/html" }, one.bytes), [403, "AccessDenied"]);
   assert.deepEqual(await send({ key: upload.key.replace("ann", "bob") }, one.bytes), [403, "AccessDenied"]);
   assert.deepEqual(await send({}, one.bytes), [201, undefined]);
+  assert.deepEqual(await send({}, one.bytes), [403, "AccessDenied"], "a form is good for one upload");
   assert.equal((await ann.stored(upload.id)).size, 2000);
 }
 

@@ -169,6 +169,20 @@ async function refusedByConsign(page) {
   }
 }
 
+/** A URL that was used already: by somebody else, or by this page, whose answer was lost. */
+async function usedTwice(page) {
+  const one = file("twice.txt", 1000);
+  await alter(page, async ({ url, headers }) => {
+    assert.equal((await fetch(url, { method: "PUT", headers, body: one.bytes })).status, 200);
+  });
+  await choose(page, "PUT", one);
+  assert.match(await words(page, one.name), /used already.*x-consign-once/s);
+  await untilRecorded(page, one.name);
+  await click(page, one.name, "Try again");
+  await stored(page, one.name);
+  await click(page, one.name, "Dismiss");
+}
+
 /** A file that grew after the app server was asked. */
 async function tooLarge(page) {
   for (const size of [5000, 12 * MIB]) {
@@ -280,6 +294,12 @@ async function crowded(page) {
   await small(page, "plain");
 }
 
+const untilRecorded = (page, sought) =>
+  until("the callback", async () => {
+    const { uploads } = await (await page.request.get(`${APP}/api/uploads`)).json();
+    return uploads.some(({ name, state }) => name === sought && state === "stored");
+  });
+
 /** The answer to a completion that is lost on its way is no reason to send anything again. */
 async function completesOnce(page) {
   const one = file("answered late.zip", 6 * MIB);
@@ -291,10 +311,7 @@ async function completesOnce(page) {
   await choose(page, "Multipart", one);
   assert.match(await words(page, one.name), /The app server can't be reached/);
   await page.unroute(complete);
-  await until("the callback", async () => {
-    const { uploads } = await (await page.request.get(`${APP}/api/uploads`)).json();
-    return uploads.some(({ name, state }) => name === one.name && state === "stored");
-  });
+  await untilRecorded(page, one.name);
   const parts = [];
   page.on("request", (request) => request.url().includes("partNumber") && parts.push(request.url()));
   await click(page, one.name, "Try again");
@@ -310,6 +327,7 @@ inBrowser(async (browser) => {
   await step(goesOnAfterAReload, page);
   await step(pausesAndAborts, page);
   await step(refusedByConsign, page);
+  await step(usedTwice, page);
   await step(tooLarge, page);
   await step(refusedByTheApp, page, browser);
   await step(unreachable, page, browser);
