@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use crc_fast::CrcAlgorithm;
 use sha2::Digest as _;
 
-/// A checksum algorithm of S3.
+/// A checksum algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, minicbor::Encode, minicbor::Decode)]
 #[cbor(index_only)]
 pub enum Algorithm {
@@ -44,6 +44,9 @@ pub enum Algorithm {
     /// `XXHASH128`.
     #[n(9)]
     XxHash128,
+    /// CRC-64/XZ, which is OSS's own: S3 knows nothing of it.
+    #[n(10)]
+    Crc64Ecma,
 }
 
 /// What a checksum is taken over.
@@ -76,7 +79,7 @@ pub struct Checksum {
 }
 
 impl Algorithm {
-    /// Each of them.
+    /// Each that S3 knows.
     pub const ALL: [Self; 10] = [
         Self::Crc32,
         Self::Crc32c,
@@ -90,7 +93,7 @@ impl Algorithm {
         Self::XxHash128,
     ];
 
-    /// Its row: S3's name, the header, the XML element, the digest's length in bytes.
+    /// Its row: its name, the header, the XML element, the digest's length in bytes.
     const fn row(self) -> (&'static str, &'static str, &'static str, usize) {
         match self {
             Self::Crc32 => ("CRC32", "x-amz-checksum-crc32", "ChecksumCRC32", 4),
@@ -113,6 +116,7 @@ impl Algorithm {
                 "ChecksumXXHASH128",
                 16,
             ),
+            Self::Crc64Ecma => ("CRC64ECMA", "x-oss-hash-crc64ecma", "HashCrc64ecma", 8),
         }
     }
 
@@ -152,7 +156,10 @@ impl Algorithm {
 
     /// Whether the whole's checksum follows from those of its parts.
     pub const fn is_crc(self) -> bool {
-        matches!(self, Self::Crc32 | Self::Crc32c | Self::Crc64Nvme)
+        matches!(
+            self,
+            Self::Crc32 | Self::Crc32c | Self::Crc64Nvme | Self::Crc64Ecma
+        )
     }
 
     /// What a multipart upload's checksum covers where the client doesn't say.
@@ -183,6 +190,7 @@ impl Algorithm {
             Self::Crc32 => Some(CrcAlgorithm::Crc32IsoHdlc),
             Self::Crc32c => Some(CrcAlgorithm::Crc32Iscsi),
             Self::Crc64Nvme => Some(CrcAlgorithm::Crc64Nvme),
+            Self::Crc64Ecma => Some(CrcAlgorithm::Crc64Xz),
             _ => None,
         }
     }
@@ -285,6 +293,11 @@ pub fn combine<'a>(
     Some(Checksum::full(algorithm, digest))
 }
 
+/// An 8-byte digest as the number that OSS shows; nothing for one of another length.
+pub fn as_number(digest: impl AsRef<[u8]>) -> Option<u64> {
+    digest.as_ref().try_into().ok().map(u64::from_be_bytes)
+}
+
 fn last_bytes(value: u64, width: usize) -> Vec<u8> {
     value
         .to_be_bytes()
@@ -324,6 +337,7 @@ impl Hasher {
             Algorithm::Crc32 => State::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32IsoHdlc)),
             Algorithm::Crc32c => State::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32Iscsi)),
             Algorithm::Crc64Nvme => State::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc64Nvme)),
+            Algorithm::Crc64Ecma => State::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc64Xz)),
             Algorithm::Sha1 => State::Sha1(sha1::Sha1::new()),
             Algorithm::Sha256 => State::Sha256(sha2::Sha256::new()),
             Algorithm::Sha512 => State::Sha512(sha2::Sha512::new()),
@@ -381,6 +395,7 @@ mod tests {
             (Algorithm::Crc32, "cbf43926"),
             (Algorithm::Crc32c, "e3069283"),
             (Algorithm::Crc64Nvme, "ae8b14860a799888"),
+            (Algorithm::Crc64Ecma, "995dc9bbdf1939fa"),
             (Algorithm::Sha1, "f7c3bc1d808e04732adf679965ccc34ca7ae3441"),
             (Algorithm::Md5, "25f9e794323b453885f5181f1b624d0b"),
             (Algorithm::XxHash64, "8cb841db40e6ae83"),
@@ -412,7 +427,7 @@ mod tests {
 
     #[test]
     fn the_parts_crcs_make_the_wholes() {
-        for algorithm in Algorithm::ALL {
+        for algorithm in Algorithm::ALL.into_iter().chain([Algorithm::Crc64Ecma]) {
             let (a, b) = (algorithm.digest(b"1234"), algorithm.digest(b"56789"));
             let whole = combine(algorithm, [(a.as_slice(), 4), (b.as_slice(), 5)]);
             let expected = Checksum::full(algorithm, algorithm.digest(b"123456789"));

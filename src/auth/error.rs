@@ -199,6 +199,9 @@ pub enum AuthError {
         /// Their names.
         fields: String,
     },
+    /// What only OSS knows.
+    #[error(transparent)]
+    Oss(super::oss::Fault),
     /// A form's policy is no policy.
     #[error("Invalid Policy: {reason}")]
     InvalidPolicy {
@@ -219,6 +222,7 @@ impl AuthError {
     /// S3's code for this fault.
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::Oss(fault) => fault.code(),
             Self::MissingContentSha256 | Self::SignatureV2 => "InvalidRequest",
             Self::InvalidContentSha256 { .. }
             | Self::InvalidHeader { .. }
@@ -254,6 +258,7 @@ impl AuthError {
 
     fn details(&self) -> Details {
         match self {
+            Self::Oss(fault) => fault.details(),
             Self::InvalidContentSha256 { value } => argument("x-amz-content-sha256", value),
             Self::InvalidHeader { name } => argument(name, ""),
             Self::InvalidParameter { name } => argument(name, ""),

@@ -11,6 +11,7 @@ pub mod constraint;
 mod error;
 pub mod explain;
 mod header;
+pub mod oss;
 pub mod policy;
 pub mod post_form;
 pub mod post_policy;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 
 use super::constraint::{self, Constraint, Duties, LengthRange, Proven};
-use super::post_policy::Policy;
+use super::post_policy::{Coverage, Policy};
 use super::request::check_scope;
 use super::sigv4::{self, ALGORITHM, Credential};
 use super::{
@@ -54,7 +54,7 @@ pub fn authenticate_form(
     };
     let key = form.verify(keys, settings, now)?;
     let policy = Policy::parse(form.policy)?;
-    let length_range = policy.judge(sent.fields, sent.bucket, now)?;
+    let length_range = policy.judge(sent.fields, sent.bucket, Coverage::Whole, now)?;
     let proven = Proven {
         access_key: &key.access_key,
         signature: form.signature,
@@ -204,7 +204,7 @@ impl<'a> Form<'a> {
 }
 
 /// A field given twice could be judged by one value and used by the other.
-fn check_unique(fields: &[(String, String)]) -> Result<(), AuthError> {
+pub(super) fn check_unique(fields: &[(String, String)]) -> Result<(), AuthError> {
     let mut seen = std::collections::HashSet::new();
     let twice = |(name, _): &&(String, String)| !seen.insert(name.to_ascii_lowercase());
     match fields.iter().find(twice) {

@@ -27,6 +27,15 @@ fn invalid(reason: &str) -> AuthError {
     }
 }
 
+/// Whether a policy must speak of every field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coverage {
+    /// It must: S3's rule.
+    Whole,
+    /// It need not: OSS's rule.
+    Free,
+}
+
 /// A policy, read but not yet judged.
 pub(super) struct Policy {
     expiration: Timestamp,
@@ -108,6 +117,7 @@ impl Policy {
         &self,
         fields: &[(String, String)],
         bucket: &str,
+        coverage: Coverage,
         now: Timestamp,
     ) -> Result<Option<LengthRange>, AuthError> {
         if now > self.expiration {
@@ -131,7 +141,9 @@ impl Policy {
                 });
             }
         }
-        self.check_covered(fields)?;
+        if coverage == Coverage::Whole {
+            self.check_covered(fields)?;
+        }
         Ok(range)
     }
 

@@ -144,6 +144,12 @@ pub enum CallbackError {
     /// The HTTP client can't be made.
     #[error("can't make the client that delivers callbacks: {0}")]
     Client(String),
+    /// The key that signs callbacks of OSS can't be used.
+    #[error("can't use the key that signs callbacks of OSS: {0}")]
+    Key(String),
+    /// An address that callbacks of OSS may go to is none.
+    #[error("callbacks of OSS can't go to {0}")]
+    Url(String),
     /// An endpoint has no secret.
     #[error("the endpoint \"{0}\" has no secret")]
     NoSecret(String),

@@ -159,7 +159,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// An error with its causes: reqwest's own text says only that sending failed.
-fn describe(error: &dyn std::error::Error) -> String {
+pub(super) fn describe(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

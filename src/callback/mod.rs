@@ -12,6 +12,7 @@ pub mod deliver;
 mod endpoint;
 pub mod event;
 mod hook;
+pub mod oss;
 pub mod outbox;
 pub mod retry;
 pub mod rule;

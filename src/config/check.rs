@@ -1,6 +1,6 @@
 //! Checks what no single setting can know.
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, Dialect};
 
 /// The longest expiry that `SigV4` knows.
 const PRESIGN_SECONDS_MAX: u64 = 604_800;
@@ -29,6 +29,10 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     demand(config.public_urls.len() <= PUBLIC_URLS_MAX, || {
         format!("public_urls must be at most {PUBLIC_URLS_MAX}")
     })?;
+    demand(
+        config.oss.callback_urls.is_empty() || config.dialects.contains(&Dialect::Oss),
+        || "oss.callback_urls needs dialects = [\"oss\"]".to_owned(),
+    )?;
     demand(!config.logging_time.is_zero(), || {
         "logging.seconds must not be 0".to_owned()
     })?;

@@ -65,6 +65,10 @@ pub struct Config {
     pub lifecycle_day: Duration,
     /// How often the records of requests are delivered.
     pub logging_time: Duration,
+    /// What is spoken beside S3.
+    pub dialects: Vec<Dialect>,
+    /// The dialect of OSS, where it is spoken.
+    pub oss: OssSettings,
     /// What a client may take.
     pub limits: Limits,
     /// What is logged, and how.
@@ -99,6 +103,20 @@ pub enum Durability {
     Fsync,
     /// Nothing at all: for test suites.
     None,
+}
+
+/// A dialect that is spoken beside S3's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// That of Alibaba Cloud's OSS.
+    Oss,
+}
+
+/// The dialect of OSS.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OssSettings {
+    /// Addresses below which a request may have an app server called.
+    pub callback_urls: Vec<String>,
 }
 
 /// The keys that wrap those of sealed objects.
@@ -191,6 +209,8 @@ impl Default for Config {
             encryption: EncryptionSettings::default(),
             lifecycle_day: Duration::from_secs(24 * 3600),
             logging_time: Duration::from_mins(1),
+            dialects: Vec::new(),
+            oss: OssSettings::default(),
             limits: Limits::default(),
             log: Log {
                 format: LogFormat::Auto,

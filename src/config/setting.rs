@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Config, Durability, LogFormat, RootKey};
+use super::{Config, Dialect, Durability, LogFormat, RootKey};
 use crate::network::Network;
 use crate::public_url::PublicUrl;
 
@@ -68,6 +68,12 @@ pub(super) const SETTINGS: &[Setting] = &[
     }),
     one("signature_v2", |config, text| {
         put(&mut config.signature_v2, switch(text)?)
+    }),
+    list("dialects", |config, values| {
+        put(&mut config.dialects, dialects(values)?)
+    }),
+    list("oss.callback_urls", |config, values| {
+        put(&mut config.oss.callback_urls, urls(values)?)
     }),
     one("encryption.master_key", |config, text| {
         put(&mut config.encryption.master_key, Some(master_key(text)?))
@@ -218,6 +224,35 @@ fn number<T: FromStr>(text: &str) -> Result<T, String> {
 fn switch(text: &str) -> Result<bool, String> {
     let switch = text.trim().parse();
     switch.map_err(|_ignored| format!("must be true or false, not \"{text}\""))
+}
+
+fn dialects(names: &[String]) -> Result<Vec<Dialect>, String> {
+    let named = names.iter().map(|name| match name.as_str() {
+        "oss" => Ok(Dialect::Oss),
+        _ => Err(format!("can hold \"oss\", not \"{name}\"")),
+    });
+    named.collect()
+}
+
+/// Addresses whose paths go on, so that nothing but what lies below them is meant.
+fn urls(texts: &[String]) -> Result<Vec<String>, String> {
+    let valid = |text: &str| {
+        let url = reqwest::Url::parse(text).ok();
+        url.is_some_and(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.has_host()
+                && url.username().is_empty()
+                && url.password().is_none()
+                && url.query().is_none()
+                && url.fragment().is_none()
+        })
+    };
+    match texts.iter().find(|text| !valid(text)) {
+        None => Ok(texts.to_vec()),
+        Some(text) => Err(format!(
+            "must hold addresses such as https://app.example.com/, not \"{text}\""
+        )),
+    }
 }
 
 fn master_key(text: &str) -> Result<[u8; 32], String> {

@@ -97,6 +97,8 @@ pub struct Service {
     pub access_log: AccessLog,
     /// The administration, where there is one.
     pub admin: Option<Arc<dyn AdminHandler>>,
+    /// What the dialect of OSS stands on; none where it is not spoken.
+    pub oss: Option<Arc<dyn super::oss::Callbacks>>,
 }
 
 impl fmt::Debug for Service {

@@ -48,6 +48,7 @@ codes! {
     EntityTooLarge "EntityTooLarge" 400 "Your proposed upload exceeds the maximum allowed size";
     EntityTooSmall "EntityTooSmall" 400 "Your proposed upload is smaller than the minimum allowed size";
     ExpiredToken "ExpiredToken" 400 "The provided token has expired.";
+    FileAlreadyExists "FileAlreadyExists" 409 "The object you specified already exists and can not be overwritten.";
     IdempotencyParameterMismatch "IdempotencyParameterMismatch" 400 "Parameters on this idempotent request are inconsistent with parameters used in previous request(s).";
     IllegalLocationConstraintException "IllegalLocationConstraintException" 400 "The specified location constraint is incompatible for the region specific endpoint this request was sent to.";
     IllegalVersioningConfigurationException "IllegalVersioningConfigurationException" 400 "The versioning configuration specified in the request is invalid.";
@@ -173,6 +174,7 @@ pub struct S3Error {
     message: Cow<'static, str>,
     detail: Vec<(Cow<'static, str>, String)>,
     headers: Vec<(&'static str, String)>,
+    oss_host: Option<String>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
     explained: bool,
 }
@@ -210,6 +212,7 @@ impl S3Error {
             message: Cow::Borrowed(code.message()),
             detail: Vec::new(),
             headers: Vec::new(),
+            oss_host: None,
             source: None,
             explained: false,
         }
@@ -256,6 +259,18 @@ impl S3Error {
     pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+
+    /// It is to be told in the words of OSS, to a request that was sent to `host`.
+    #[must_use]
+    pub fn told_in_oss(mut self, host: String) -> Self {
+        self.oss_host = Some(host);
+        self
+    }
+
+    /// The host that the request was sent to, where it is to be told in the words of OSS.
+    pub fn oss_host(&self) -> Option<&str> {
+        self.oss_host.as_deref()
     }
 
     /// Keeps the cause for the log.

@@ -20,6 +20,7 @@ use super::cors::Page;
 use super::duties;
 use super::error::{Code, S3Error};
 use super::head::Head;
+use super::oss::{self, Served};
 use super::reach::Arrival;
 use super::render::render;
 use super::reply::{Reply, ReplyBody};
@@ -28,7 +29,7 @@ use super::sts;
 use super::target::{Level, bucket_of_host};
 use super::website;
 use crate::auth::constraint::Constraint;
-use crate::auth::{self, Action, AuthSettings, Grant, SignedHead, sigv4};
+use crate::auth::{self, Action, AuthSettings, Grant, SignedHead, Who, sigv4};
 use crate::clock::Timestamp;
 use crate::id::RequestId;
 
@@ -152,6 +153,9 @@ where
         let payload = move |proof: Proof| Payload::new(body, headers, proof, idle);
         return own(&service, &parts, path, (peer, payload)).await;
     }
+    if oss::is_asked(&service, &parts) {
+        return oss::answer(service, &parts, body, (id, peer)).await;
+    }
     let head = Head::parse(&parts, service.settings.reach.domains())?;
     let headers = head.headers.clone();
     let payload = move |proof: Proof| Payload::new(body, headers, proof, idle);
@@ -166,14 +170,20 @@ where
         }
         Some(Serve::Open { run }) => run(service, head).await,
         Some(Serve::Form { run }) => {
-            run(FormCall {
+            let spoken = service.oss.is_some();
+            let call = FormCall {
                 service,
                 head,
                 body: payload(Proof::Unsigned),
                 id,
                 peer,
-            })
-            .await
+            };
+            if spoken {
+                // Which dialect a form speaks stands in its fields.
+                Box::pin(oss::post_object(call)).await
+            } else {
+                run(call).await
+            }
         }
         Some(Serve::Head {
             action,
@@ -181,26 +191,60 @@ where
             run,
         }) => {
             let grant = authenticate(&service, &head, &parts, (peer, route.heeds))?;
-            authorise(&service, &head, &grant, action, peer).await?;
-            route.check_options(&head, honours)?;
-            check_expected_owner(&service, &head).await?;
-            duties::check(&service, &head.headers, grant.duties()).await?;
-            let charged = is_charged(&service, &head, grant.who().owner()).await;
-            let signature = grant.signature();
-            let (who, proof, duties) = grant.into_parts();
-            let reply = run(Call {
+            let admitted = Admitted {
                 service,
                 head,
-                who,
-                body: payload(proof.into()),
+                grant,
                 id,
                 peer,
-                signature,
-                duties,
-            });
-            reply.await?.with_optional("x-amz-request-charged", charged)
+            };
+            serve(admitted, route, (action, honours, run), payload).await
         }
     }
+}
+
+/// A request of which it is known who sends it.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) service: Arc<Service>,
+    pub(super) head: Head,
+    pub(super) grant: Grant,
+    pub(super) id: RequestId,
+    pub(super) peer: Option<SocketAddr>,
+}
+
+/// Judges whether the caller may, and lets the operation run.
+pub(super) async fn serve(
+    admitted: Admitted,
+    route: &Route,
+    (action, honours, run): Served,
+    payload: impl FnOnce(Proof) -> Payload,
+) -> Result<Reply, S3Error> {
+    let Admitted {
+        service,
+        head,
+        grant,
+        id,
+        peer,
+    } = admitted;
+    authorise(&service, &head, &grant, action, peer).await?;
+    route.check_options(&head, honours)?;
+    check_expected_owner(&service, &head).await?;
+    duties::check(&service, &head.headers, grant.duties()).await?;
+    let charged = is_charged(&service, &head, grant.who().owner()).await;
+    let signature = grant.signature();
+    let (who, proof, duties) = grant.into_parts();
+    let reply = run(Call {
+        service,
+        head,
+        who,
+        body: payload(proof.into()),
+        id,
+        peer,
+        signature,
+        duties,
+    });
+    reply.await?.with_optional("x-amz-request-charged", charged)
 }
 
 /// Judges whether the caller may do what the route needs.
@@ -260,11 +304,16 @@ fn authenticate_by(
         service.refusals.note(*id, request, &error, now);
         S3Error::from(error).explained()
     })?;
-    if let (Some(proved), Some(key)) = (parts.extensions.get::<Proved>(), grant.who().key()) {
+    note_proved(parts, grant.who());
+    Ok(grant)
+}
+
+/// Notes for the record of the request who sent it.
+pub(super) fn note_proved(parts: &Parts, who: &Who) {
+    if let (Some(proved), Some(key)) = (parts.extensions.get::<Proved>(), who.key()) {
         // Who is proved twice is proved the same.
         let _first = proved.0.set(key.owner.clone());
     }
-    Ok(grant)
 }
 
 /// What `x-amz-request-charged` says.
@@ -311,6 +360,16 @@ async fn own(
 ) -> Result<Reply, S3Error> {
     let reads = matches!(parts.method, Method::GET | Method::HEAD);
     match path.as_str() {
+        "/-/oss/callback-key.pem" if reads && service.oss.is_some() => {
+            let key = service
+                .oss
+                .as_deref()
+                .map(|oss| oss.public_key().to_owned());
+            Ok(Reply::full(
+                "application/x-pem-file",
+                key.unwrap_or_default(),
+            ))
+        }
         "/-/healthy" if reads => Ok(text("healthy\n")),
         "/-/ready" if reads => {
             let checked = service.store.check().await;

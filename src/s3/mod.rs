@@ -20,6 +20,7 @@ pub mod head;
 mod hoist;
 pub mod metadata_header;
 pub mod ops;
+pub mod oss;
 pub mod part_number;
 pub mod query;
 pub mod range;

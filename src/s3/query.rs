@@ -36,6 +36,11 @@ impl Query {
         self.get(name).is_some()
     }
 
+    /// Adds a parameter at the end.
+    pub(super) fn push(&mut self, name: &str, value: &str) {
+        self.0.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Takes those parameters out whose name `is` wanted.
     pub(super) fn take(&mut self, is: impl Fn(&str) -> bool) -> Vec<(String, String)> {
         self.0.extract_if(.., |(name, _)| is(name)).collect()

@@ -5,6 +5,7 @@ use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, SERVER};
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use super::error::{Code, S3Error};
+use super::oss::{self, answer::keep_error};
 use super::reply::{Reply, ReplyBody};
 use crate::id::{RequestId, host_id};
 
@@ -15,6 +16,7 @@ pub fn render(
     outcome: Result<Reply, S3Error>,
 ) -> Response<ReplyBody> {
     let mut reply = outcome.unwrap_or_else(|error| error_reply(id, &of_method(error, method)));
+    keep_error(method, &mut reply);
     let bodiless = reply.status == StatusCode::NO_CONTENT
         || reply.status == StatusCode::NOT_MODIFIED
         || reply.status.is_informational();
@@ -34,6 +36,10 @@ pub fn render(
     *response.headers_mut() = reply.headers;
     let headers = response.headers_mut();
     headers.insert(SERVER, HeaderValue::from_static("Consign"));
+    // Each dialect has its own name for this.
+    if headers.contains_key("x-oss-request-id") {
+        return response;
+    }
     for (name, value) in [
         ("x-amz-request-id", id.to_string()),
         ("x-amz-id-2", host_id(id)),
@@ -60,6 +66,9 @@ fn error_reply(id: RequestId, error: &S3Error) -> Reply {
             .map(ToString::to_string)
             .unwrap_or_default();
         tracing::error!(request = %id, code = name, cause, "the request failed");
+    }
+    if let Some(host) = error.oss_host() {
+        return oss::answer::error_reply(id, error, host);
     }
     let mut reply = Reply::empty(status);
     for (name, value) in error.headers() {
@@ -118,11 +127,7 @@ mod tests {
 
     #[tokio::test]
     async fn head_keeps_the_length_of_the_body_that_it_leaves_out() {
-        let reply = Reply {
-            status: StatusCode::OK,
-            headers: http::HeaderMap::new(),
-            body: ReplyBody::full("12345"),
-        };
+        let reply = Reply::full("text/plain", "12345");
         let response = render(RequestId::random(), &Method::HEAD, Ok(reply));
         assert_eq!(response.headers()["content-length"], "5");
         assert_eq!(text(response).await, "");

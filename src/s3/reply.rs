@@ -11,6 +11,7 @@ use http_body::{Frame, SizeHint};
 
 use super::error::{Code, S3Error};
 use super::xml::XmlWriter;
+use crate::store::{ObjectRecord, PartRecord};
 
 /// Any error, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -24,6 +25,43 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// Its body.
     pub body: ReplyBody,
+    /// The object or part that it is about, for who says more of it than S3 does.
+    pub facts: Option<Box<Facts>>,
+}
+
+/// What is known of an object or a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// Its length in bytes.
+    pub len: u64,
+    /// The type that it was given.
+    pub content_type: Option<String>,
+    /// The MD5 of all of its bytes, where its entity tag is that.
+    pub md5: Option<[u8; 16]>,
+    /// Its CRC-64 of OSS, where that was computed.
+    pub crc64ecma: Option<u64>,
+}
+
+impl From<&ObjectRecord> for Facts {
+    fn from(record: &ObjectRecord) -> Self {
+        Self {
+            len: record.len,
+            content_type: record.headers.content_type.clone(),
+            md5: record.etag.whole(),
+            crc64ecma: record.crc64ecma,
+        }
+    }
+}
+
+impl From<&PartRecord> for Facts {
+    fn from(part: &PartRecord) -> Self {
+        Self {
+            len: part.len(),
+            content_type: None,
+            md5: Some(part.etag_md5),
+            crc64ecma: part.crc64ecma,
+        }
+    }
 }
 
 impl Reply {
@@ -33,17 +71,13 @@ impl Reply {
             status,
             headers: HeaderMap::new(),
             body: ReplyBody::empty(),
+            facts: None,
         }
     }
 
     /// 200 with a document.
     pub fn xml(document: XmlWriter) -> Self {
-        let reply = Self {
-            status: StatusCode::OK,
-            headers: HeaderMap::new(),
-            body: ReplyBody::full(document.finish()),
-        };
-        reply.with_static("content-type", "application/xml")
+        Self::full("application/xml", document.finish())
     }
 
     /// 200 with a text of this type.
@@ -60,12 +94,17 @@ impl Reply {
         len: u64,
         stream: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
     ) -> Self {
-        let body = ReplyBody::stream(len, stream);
         Self {
-            status: StatusCode::OK,
-            headers: HeaderMap::new(),
-            body,
+            body: ReplyBody::stream(len, stream),
+            ..Self::empty(StatusCode::OK)
         }
+    }
+
+    /// Tells what it is about.
+    #[must_use]
+    pub fn about(mut self, facts: impl Into<Facts>) -> Self {
+        self.facts = Some(Box::new(facts.into()));
+        self
     }
 
     /// Sets another status.
@@ -158,6 +197,14 @@ impl ReplyBody {
         let stream = stream.map(|piece| piece.map_err(Into::into)).boxed();
         Self {
             inner: Inner::Stream { left: len, stream },
+        }
+    }
+
+    /// The bytes, where they are all there already.
+    pub(super) const fn whole(&self) -> Option<&Bytes> {
+        match &self.inner {
+            Inner::Full(bytes) => Some(bytes),
+            Inner::Stream { .. } => None,
         }
     }
 

@@ -1,15 +1,13 @@
 //! The master keys that wrap objects' data keys: from the configuration, or made by the data folder
 //! for itself.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::root_key::RootKeyError;
+use super::root_key::{self, RootKeyError};
 use crate::config::EncryptionSettings;
 use crate::store::seal::{MasterKey, MasterRing};
 
@@ -82,14 +80,5 @@ fn make(data_dir: &Path, path: &Path) -> std::io::Result<()> {
         current: "1".to_owned(),
         keys: [("1".to_owned(), key)].into(),
     };
-    let staged = path.with_extension("json.new");
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600);
-    let mut file = options.open(&staged)?;
-    file.write_all(&serde_json::to_vec_pretty(&stored)?)?;
-    file.sync_all()?;
-    // A link, not a rename: it never replaces keys that are already there.
-    std::fs::hard_link(&staged, path)?;
-    std::fs::remove_file(&staged)?;
-    std::fs::File::open(data_dir)?.sync_all()
+    root_key::keep(data_dir, path, &serde_json::to_vec_pretty(&stored)?)
 }

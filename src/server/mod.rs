@@ -11,6 +11,7 @@ mod listen;
 mod lock;
 mod master_key;
 mod offline;
+mod oss;
 mod root_key;
 mod run;
 
@@ -129,7 +130,8 @@ impl Server {
         let listener = Listener::bind(config.listen, config.limits.connections).map_err(listen)?;
         let endpoint = endpoint_of(listener.address().map_err(listen)?);
         let background = Background::default();
-        let (service, callbacks) = wire(&config, &root_key, &background, &endpoint).await?;
+        let (mut service, callbacks) = wire(&config, &root_key, &background, &endpoint).await?;
+        service.oss = oss::wire(&config, &endpoint).await?;
         let Background { tasks, stop } = background;
         let shared = Arc::new(Shared {
             responder: Arc::new(service),
@@ -263,6 +265,7 @@ async fn wire(
             refusals,
             access_log: s3::access_log::AccessLog::default(),
             admin: Some(Arc::new(admin)),
+            oss: None,
         },
         callbacks,
     ))

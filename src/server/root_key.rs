@@ -83,12 +83,20 @@ fn store(data_dir: &Path, path: &Path, key: &RootKey) -> std::io::Result<()> {
         access_key: key.access_key.clone(),
         secret_key: key.secret_key.clone(),
     };
-    let staged = path.with_extension("json.new");
+    keep(data_dir, path, &serde_json::to_vec_pretty(&stored)?)
+}
+
+/// Keeps a secret at `path` in the folder, for its owner only. It is there whole or not at all, and
+/// never takes the place of another.
+pub(super) fn keep(data_dir: &Path, path: &Path, secret: &[u8]) -> std::io::Result<()> {
+    let mut staged = path.as_os_str().to_owned();
+    staged.push(".new");
+    let staged = PathBuf::from(staged);
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     let mut file = options.open(&staged)?;
     file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-    file.write_all(&serde_json::to_vec_pretty(&stored)?)?;
+    file.write_all(secret)?;
     file.sync_all()?;
     // A link, not a rename: it never replaces a key that is already there.
     std::fs::hard_link(&staged, path)?;

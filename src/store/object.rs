@@ -29,6 +29,8 @@ pub struct NewObject {
     pub etag: ETag,
     /// Its checksum.
     pub checksum: Option<Checksum>,
+    /// Its CRC-64 of OSS.
+    pub crc64ecma: Option<u64>,
     /// Who owns it.
     pub owner: String,
     /// What else it is given.
@@ -350,6 +352,7 @@ impl ObjectStore {
             headers: new.headers.clone(),
             extras: new.extras.clone(),
             checksum: new.checksum.clone(),
+            crc64ecma: new.crc64ecma,
             layout: bytes.layout,
             ..ObjectRecord::new(
                 new.owner.clone(),

@@ -152,6 +152,7 @@ mod tests {
                 headers: ObjectHeaders::default(),
                 etag: ETag::md5([1; 16]),
                 checksum: None,
+                crc64ecma: None,
                 owner: "me".into(),
                 extras: Extras::default(),
             };

@@ -262,6 +262,9 @@ pub struct ObjectRecord {
     /// The rename that brought it to its key, where that may be asked for again.
     #[n(15)]
     pub renamed: Option<Renamed>,
+    /// The CRC-64 of OSS over all of its bytes, where it was computed.
+    #[n(16)]
+    pub crc64ecma: Option<u64>,
 }
 
 /// A rename that has a token: who sends it again hears that it is done.
@@ -301,6 +304,7 @@ impl ObjectRecord {
             null_sequence: None,
             extras: Extras::default(),
             renamed: None,
+            crc64ecma: None,
         }
     }
 
@@ -380,6 +384,9 @@ pub struct PartRecord {
     /// Where its bytes are.
     #[n(4)]
     pub segment: Segment,
+    /// The CRC-64 of OSS over its bytes, where it was computed.
+    #[n(5)]
+    pub crc64ecma: Option<u64>,
 }
 
 impl PartRecord {

@@ -110,6 +110,7 @@ impl Bench {
             headers: ObjectHeaders::default(),
             etag: ETag::md5([byte; 16]),
             checksum: None,
+            crc64ecma: None,
             owner: "me".into(),
             extras: Extras::default(),
         };

@@ -76,6 +76,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rocksdb", &["store::meta"]),
     ("quick_xml", &["s3"]),
     ("multer", &["s3"]),
+    ("imagesize", &["s3"]),
+    ("rsa", &["callback"]),
     // `cli` measures servers with a client of its own: `consign bench`.
     ("hyper", &["server", "cli"]),
     ("hyper_util", &["server", "cli"]),

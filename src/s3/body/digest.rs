@@ -3,6 +3,7 @@
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 
+use super::ReceiveOptions;
 use super::aws_chunked::Piece;
 use crate::checksum::{Algorithm, Hasher};
 use crate::s3::error::{Code, S3Error};
@@ -26,6 +27,7 @@ pub(super) struct Digests {
     pub(super) md5: Hasher,
     pub(super) checksum: Hasher,
     pub(super) also: Option<Hasher>,
+    pub(super) crc64ecma: Option<Hasher>,
     pub(super) sha256: Option<Hasher>,
     pub(super) trailers: Vec<(String, String)>,
     chunk: Sha256,
@@ -33,16 +35,20 @@ pub(super) struct Digests {
 }
 
 impl Digests {
+    /// Digests by `checksum`, and by what else is wanted.
     pub(super) fn new(
         checksum: Algorithm,
-        also: Option<Algorithm>,
+        want: &ReceiveOptions,
         sha256: bool,
         verifier: Option<Box<dyn ChunkVerifier>>,
     ) -> Self {
+        let also = want.also.filter(|also| *also != checksum);
+        let crc64ecma = want.crc64ecma.then_some(Algorithm::Crc64Ecma);
         Self {
             md5: Hasher::new(Algorithm::Md5),
             checksum: Hasher::new(checksum),
             also: also.map(Hasher::new),
+            crc64ecma: crc64ecma.map(Hasher::new),
             sha256: sha256.then(|| Hasher::new(Algorithm::Sha256)),
             trailers: Vec::new(),
             chunk: Sha256::new(),
@@ -55,11 +61,9 @@ impl Digests {
             Piece::Data(bytes) => {
                 self.md5.update(&bytes);
                 self.checksum.update(&bytes);
-                if let Some(also) = &mut self.also {
-                    also.update(&bytes);
-                }
-                if let Some(sha256) = &mut self.sha256 {
-                    sha256.update(&bytes);
+                let wanted = [&mut self.also, &mut self.crc64ecma, &mut self.sha256];
+                for hasher in wanted.into_iter().flatten() {
+                    hasher.update(&bytes);
                 }
                 if self.verifier.is_some() {
                     self.chunk.update(&bytes);

@@ -6,7 +6,7 @@ use http::HeaderMap;
 
 use super::Digest;
 use super::digest::Digests;
-use crate::checksum::{Algorithm, Checksum};
+use crate::checksum::{self, Algorithm, Checksum, Hasher};
 use crate::s3::checksum_header::{self, Claim};
 use crate::s3::error::{Code, S3Error};
 use crate::s3::head::header;
@@ -93,11 +93,13 @@ impl Expected {
         let also = digests
             .also
             .map(|hasher| Checksum::full(hasher.algorithm(), hasher.finish()));
+        let crc64ecma = digests.crc64ecma.map(Hasher::finish);
         Ok(Digest {
             len,
             md5,
             checksum,
             also,
+            crc64ecma: crc64ecma.and_then(checksum::as_number),
         })
     }
 }

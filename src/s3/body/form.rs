@@ -27,6 +27,8 @@ pub struct Form {
     pub fields: Vec<(String, String)>,
     /// What the client calls the file, where it says so.
     pub filename: Option<String>,
+    /// Of what type the client says the file is.
+    pub file_type: Option<String>,
     file: Field<'static>,
     rest: Rest,
 }
@@ -60,6 +62,7 @@ impl Form {
                 return Ok(Self {
                     fields,
                     filename: field.file_name().map(str::to_owned),
+                    file_type: field.content_type().map(ToString::to_string),
                     file: field,
                     rest: Rest { multipart, budget },
                 });

@@ -78,6 +78,8 @@ pub struct ReceiveOptions {
     pub algorithm: Option<Algorithm>,
     /// Computed too, where the client chose another.
     pub also: Option<Algorithm>,
+    /// Whether OSS's own is computed too.
+    pub crc64ecma: bool,
 }
 
 impl Default for ReceiveOptions {
@@ -88,6 +90,7 @@ impl Default for ReceiveOptions {
             needs_checksum: false,
             algorithm: None,
             also: None,
+            crc64ecma: false,
         }
     }
 }
@@ -119,6 +122,8 @@ pub struct Digest {
     pub checksum: Checksum,
     /// The other one that the handler wanted.
     pub also: Option<Checksum>,
+    /// OSS's own, where it was wanted.
+    pub crc64ecma: Option<u64>,
 }
 
 impl Digest {
@@ -296,8 +301,7 @@ impl Payload {
         if matches!(expected.claim, Claim::Trailer(_)) && !has_trailer {
             return Err(Code::MalformedTrailerError.into());
         }
-        let also = want.also.filter(|also| *also != expected.algorithm);
-        let digests = Digests::new(expected.algorithm, also, sha256.is_some(), verifier);
+        let digests = Digests::new(expected.algorithm, &want, sha256.is_some(), verifier);
         let mut intake = Intake {
             pipeline: Pipeline::new(digests),
             len: 0,
@@ -341,8 +345,7 @@ pub async fn receive_stream<S: Sink>(
     if want.needs_checksum {
         expected.check_present()?;
     }
-    let also = want.also.filter(|also| *also != expected.algorithm);
-    let digests = Digests::new(expected.algorithm, also, false, None);
+    let digests = Digests::new(expected.algorithm, &want, false, None);
     let mut intake = Intake {
         pipeline: Pipeline::new(digests),
         len: 0,

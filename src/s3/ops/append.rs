@@ -103,6 +103,7 @@ async fn extend(call: Call, bucket: &Bucket, old: Object) -> Result<Reply, S3Err
         headers: record.headers.clone(),
         etag: record.etag.appended(received.digest.md5),
         checksum: Some(checksum.clone()),
+        crc64ecma: None,
         owner: record.owner.clone(),
         extras: record.extras.clone(),
     };

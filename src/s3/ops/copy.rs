@@ -104,6 +104,7 @@ pub async fn copy_object(call: Call) -> Result<Reply, S3Error> {
         headers,
         etag: ETag::md5(etag_md5),
         checksum: Some(checksum.clone()),
+        crc64ecma: record.crc64ecma,
         owner,
         extras,
     };

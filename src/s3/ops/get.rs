@@ -251,6 +251,7 @@ fn described(head: &Head, record: &ObjectRecord, plan: &Plan) -> Result<Reply, S
         Plan::Part(_) | Plan::Numbered(_) => StatusCode::PARTIAL_CONTENT,
     };
     let reply = Reply::empty(status)
+        .about(record)
         .with_header("etag", &quoted(&record.etag))?
         .with_header("last-modified", &record.modified.http_date())?;
     let reply = with_kept(reply, head, record, CACHED)?;

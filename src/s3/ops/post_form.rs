@@ -4,22 +4,23 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::lock::LOCK_HEADERS;
-use super::put::{PUT_OBJECT, given, object_headers};
+use super::put::{PUT_OBJECT, given, object_headers, write_condition};
 use super::{CHECKSUMS, about, bucket, quoted, written_version};
 use crate::auth::constraint::refuse_unsigned_query;
 use crate::auth::post_form::{SignedForm, authenticate_form, expand_filename};
-use crate::auth::{Action, canonical};
+use crate::auth::{Action, Grant, canonical};
 use crate::id::RequestId;
 use crate::name::ObjectKey;
 use crate::s3::access::Caller;
 use crate::s3::acl::ACL_HEADERS;
 use crate::s3::admit::{Announced, admit};
 use crate::s3::body::form::Form;
-use crate::s3::body::{ReceiveOptions, receive_stream};
+use crate::s3::body::{Payload, ReceiveOptions, receive_stream};
 use crate::s3::context::{FormCall, Service, origin};
 use crate::s3::duties;
 use crate::s3::encoded_word;
@@ -36,9 +37,7 @@ use crate::s3::told::answered;
 use crate::s3::xml::XmlWriter;
 use crate::store::hook::Told;
 use crate::store::seal::DataKey;
-use crate::store::{
-    Bucket, ETag, EventName, Extras, NewObject, ObjectHeaders, Origin, WriteCondition,
-};
+use crate::store::{Bucket, ETag, EventName, Extras, NewObject, ObjectHeaders, Origin};
 
 /// Fields that S3 keeps with the object like the headers of that name.
 const CONTENT_FIELDS: &[&str] = &[
@@ -83,14 +82,47 @@ impl Proven {
 /// # Errors
 /// What the form or its policy break, `NoSuchBucket`, `EntityTooLarge`, `EntityTooSmall`.
 pub async fn post_object(call: FormCall) -> Result<Reply, S3Error> {
-    let FormCall {
-        service,
-        head,
-        body,
-        id,
-        peer,
-    } = call;
-    Route::of(&head)?.check_options(&head, &[])?;
+    let form = read(&call.head, call.body).await?;
+    take(Received {
+        service: call.service,
+        head: call.head,
+        form,
+        id: call.id,
+        peer: call.peer,
+    })
+    .await
+}
+
+/// A form whose fields were read.
+#[derive(Debug)]
+pub struct Received {
+    /// Everything that requests share.
+    pub service: Arc<Service>,
+    /// The request's head.
+    pub head: Head,
+    /// The form, up to its file.
+    pub form: Form,
+    /// The request's name.
+    pub id: RequestId,
+    /// Where it came from.
+    pub peer: Option<SocketAddr>,
+}
+
+/// Who sent a form, and what it asks for.
+#[derive(Debug)]
+pub struct Entry {
+    /// Who sent it.
+    pub grant: Grant,
+    /// The fields, as the head of a `PutObject` that asks for the same.
+    pub asked: Head,
+}
+
+/// Reads the fields of a form; nothing of it is proved yet.
+///
+/// # Errors
+/// What the form breaks.
+pub async fn read(head: &Head, body: Payload) -> Result<Form, S3Error> {
+    Route::of(head)?.check_options(head, &[])?;
     // A form's own fields carry what its signer demands; the address is not signed.
     refuse_unsigned_query(&head.raw_query)?;
     let mut form = Form::read(body, head.header("content-type")?).await?;
@@ -99,29 +131,70 @@ pub async fn post_object(call: FormCall) -> Result<Reply, S3Error> {
             *value = expand_filename(value, filename);
         }
     }
-    let proven = prove(&service, &head, &form.fields, (id, peer)).await?;
+    Ok(form)
+}
+
+/// Proves a form and stores its file.
+///
+/// # Errors
+/// As [`post_object`].
+pub async fn take(call: Received) -> Result<Reply, S3Error> {
+    let (service, fields) = (&call.service, &call.form.fields);
+    key(fields)?;
+    let form = SignedForm {
+        fields,
+        bucket: call.head.bucket()?.as_str(),
+        peer: call.peer.map(|peer| peer.ip()),
+        heeds: Route::of(&call.head)?.heeds,
+    };
+    let (settings, now) = (service.settings.auth(), service.clock.now());
+    let grant = authenticate_form(&form, &*service.keys, &settings, now)?;
+    let asked = as_head(&call.head, fields)?;
+    store(call, Entry { grant, asked }).await
+}
+
+/// Stores the file of a form that is proved, if who sent it may.
+///
+/// # Errors
+/// As [`post_object`].
+pub async fn store(call: Received, entry: Entry) -> Result<Reply, S3Error> {
+    let Received {
+        service,
+        head,
+        form,
+        id,
+        peer,
+    } = call;
+    let proven = prove(&service, &head, &form.fields, entry, (id, peer)).await?;
     admit(&service.store, &proven.origin, proven.announced()).await?;
     let after = After::of(&form.fields);
+    let when = write_condition(&proven.asked.headers)?;
+    let (bucket, key) = (&proven.bucket, &proven.key);
+    let holds = service.store.check_condition(bucket, key, &when).await;
+    holds.map_err(|error| about(&head, error))?;
     let (file, rest) = form.into_file();
     let mut stager = match &proven.sealed_by {
         Some(key) => service.store.stage_sealed(None, key)?,
         None => service.store.stage(None),
     };
-    let digest = receive_stream(file, &proven.asked.headers, &mut stager, proven.want).await?;
+    let want = ReceiveOptions {
+        crc64ecma: service.oss.is_some(),
+        ..proven.want
+    };
+    let digest = receive_stream(file, &proven.asked.headers, &mut stager, want).await?;
     rest.ignore().await?;
     let new = NewObject {
         headers: proven.headers,
         etag: ETag::md5(digest.md5),
         checksum: Some(digest.checksum.clone()),
+        crc64ecma: digest.crc64ecma,
         owner: proven.owner,
         extras: proven.extras,
     };
     let staged = stager.finish().await?;
-    let always = WriteCondition::default();
-    let (bucket, key) = (&proven.bucket, &proven.key);
     let written = service
         .store
-        .put_object(bucket, key, new, staged, &always, &proven.origin)
+        .put_object(bucket, key, new, staged, &when, &proven.origin)
         .await
         .map_err(|error| about(&head, error))?;
     let done = Done {
@@ -131,37 +204,26 @@ pub async fn post_object(call: FormCall) -> Result<Reply, S3Error> {
         etag: quoted(&written.record.etag),
     };
     let version = written_version(&written.record);
-    let reply = sse::described(
-        after.unless(&written.told).reply(&done)?,
-        written.record.extras.seal.as_ref(),
-    )?;
-    let reply = reply
+    let reply = after.unless(&written.told).reply(&done)?;
+    let reply = reply.about(&written.record);
+    let reply = sse::described(reply, written.record.extras.seal.as_ref())?
         .with_optional("x-amz-version-id", version.as_deref())?
         .with_header(digest.checksum.algorithm.header(), &digest.checksum.text())?
         .with_header("x-amz-checksum-type", digest.checksum.coverage.name())?;
     answered(reply, written.told)
 }
 
-/// Who sent the form, whether they may, and what they ask for.
+/// Whether who sent the form may, and what they ask for.
 async fn prove(
     service: &Service,
     head: &Head,
     fields: &[(String, String)],
+    entry: Entry,
     (id, peer): (RequestId, Option<SocketAddr>),
 ) -> Result<Proven, S3Error> {
-    let key = key(fields)?;
-    let name = head.bucket()?;
-    let settings = service.settings.auth();
-    let now = service.clock.now();
-    let form = SignedForm {
-        fields,
-        bucket: name.as_str(),
-        peer: peer.map(|peer| peer.ip()),
-        heeds: Route::of(head)?.heeds,
-    };
-    let grant = authenticate_form(&form, &*service.keys, &settings, now)?;
+    let Entry { grant, asked } = entry;
+    let (key, name) = (key(fields)?, head.bucket()?);
     let (who, duties) = (grant.who(), grant.duties());
-    let asked = as_head(head, fields)?;
     let caller = Caller {
         service,
         who,
@@ -202,13 +264,17 @@ async fn prove(
     })
 }
 
-fn find<'a>(fields: &'a [(String, String)], name: &str) -> Option<&'a str> {
+/// The value of the first field of that name, in any case.
+pub fn find<'a>(fields: &'a [(String, String)], name: &str) -> Option<&'a str> {
     let mut named = fields.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
     named.next().map(|(_, value)| value.as_str())
 }
 
 /// The key, which a form must name.
-fn key(fields: &[(String, String)]) -> Result<ObjectKey, S3Error> {
+///
+/// # Errors
+/// `InvalidArgument` where it does not, and what a key can break.
+pub fn key(fields: &[(String, String)]) -> Result<ObjectKey, S3Error> {
     match find(fields, "key") {
         None => {
             let message = "Bucket POST must contain a field named 'key'.  If it is specified, \

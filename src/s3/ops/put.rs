@@ -59,13 +59,17 @@ pub async fn put_object(call: Call) -> Result<Reply, S3Error> {
         content_type: headers.content_type.as_deref(),
     };
     admit(store, &origin, announced).await?;
-    let want = duties::limited(ReceiveOptions::default(), &duties);
+    let want = ReceiveOptions {
+        crc64ecma: service.oss.is_some(),
+        ..duties::limited(ReceiveOptions::default(), &duties)
+    };
     let received = body.receive(store, want, key_of.as_ref()).await?;
     let checksum = received.digest.checksum;
     let new = NewObject {
         headers,
         etag: ETag::md5(received.digest.md5),
         checksum: Some(checksum.clone()),
+        crc64ecma: received.digest.crc64ecma,
         owner,
         extras,
     };
@@ -75,7 +79,7 @@ pub async fn put_object(call: Call) -> Result<Reply, S3Error> {
         .await
         .map_err(|error| about(&head, error))?;
     let version = written_version(&written.record);
-    let reply = Reply::empty(StatusCode::OK);
+    let reply = Reply::empty(StatusCode::OK).about(&written.record);
     let reply = lifecycle::described(reply, &bucket, key.as_str(), &written.record)?;
     let reply = sse::described(reply, written.record.extras.seal.as_ref())?
         .with_header("etag", &quoted(&written.record.etag))?

@@ -59,6 +59,7 @@ async fn service_over(meta: Arc<dyn MetaEngine>) -> Arc<Service> {
         refusals: Arc::default(),
         access_log: AccessLog::default(),
         admin: None,
+        oss: None,
     })
 }
 

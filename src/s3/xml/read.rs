@@ -60,6 +60,14 @@ pub fn parse(bytes: &[u8], root: &str) -> Result<Node, S3Error> {
     }
 }
 
+/// Reads a document of ours, whatever its root.
+///
+/// # Errors
+/// `InternalError` for what is none.
+pub fn parse_any(bytes: &[u8]) -> Result<Node, S3Error> {
+    tree(bytes).ok_or(S3Error::new(Code::InternalError))
+}
+
 fn tree(bytes: &[u8]) -> Option<Node> {
     let text = std::str::from_utf8(bytes).ok()?;
     let mut reader = Reader::from_str(text);

@@ -1,5 +1,6 @@
 //! Writes XML, element after element.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::NAMESPACE;
@@ -9,7 +10,7 @@ use crate::clock::Timestamp;
 #[derive(Debug)]
 pub struct XmlWriter {
     out: String,
-    root: &'static str,
+    root: Cow<'static, str>,
 }
 
 impl XmlWriter {
@@ -26,14 +27,16 @@ impl XmlWriter {
         out.push_str(" xmlns=\"");
         out.push_str(namespace);
         out.push_str("\">");
+        let root = Cow::Borrowed(root);
         Self { out, root }
     }
 
     /// A document without a namespace, as S3's errors are.
-    pub fn plain(root: &'static str) -> Self {
+    pub fn plain(root: impl Into<Cow<'static, str>>) -> Self {
+        let root = root.into();
         let mut out = String::with_capacity(512);
         out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<");
-        out.push_str(root);
+        out.push_str(&root);
         out.push('>');
         Self { out, root }
     }
@@ -103,8 +106,8 @@ impl XmlWriter {
 
     /// The document.
     pub fn finish(mut self) -> String {
-        let root = self.root;
-        self.tag("</", root);
+        let root = std::mem::take(&mut self.root);
+        self.tag("</", &root);
         self.out
     }
 

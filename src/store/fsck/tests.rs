@@ -49,6 +49,7 @@ async fn store(folder: &Path) -> ObjectStore {
             headers: ObjectHeaders::default(),
             etag: ETag::md5([0; 16]),
             checksum: None,
+            crc64ecma: None,
             owner: "me".into(),
             extras: crate::store::Extras::default(),
         };
@@ -81,6 +82,7 @@ async fn store(folder: &Path) -> ObjectStore {
         etag_md5: [0; 16],
         checksum: None,
         once: None,
+        crc64ecma: None,
     };
     let bytes = staged(&store, LARGE).await;
     store

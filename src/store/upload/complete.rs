@@ -44,6 +44,7 @@ struct Whole {
     len: u64,
     etag: ETag,
     checksum: Option<Checksum>,
+    crc64ecma: Option<u64>,
     segments: Vec<Segment>,
     parts: Vec<ObjectPart>,
 }
@@ -123,6 +124,7 @@ impl Whole {
             len,
             etag: ETag::multipart(md5, count),
             checksum,
+            crc64ecma: crc64ecma(parts),
             segments: parts.iter().map(|part| part.segment).collect(),
             parts: listed.collect(),
         })
@@ -154,6 +156,17 @@ fn sum_up(
             checksum::combine(algorithm, digests).ok_or(StoreError::ChecksumMismatch)
         }
     }
+}
+
+/// The whole's CRC-64 of OSS, where each of its parts has one.
+fn crc64ecma(parts: &[&PartRecord]) -> Option<u64> {
+    let digest = |part: &&PartRecord| Some((part.crc64ecma?.to_be_bytes(), part.len()));
+    let digests: Vec<_> = parts.iter().map(digest).collect::<Option<_>>()?;
+    let digests = digests
+        .iter()
+        .map(|(digest, len)| (digest.as_slice(), *len));
+    let whole = checksum::combine(Algorithm::Crc64Ecma, digests)?;
+    checksum::as_number(&whole.digest)
 }
 
 /// A condition that holds now, but is about an object that came or went while the upload was under
@@ -270,6 +283,7 @@ impl ObjectStore {
                 headers: upload.headers,
                 extras: upload.extras,
                 checksum: whole.checksum,
+                crc64ecma: whole.crc64ecma,
                 parts: Some(whole.parts),
                 upload: Some(*id),
                 layout: many.then(|| InlineId::new(now)),

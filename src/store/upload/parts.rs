@@ -26,6 +26,8 @@ pub struct NewPart {
     pub checksum: Option<Checksum>,
     /// What it uses up.
     pub once: Option<Nonce>,
+    /// Its CRC-64 of OSS.
+    pub crc64ecma: Option<u64>,
 }
 
 /// Parts by number.
@@ -106,6 +108,7 @@ impl ObjectStore {
             etag_md5: part.etag_md5,
             checksum: part.checksum,
             segment,
+            crc64ecma: part.crc64ecma,
         };
         let at = Bytes::from(keyspace::part(id, number));
         for _try in 0..TRIES_MAX {

@@ -88,6 +88,7 @@ impl Fixture {
             etag_md5,
             checksum,
             once: None,
+            crc64ecma: None,
         };
         let put = self
             .store
@@ -378,6 +379,7 @@ async fn a_whole_is_as_long_as_its_signer_allows() {
         etag_md5: [0; 16],
         checksum: None,
         once: None,
+        crc64ecma: None,
     };
     let staged = stager.finish().await.unwrap();
     let over = f

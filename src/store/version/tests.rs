@@ -123,6 +123,7 @@ impl World {
             headers: ObjectHeaders::default(),
             etag: ETag::md5([0; 16]),
             checksum: None,
+            crc64ecma: None,
             owner: "me".into(),
             extras: crate::store::Extras::default(),
         };

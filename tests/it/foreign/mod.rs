@@ -94,6 +94,22 @@ async fn boto3() {
     run("python3", "boto.py").await;
 }
 
+/// An address of this process's own on the loopback network: its port is free without being asked for.
+fn own_address() -> String {
+    let [.., high, low] = std::process::id().to_be_bytes();
+    format!("127.77.{high}.{low}:8077")
+}
+
+#[tokio::test]
+async fn oss_sdks() {
+    let receiver = own_address();
+    let configuration =
+        format!("dialects = [\"oss\"]\n[oss]\ncallback_urls = [\"http://{receiver}/hooks\"]\n");
+    let server = Server::start_with(&configuration).await;
+    let more = [("CONSIGN_RECEIVER", receiver)];
+    run_against(&server, "python3", "oss.py", &more);
+}
+
 #[tokio::test]
 async fn every_operation_of_the_service_model() {
     run("python3", "operations.py").await;

@@ -6,6 +6,7 @@ mod chunks;
 mod connection;
 mod constraint;
 pub(crate) mod form;
+mod oss;
 mod reach;
 mod refusals;
 mod signature;

@@ -88,7 +88,8 @@ pub async fn complete_multipart_upload(call: Call) -> Result<Reply, S3Error> {
         document.text("ChecksumType", checksum.coverage.name());
     }
     let version = written_version(&made.record);
-    let reply = sse::described(Reply::xml(document), made.record.extras.seal.as_ref())?;
+    let reply = Reply::xml(document).about(&made.record);
+    let reply = sse::described(reply, made.record.extras.seal.as_ref())?;
     let reply = lifecycle::described(reply, &bucket, key.as_str(), &made.record)?;
     let reply = reply.with_header("etag", &quoted(&made.record.etag))?;
     let reply = reply.with_optional("x-amz-version-id", version.as_deref())?;

@@ -61,6 +61,10 @@ pub async fn list_parts(call: Call) -> Result<Reply, S3Error> {
             document.time("LastModified", part.modified);
             document.text("ETag", &quoted(&part.etag()));
             document.value("Size", part.len());
+            // Clients of OSS look for it; those of S3 pass over what they don't know.
+            if let Some(crc) = part.crc64ecma {
+                document.value("HashCrc64ecma", crc);
+            }
             // S3 shows no checksum that the client did not choose.
             let shown = part.checksum.as_ref().filter(|_| upload.checksum.is_some());
             if let Some(checksum) = shown {

@@ -39,6 +39,7 @@ pub async fn upload_part(call: Call) -> Result<Reply, S3Error> {
     let sealed_by = sse::for_part(&service, &head.headers, seal)?;
     let want = duties::limited(wanted(&upload, &head.headers)?, &duties);
     let mut want = duties::limited_as_part(want, &upload.duties);
+    want.crc64ecma = service.oss.is_some();
     let room = store.room_for_part(&id, number, &upload.duties).await?;
     want.max_len = want.max_len.min(room);
     // An upload that can't be completed any more must not cost further bytes.
@@ -52,11 +53,13 @@ pub async fn upload_part(call: Call) -> Result<Reply, S3Error> {
         etag_md5: digest.md5,
         checksum: digest.by(kept).cloned(),
         once: duties.once,
+        crc64ecma: digest.crc64ecma,
     };
     let put = store.put_part(&bucket, key, &id, number, part, received.staged);
     let record = put.await.map_err(|error| of_upload(&head, error))?;
     let shown = &digest.checksum;
-    sse::described(Reply::empty(StatusCode::OK), seal)?
+    let reply = Reply::empty(StatusCode::OK).about(&record);
+    sse::described(reply, seal)?
         .with_header("etag", &quoted(&record.etag()))?
         .with_header(shown.algorithm.header(), &shown.text())
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{of_upload, upload_id};
-use crate::checksum::{Algorithm, Checksum, Coverage};
+use crate::checksum::{Algorithm, Checksum, Coverage, as_number};
 use crate::s3::access::Caller;
 use crate::s3::context::Call;
 use crate::s3::copy_source::{CopySource, digest};
@@ -60,9 +60,11 @@ pub async fn upload_part_copy(call: Call) -> Result<Reply, S3Error> {
         .map_or(Algorithm::Crc64Nvme, |(algorithm, _)| algorithm);
     let seal = upload.extras.seal.as_ref();
     let part_key = sse::for_part(&service, &head.headers, seal)?;
+    let of_oss = service.oss.as_ref().map(|_oss| Algorithm::Crc64Ecma);
+    let wanted = [kept].into_iter().chain(of_oss).collect();
     let (part, staged) = match whole(&source, &range, kept).filter(|_part| part_key.is_none()) {
         Some(part) => (part, linked(store, &source).await?),
-        None => copied(store, &source, range, kept, part_key.as_ref()).await?,
+        None => copied(store, &source, range, wanted, part_key.as_ref()).await?,
     };
     let checksum = part.checksum.clone();
     let put = store.put_part(&bucket, key, &id, number, part, staged);
@@ -93,6 +95,7 @@ fn whole(source: &CopySource, range: &Range<u64>, kept: Algorithm) -> Option<New
         etag_md5: record.etag.whole()?,
         checksum: Some(record.checksum.as_ref().filter(fits)?.clone()),
         once: None,
+        crc64ecma: record.crc64ecma,
     })
 }
 
@@ -101,11 +104,12 @@ async fn linked(store: &ObjectStore, source: &CopySource) -> Result<Staged, S3Er
     piece.ok_or(S3Error::new(Code::InternalError))
 }
 
+/// The part, written anew; the first of the digests that are `wanted` is its checksum.
 async fn copied(
     store: &ObjectStore,
     source: &CopySource,
     range: Range<u64>,
-    kept: Algorithm,
+    wanted: Vec<Algorithm>,
     key: Option<&DataKey>,
 ) -> Result<(NewPart, Staged), S3Error> {
     let len = Some(range.end.saturating_sub(range.start));
@@ -114,12 +118,14 @@ async fn copied(
         Some(key) => store.stage_sealed(len, key)?,
         None => store.stage(len),
     };
-    let (etag_md5, checksums) = digest(stream, vec![kept], Some(&mut stager)).await?;
-    let checksum = checksums.into_iter().next();
+    let (etag_md5, checksums) = digest(stream, wanted, Some(&mut stager)).await?;
+    let mut all = checksums.iter();
+    let crc64ecma = all.find(|checksum| checksum.algorithm == Algorithm::Crc64Ecma);
     let part = NewPart {
         etag_md5,
-        checksum,
         once: None,
+        crc64ecma: crc64ecma.and_then(|checksum| as_number(&checksum.digest)),
+        checksum: checksums.into_iter().next(),
     };
     Ok((part, stager.finish().await?))
 }
