@@ -85,8 +85,6 @@ pub async fn list_objects_v2(call: Call) -> Result<Reply, S3Error> {
     let mut document = XmlWriter::new("ListBucketResult");
     document.text("Name", bucket.name.as_str());
     document.text("Prefix", &encoding.apply(&q.prefix));
-    // A token says where to go on, whatever the listing began with.
-    let start = start.filter(|_start| query.get("continuation-token").is_none());
     let start = start.map(|start| encoding.apply(start));
     document.optional("StartAfter", start.as_deref());
     document.optional("ContinuationToken", query.get("continuation-token"));
