@@ -29,10 +29,15 @@ pub(super) struct ServeArgs {
     set: Vec<String>,
 }
 
+/// Threads that may wait for the disk at a time. None of them ever waits for a client, so that more
+/// would only queue up in the kernel instead, each with a stack.
+const BLOCKING_THREADS: usize = 128;
+
 pub(super) fn run(args: &ServeArgs) -> Result<ExitCode, CliError> {
     let config = load(args)?;
     logging::start(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()?;
     runtime.block_on(serve(config))

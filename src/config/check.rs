@@ -42,6 +42,9 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     demand(config.limits.connections > 0, || {
         "limits.connections must not be 0".to_owned()
     })?;
+    demand(config.limits.requests > 0, || {
+        "limits.requests must not be 0".to_owned()
+    })?;
     demand(config.limits.head_bytes >= HEAD_BYTES_MIN, || {
         format!("limits.head_bytes must be at least {HEAD_BYTES_MIN}")
     })?;

@@ -143,8 +143,10 @@ impl fmt::Debug for EncryptionSettings {
 /// What a client may take of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections open at a time; further ones wait to be accepted.
+    /// Connections open at a time; further ones are turned away.
     pub connections: usize,
+    /// Requests in flight at a time, on all connections; further ones are turned away.
+    pub requests: usize,
     /// Bytes of a request's line and headers.
     pub head_bytes: usize,
     /// Time to send a request's head.
@@ -160,7 +162,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 1024,
+            connections: 8192,
+            requests: 4096,
             head_bytes: 64 * 1024,
             head_time: Duration::from_secs(10),
             idle_time: Duration::from_secs(60),

@@ -97,6 +97,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     one("limits.connections", |config, text| {
         put(&mut config.limits.connections, number(text)?)
     }),
+    one("limits.requests", |config, text| {
+        put(&mut config.limits.requests, number(text)?)
+    }),
     one("limits.head_bytes", |config, text| {
         put(&mut config.limits.head_bytes, number(text)?)
     }),

@@ -97,6 +97,29 @@ where
     response
 }
 
+/// Tells a client that there are too many requests, before anything is done for this one. None for the
+/// server's own paths: under load above all, an operator must see and be heard.
+pub fn turn_away<B>(
+    service: &Service,
+    request: &Request<B>,
+    peer: Option<SocketAddr>,
+    id: RequestId,
+) -> Option<Response<ReplyBody>> {
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.method = request.method().clone();
+    parts.uri = request.uri().clone();
+    parts.headers.clone_from(request.headers());
+    if let Ok(arrival) = Arrival::of(&service.settings.reach, &parts, peer) {
+        parts.extensions.insert(arrival);
+    }
+    if own_path(service, &parts).is_some() {
+        return None;
+    }
+    tracing::debug!(%id, method = %parts.method, path = parts.uri.path(), "turned away");
+    let error = S3Error::new(Code::SlowDown).with_header("retry-after", "1");
+    Some(render(id, &parts.method, Err(error)))
+}
+
 /// The canonical id of whom a signature proved, for the record of the request.
 #[derive(Debug, Clone, Default)]
 struct Proved(Arc<OnceLock<String>>);

@@ -39,7 +39,7 @@ pub mod xml;
 pub use admin::{AdminError, AdminHandler};
 pub use context::{Call, FormCall, Service, ServiceSettings};
 pub use error::{Code, S3Error};
-pub use handle::handle;
+pub use handle::{handle, turn_away};
 pub use head::Head;
 pub use query::Query;
 pub use reach::Reach;

@@ -61,7 +61,8 @@ fn of_method(error: S3Error, method: &Method) -> S3Error {
 
 fn error_reply(id: RequestId, error: &S3Error) -> Reply {
     let (name, status) = error.code().wire();
-    if status.is_server_error() && error.code() != Code::NotImplemented {
+    let is_fault = !matches!(error.code(), Code::NotImplemented | Code::SlowDown);
+    if status.is_server_error() && is_fault {
         let cause = std::error::Error::source(error)
             .map(ToString::to_string)
             .unwrap_or_default();

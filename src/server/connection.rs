@@ -16,11 +16,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::guard::{Activity, Guarded, ImpatientBody, InFlight};
+use super::listen::{Places, Room};
 use crate::config::Limits;
 use crate::id::RequestId;
 
@@ -36,6 +38,15 @@ pub(super) trait Respond: Send + Sync + 'static {
         peer: SocketAddr,
         id: RequestId,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// Answers a request for which there is no room, at once and without its body. None: it is one
+    /// of those that are heard all the same.
+    fn turn_away(
+        &self,
+        request: &Request<RequestBody>,
+        peer: SocketAddr,
+        id: RequestId,
+    ) -> Option<Response<Self::Body>>;
 }
 
 /// A request's body as it comes from the socket.
@@ -56,11 +67,16 @@ const HEADERS_MAX: usize = 256;
 /// How often a connection's clocks are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How long a connection may be idle where connections are scarce.
+const IDLE_WHERE_SCARCE: Duration = Duration::from_secs(1);
+
 /// What all connections share.
 #[derive(Debug)]
 pub(super) struct Shared<R> {
     pub(super) responder: Arc<R>,
     pub(super) limits: Limits,
+    pub(super) connections: Places,
+    pub(super) requests: Places,
     pub(super) tasks: TaskTracker,
     /// No new requests: finish those in flight.
     pub(super) stop: CancellationToken,
@@ -83,7 +99,12 @@ where
 }
 
 /// Serves `stream` until it closes, stands still, or the server stops.
-pub(super) async fn serve<R: Respond>(shared: Arc<Shared<R>>, stream: TcpStream, peer: SocketAddr) {
+pub(super) async fn serve<R: Respond>(
+    shared: Arc<Shared<R>>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    room: &Room,
+) {
     // Without it, an answer's last piece waits for the acknowledgement of the one before it.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "can't set TCP_NODELAY");
@@ -92,7 +113,11 @@ pub(super) async fn serve<R: Respond>(shared: Arc<Shared<R>>, stream: TcpStream,
     let guarded = Guarded::new(stream, Arc::clone(&activity), shared.limits.idle_time);
     let requests = {
         let (shared, activity) = (Arc::clone(&shared), Arc::clone(&activity));
-        service_fn(move |request| answer(Arc::clone(&shared), activity.begin(), request, peer))
+        let is_welcome = room.is_welcome;
+        service_fn(move |request| {
+            let from = (peer, is_welcome);
+            answer(Arc::clone(&shared), activity.begin(), request, from)
+        })
     };
     let builder = builder(&shared);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(guarded), requests));
@@ -111,9 +136,16 @@ pub(super) async fn serve<R: Respond>(shared: Arc<Shared<R>>, stream: TcpStream,
                 connection.as_mut().graceful_shutdown();
             }
             () = shared.cut.cancelled() => return,
-            _ = look.tick() => if activity.head_is_late(shared.limits.head_time) {
-                tracing::debug!(%peer, "the head of a request came too slowly");
-                return;
+            _ = look.tick() => {
+                if activity.head_is_late(shared.limits.head_time) {
+                    tracing::debug!(%peer, "the head of a request came too slowly");
+                    return;
+                }
+                let scarce = shared.connections.are_scarce();
+                if scarce && !stopping && activity.is_idle_for(IDLE_WHERE_SCARCE) {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
             },
         }
     }
@@ -145,7 +177,7 @@ async fn answer<R: Respond>(
     shared: Arc<Shared<R>>,
     in_flight: InFlight,
     request: Request<Incoming>,
-    peer: SocketAddr,
+    (peer, is_welcome): (SocketAddr, bool),
 ) -> Result<Response<Answer<R::Body>>, Infallible> {
     let id = RequestId::random();
     let span = tracing::info_span!("request", %id);
@@ -156,14 +188,30 @@ async fn answer<R: Respond>(
     let no_leave = waits_for_leave(&request) && request.body().is_end_stream();
     let request = request.map(|body| ImpatientBody::new(body, idle, Arc::clone(&activity)));
     let responder = Arc::clone(&shared.responder);
-    let mut response = responder.respond(request, peer, id).instrument(span).await;
-    if no_leave || activity.is_still_sending() {
+    let place = if is_welcome {
+        shared.requests.take()
+    } else {
+        None
+    };
+    let turned_away = match place {
+        Some(_) => None,
+        None => responder.turn_away(&request, peer, id),
+    };
+    let mut response = match turned_away {
+        Some(response) => {
+            drop(request);
+            response
+        }
+        None => responder.respond(request, peer, id).instrument(span).await,
+    };
+    if no_leave || !is_welcome || activity.is_still_sending() {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);
     }
     Ok(response.map(|body| Answer {
         body,
         _in_flight: in_flight,
+        _place: place,
     }))
 }
 
@@ -179,6 +227,7 @@ fn waits_for_leave<B>(request: &Request<B>) -> bool {
 struct Answer<B> {
     body: B,
     _in_flight: InFlight,
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Body for Answer<B> {

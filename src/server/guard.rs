@@ -26,6 +26,8 @@ pub(super) struct Activity {
     /// Milliseconds after `opened`, plus one, at which a head began to arrive; 0: none is arriving.
     head_since_ms: AtomicU64,
     requests: AtomicU64,
+    /// Milliseconds after `opened` at which the last request ended.
+    idle_since_ms: AtomicU64,
     http2: AtomicBool,
     seen: AtomicBool,
     /// The last request was answered before its body was read.
@@ -38,6 +40,7 @@ impl Activity {
             opened: Instant::now(),
             head_since_ms: AtomicU64::new(0),
             requests: AtomicU64::new(0),
+            idle_since_ms: AtomicU64::new(0),
             http2: AtomicBool::new(false),
             seen: AtomicBool::new(false),
             unread: AtomicBool::new(false),
@@ -58,6 +61,13 @@ impl Activity {
             0 => false,
             since => self.now_ms().saturating_sub(since) > to_ms(limit),
         }
+    }
+
+    /// Whether no request is under way, and none was for `time`.
+    pub(super) fn is_idle_for(&self, time: Duration) -> bool {
+        let since = self.idle_since_ms.load(Ordering::Relaxed);
+        self.requests.load(Ordering::Relaxed) == 0
+            && self.now_ms().saturating_sub(since) > to_ms(time)
     }
 
     /// Whether the client may still be sending what nobody will read.
@@ -105,6 +115,8 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
+        let now = self.0.now_ms();
+        self.0.idle_since_ms.store(now, Ordering::Relaxed);
         self.0.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -14,16 +14,55 @@ const BACKLOG: u32 = 1024;
 const BACKOFF_MIN: Duration = Duration::from_millis(5);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
+/// Connections that are being turned away at a time; beyond them one is closed without a word.
+const REFUSALS_MAX: usize = 256;
+
 /// A socket that listens, and the number of connections that it may have open.
 #[derive(Debug)]
 pub(super) struct Listener {
     socket: TcpListener,
-    permits: Arc<Semaphore>,
+    places: Places,
+    refusals: Places,
+}
+
+/// The room that a connection takes up until this is dropped.
+#[derive(Debug)]
+pub(super) struct Room {
+    /// Whether its requests are heard; one beyond the limit is only told that there are too many.
+    pub(super) is_welcome: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// How many of something there may be at a time, and how many there are.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    free: Arc<Semaphore>,
+    all: usize,
+}
+
+impl Places {
+    pub(super) fn new(all: usize) -> Self {
+        let all = all.min(Semaphore::MAX_PERMITS);
+        Self {
+            free: Arc::new(Semaphore::new(all)),
+            all,
+        }
+    }
+
+    /// A place until the permit is dropped; none where all are taken.
+    pub(super) fn take(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.free).try_acquire_owned().ok()
+    }
+
+    /// Whether so many are taken that idle connections should make room: three quarters.
+    pub(super) fn are_scarce(&self) -> bool {
+        self.free.available_permits() < self.all.div_ceil(4)
+    }
 }
 
 impl Listener {
     /// Listens on `address`.
-    pub(super) fn bind(address: SocketAddr, connections_max: usize) -> std::io::Result<Self> {
+    pub(super) fn bind(address: SocketAddr, places: Places) -> std::io::Result<Self> {
         let socket = if address.is_ipv4() {
             TcpSocket::new_v4()
         } else {
@@ -31,11 +70,10 @@ impl Listener {
         }?;
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        let connections_max = connections_max.min(Semaphore::MAX_PERMITS);
-        let permits = Arc::new(Semaphore::new(connections_max));
         Ok(Self {
             socket: socket.listen(BACKLOG)?,
-            permits,
+            places,
+            refusals: Places::new(REFUSALS_MAX),
         })
     }
 
@@ -44,14 +82,27 @@ impl Listener {
         self.socket.local_addr()
     }
 
-    /// The next connection, once there is a permit for it. Cancelling loses nothing.
-    pub(super) async fn accept(&self) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
-        // The semaphore is never closed; without a permit there would only be no limit.
-        let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
+    fn room(&self) -> Option<Room> {
+        let (is_welcome, permit) = match self.places.take() {
+            Some(permit) => (true, permit),
+            None => (false, self.refusals.take()?),
+        };
+        Some(Room {
+            is_welcome,
+            _permit: permit,
+        })
+    }
+
+    /// The next connection. Cancelling loses nothing.
+    pub(super) async fn accept(&self) -> (TcpStream, SocketAddr, Room) {
         let mut backoff = BACKOFF_MIN;
         loop {
             match self.socket.accept().await {
-                Ok((stream, peer)) => return (stream, peer, permit),
+                Ok((stream, peer)) => {
+                    if let Some(room) = self.room() {
+                        return (stream, peer, room);
+                    }
+                }
                 Err(error) => {
                     // Out of file descriptors, most likely: others will close theirs.
                     tracing::warn!(%error, "can't accept a connection");

@@ -11,6 +11,7 @@ mod listen;
 mod lock;
 mod master_key;
 mod offline;
+mod open_files;
 mod oss;
 mod root_key;
 mod run;
@@ -29,7 +30,7 @@ pub use root_key::{RootKeyError, load as load_root_key};
 
 use admin::{Admin, Fsck};
 use connection::{RequestBody, Respond, Shared};
-use listen::Listener;
+use listen::{Listener, Places};
 
 use crate::auth;
 use crate::callback::{CallbackConfig, Callbacks, CheckConfig, EndpointConfig, RuleConfig, Secret};
@@ -110,6 +111,15 @@ impl Respond for Service {
     ) -> Response<ReplyBody> {
         s3::handle(self, request, Some(peer), id).await
     }
+
+    fn turn_away(
+        &self,
+        request: &Request<RequestBody>,
+        peer: SocketAddr,
+        id: RequestId,
+    ) -> Option<Response<ReplyBody>> {
+        s3::turn_away(self, request, Some(peer), id)
+    }
 }
 
 impl Server {
@@ -127,7 +137,8 @@ impl Server {
             address: config.listen,
             source,
         };
-        let listener = Listener::bind(config.listen, config.limits.connections).map_err(listen)?;
+        let connections = Places::new(open_files::afford(config.limits.connections));
+        let listener = Listener::bind(config.listen, connections.clone()).map_err(listen)?;
         let endpoint = endpoint_of(listener.address().map_err(listen)?);
         let background = Background::default();
         let (mut service, callbacks) = wire(&config, &root_key, &background, &endpoint).await?;
@@ -136,6 +147,8 @@ impl Server {
         let shared = Arc::new(Shared {
             responder: Arc::new(service),
             limits: config.limits,
+            connections,
+            requests: Places::new(config.limits.requests),
             tasks: tasks.clone(),
             stop,
             cut: CancellationToken::new(),

@@ -20,14 +20,14 @@ const LIFECYCLE_PAUSE_MIN: Duration = Duration::from_millis(200);
 /// Accepts connections until the server stops; the listening socket closes with it.
 pub(super) async fn accept<R: Respond>(listener: Listener, shared: Arc<Shared<R>>) {
     loop {
-        let (stream, peer, permit) = tokio::select! {
+        let (stream, peer, room) = tokio::select! {
             () = shared.stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         let for_connection = Arc::clone(&shared);
         shared.tasks.spawn(async move {
-            connection::serve(for_connection, stream, peer).await;
-            drop(permit);
+            connection::serve(for_connection, stream, peer, &room).await;
+            drop(room);
         });
     }
 }
@@ -139,6 +139,7 @@ mod tests {
     use tokio_util::task::TaskTracker;
 
     use super::super::connection::RequestBody;
+    use super::super::listen::Places;
     use super::*;
     use crate::config::Limits;
     use crate::id::RequestId;
@@ -170,6 +171,18 @@ mod tests {
             };
             Response::new(Full::from(text))
         }
+
+        fn turn_away(
+            &self,
+            request: &Request<RequestBody>,
+            _peer: SocketAddr,
+            _id: RequestId,
+        ) -> Option<Response<Full<Bytes>>> {
+            let heard = request.uri().path() == "/always";
+            let mut answer = Response::new(Full::from("too many"));
+            *answer.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+            (!heard).then_some(answer)
+        }
     }
 
     struct Running {
@@ -178,10 +191,14 @@ mod tests {
     }
 
     fn start(limits: Limits) -> Running {
-        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), limits.connections).unwrap();
+        let connections = Places::new(limits.connections);
+        let address = "127.0.0.1:0".parse().unwrap();
+        let listener = Listener::bind(address, connections.clone()).unwrap();
         let address = listener.address().unwrap();
         let shared = Arc::new(Shared {
             responder: Arc::default(),
+            connections,
+            requests: Places::new(limits.requests),
             limits,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -284,24 +301,57 @@ mod tests {
         assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
     }
 
+    const CLOSE: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    const WAIT: &[u8] = b"GET /wait HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    const ALWAYS: &[u8] = b"GET /always HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+
+    /// While one request is under way: what another one, and one that is always heard, are told.
+    async fn crowded(limits: Limits) {
+        let server = start(limits);
+        let first = open(&server, WAIT).await;
+        server.shared.responder.entered.notified().await;
+        let turned_away = rest(open(&server, CLOSE).await).await;
+        assert!(turned_away.starts_with("HTTP/1.1 503"), "{turned_away}");
+        assert!(turned_away.contains("connection: close"), "{turned_away}");
+        assert!(rest(open(&server, ALWAYS).await).await.contains("200 OK"));
+        server.shared.responder.may_answer.notify_one();
+        assert!(rest(first).await.contains("200 OK"));
+        // Its place is free once its task has ended, a moment after the socket did.
+        while rest(open(&server, CLOSE).await).await.contains(" 503 ") {}
+    }
+
     #[tokio::test]
-    async fn connections_beyond_the_limit_wait_for_their_turn() {
-        let server = start(Limits {
+    async fn connections_beyond_the_limit_are_turned_away() {
+        crowded(Limits {
             connections: 1,
             ..Limits::default()
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn requests_beyond_the_limit_are_turned_away() {
+        crowded(Limits {
+            requests: 1,
+            ..Limits::default()
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_makes_room_where_places_are_scarce() {
+        let server = start(Limits {
+            connections: 4,
+            idle_time: Duration::from_secs(3600),
+            ..Limits::default()
         });
-        let first = open(&server, b"GET /wait HTTP/1.1\r\nhost: x\r\n\r\n").await;
-        server.shared.responder.entered.notified().await;
-        let close = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-        let mut second = open(&server, close).await;
-        let mut byte = [0];
-        assert!(
-            tokio::time::timeout(brief(), second.read(&mut byte))
-                .await
-                .is_err()
-        );
-        drop(first);
-        server.shared.responder.may_answer.notify_one();
-        assert!(rest(second).await.contains("200 OK"));
+        let get = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+        let mut idle = Vec::new();
+        for _connection in 0..4 {
+            idle.push(Box::pin(rest(open(&server, get).await)));
+        }
+        let first = futures_util::future::select_all(idle);
+        let answer = tokio::time::timeout(Duration::from_secs(60), first).await;
+        assert!(answer.unwrap().0.contains("200 OK"));
     }
 }

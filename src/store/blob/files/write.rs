@@ -1,4 +1,4 @@
-//! Writing a blob: pieces go through a bounded channel to a thread that writes and checksums them,
+//! Writing a blob: what has come is written and checksummed on a thread while the next bytes come,
 //! so that the network, the digests and the disk work at the same time.
 
 use std::fs::File;
@@ -9,7 +9,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -18,21 +17,26 @@ use super::super::durable::{self, io};
 use super::super::{BlobError, BlobRef, BlobWriter};
 use super::Place;
 
-/// Pieces that may wait for the disk; with pieces of a socket's read size, well under a megabyte.
-const PIECES_WAITING_MAX: usize = 8;
+/// Bytes that may wait while the disk is at work on earlier ones.
+const WAITING_BYTES_MAX: usize = 512 * 1024;
 
 /// A blob being written.
 #[derive(Debug)]
 pub(super) struct FileWriter {
-    /// None once the thread has stopped taking pieces.
-    pieces: Option<mpsc::Sender<Piece>>,
-    thread: JoinHandle<Result<BlobRef, BlobError>>,
+    file: Hands,
+    /// What came while the disk was at work.
+    waiting: Vec<Bytes>,
+    waiting_bytes: usize,
 }
 
-enum Piece {
-    Bytes(Bytes),
-    /// No more follow: publish. A channel that closes without it is an upload given up.
-    End,
+/// Who has the file: a thread has it only while there is something to write, so that no number of
+/// clients that send slowly, or nothing at all, can use the threads up.
+#[derive(Debug)]
+enum Hands {
+    Ours(Box<Staged>),
+    Threads(JoinHandle<Result<Box<Staged>, BlobError>>),
+    /// Nobody: a write failed, and took the file away.
+    Gone,
 }
 
 impl FileWriter {
@@ -41,54 +45,78 @@ impl FileWriter {
         expected_len: Option<u64>,
     ) -> Result<Self, BlobError> {
         let staged = super::on_blocking_thread(move || Staged::create(place, expected_len)).await?;
-        let (pieces, arriving) = mpsc::channel(PIECES_WAITING_MAX);
-        let thread = tokio::task::spawn_blocking(move || staged.fill(arriving));
         Ok(Self {
-            pieces: Some(pieces),
-            thread,
+            file: Hands::Ours(Box::new(staged)),
+            waiting: Vec::new(),
+            waiting_bytes: 0,
         })
     }
 
-    async fn send(&mut self, piece: Piece) -> Result<(), BlobError> {
-        if let Some(pieces) = &self.pieces
-            && pieces.send(piece).await.is_ok()
-        {
+    async fn push(&mut self, bytes: Bytes) -> Result<(), BlobError> {
+        self.waiting_bytes = self.waiting_bytes.saturating_add(bytes.len());
+        self.waiting.push(bytes);
+        let busy = matches!(&self.file, Hands::Threads(work) if !work.is_finished());
+        if busy && self.waiting_bytes < WAITING_BYTES_MAX {
             return Ok(());
         }
-        // The thread stops taking pieces only where it failed: its result says how.
-        self.pieces = None;
-        self.outcome().await.map(drop)
+        let mut staged = self.take_file().await?;
+        let pieces = std::mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
+        let work = move || staged.append_all(&pieces).map(|()| staged);
+        self.file = Hands::Threads(tokio::task::spawn_blocking(work));
+        Ok(())
     }
 
-    /// Drops the channel as a dropped writer does, and waits for what the thread makes of it.
-    #[cfg(test)]
-    pub(super) async fn give_up(mut self) -> Result<BlobRef, BlobError> {
-        self.pieces = None;
-        self.outcome().await
-    }
-
-    async fn outcome(&mut self) -> Result<BlobRef, BlobError> {
-        (&mut self.thread).await.unwrap_or_else(|error| {
-            let source = std::io::Error::other(error);
-            Err(BlobError::Io {
-                doing: "writing a blob".into(),
-                source,
-            })
+    /// The file, once the disk has what it was given before.
+    async fn take_file(&mut self) -> Result<Box<Staged>, BlobError> {
+        let source = match std::mem::replace(&mut self.file, Hands::Gone) {
+            Hands::Ours(staged) => return Ok(staged),
+            Hands::Threads(work) => match work.await {
+                Ok(written) => return written,
+                Err(error) => std::io::Error::other(error),
+            },
+            Hands::Gone => std::io::Error::other("an earlier write failed"),
+        };
+        Err(BlobError::Io {
+            doing: "writing a blob".into(),
+            source,
         })
+    }
+
+    /// Gives the upload up, and waits until nothing of it is left.
+    #[cfg(test)]
+    pub(super) async fn give_up(mut self) -> Result<(), BlobError> {
+        self.take_file().await.map(drop)
     }
 }
 
 impl BlobWriter for FileWriter {
     fn write(&mut self, bytes: Bytes) -> BoxFuture<'_, Result<(), BlobError>> {
-        self.send(Piece::Bytes(bytes)).boxed()
+        self.push(bytes).boxed()
     }
 
     fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<BlobRef, BlobError>> {
         async move {
-            self.send(Piece::End).await?;
-            self.outcome().await
+            let mut staged = self.take_file().await?;
+            let pieces = std::mem::take(&mut self.waiting);
+            super::on_blocking_thread(move || {
+                staged.append_all(&pieces)?;
+                staged.publish()
+            })
+            .await
         }
         .boxed()
+    }
+}
+
+impl Drop for FileWriter {
+    fn drop(&mut self) {
+        // What a thread has it drops itself. What is ours is deleted there too: a large file takes time.
+        if let Hands::Ours(staged) = std::mem::replace(&mut self.file, Hands::Gone)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            drop(runtime.spawn_blocking(move || drop(staged)));
+        }
     }
 }
 
@@ -131,16 +159,12 @@ impl Staged {
         }
     }
 
-    fn fill(mut self, mut arriving: mpsc::Receiver<Piece>) -> Result<BlobRef, BlobError> {
-        while let Some(piece) = arriving.blocking_recv() {
-            let Piece::Bytes(bytes) = piece else {
-                return self.publish();
-            };
-            self.sums.update(&bytes);
-            self.append(&bytes)?;
+    fn append_all(&mut self, pieces: &[Bytes]) -> Result<(), BlobError> {
+        for bytes in pieces {
+            self.sums.update(bytes);
+            self.append(bytes)?;
         }
-        let source = std::io::Error::other("the upload was given up");
-        Err(io("writing", &self.path, source))
+        Ok(())
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), BlobError> {
