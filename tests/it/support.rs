@@ -52,6 +52,11 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// The process's number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks the process to end, as a service manager does.
     pub(crate) fn ask_to_stop(&self) {
         let id = i32::try_from(self.child.id()).unwrap();

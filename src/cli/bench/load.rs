@@ -1,12 +1,15 @@
 //! The load: connections that ask for one URL after the other, presigned before the clock starts.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -65,6 +68,11 @@ impl Endpoint {
 
     /// What a presigned URL of this object has behind the host.
     fn sign(&self, method: &str, path: &str) -> String {
+        self.sign_query(method, path, &[])
+    }
+
+    /// The same with a query.
+    pub(super) fn sign_query(&self, method: &str, path: &str, query: &[(&str, &str)]) -> String {
         let signer = Signer {
             access_key: &self.access_key,
             secret: &self.secret,
@@ -74,7 +82,7 @@ impl Endpoint {
             method,
             endpoint: &self.address,
             path,
-            query: &[],
+            query,
         };
         let now = SystemClock.now();
         let url = presign_url(&signer, &target, &HeaderMap::new(), URL_SECONDS, now);
@@ -86,7 +94,7 @@ impl Endpoint {
         format!("/{}/{}/{number:08}", self.bucket, run.bytes)
     }
 
-    async fn connect(&self) -> Result<Wire, CliError> {
+    pub(super) async fn connect(&self) -> Result<Wire, CliError> {
         let stream = TcpStream::connect(self.host()?).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(failed)?;
@@ -103,14 +111,36 @@ impl Endpoint {
     }
 }
 
+/// A body on its way to the server.
+pub(super) type Sending = UnsyncBoxBody<Bytes, Infallible>;
+
 /// A kept-alive connection, and the task that drives it.
-struct Wire {
-    sender: SendRequest<Full<Bytes>>,
+pub(super) struct Wire {
+    sender: SendRequest<Sending>,
     host: String,
     _driver: JoinSet<()>,
 }
 
 impl Wire {
+    /// Sends one request with a body of `len` bytes.
+    pub(super) async fn send(
+        &mut self,
+        method: &str,
+        url: &str,
+        body: Sending,
+        len: usize,
+    ) -> Result<Response<Incoming>, CliError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(url)
+            .header("host", &self.host)
+            .header("content-length", len)
+            .body(body)
+            .map_err(failed)?;
+        self.sender.ready().await.map_err(failed)?;
+        self.sender.send_request(request).await.map_err(failed)
+    }
+
     /// Sends one request; gives back the answer's status and how long it took. The body is compared
     /// with `expected` as it comes, where there is something to expect.
     async fn ask(
@@ -120,15 +150,10 @@ impl Wire {
         body: Bytes,
         expected: Option<&Bytes>,
     ) -> Result<(StatusCode, Duration), CliError> {
-        let request = Request::builder()
-            .method(method)
-            .uri(url)
-            .header("host", &self.host)
-            .body(Full::new(body))
-            .map_err(failed)?;
-        self.sender.ready().await.map_err(failed)?;
         let began = Instant::now();
-        let answer = self.sender.send_request(request).await.map_err(failed)?;
+        let len = body.len();
+        let body = Full::new(body).boxed_unsync();
+        let answer = self.send(method, url, body, len).await?;
         let status = answer.status();
         let mut body = answer.into_body();
         let mut at = 0_usize;
@@ -151,12 +176,12 @@ impl Wire {
     }
 }
 
-fn failed(error: impl std::error::Error + Send + Sync + 'static) -> CliError {
+pub(super) fn failed(error: impl std::error::Error + Send + Sync + 'static) -> CliError {
     CliError::Io(std::io::Error::other(error))
 }
 
 /// `bytes` bytes that no compression shortens and no block repeats.
-fn pattern(bytes: usize) -> Bytes {
+pub(super) fn pattern(bytes: usize) -> Bytes {
     let mut state = 0x9E37_79B9_7F4A_7C15_u64;
     let words = std::iter::repeat_with(|| {
         // Xorshift: any sequence that is the same in every run will do.

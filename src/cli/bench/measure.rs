@@ -38,6 +38,45 @@ impl Usage {
     }
 }
 
+/// What a process takes of its machine at a moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Footprint {
+    resident_kib: u64,
+    files: usize,
+    threads: u64,
+}
+
+impl Footprint {
+    /// Reads `/proc/PID`; none where the process can't be seen.
+    pub(super) fn of(pid: u32) -> Option<Self> {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        Some(Self {
+            resident_kib: field(&status, "VmRSS:")?,
+            files: std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count(),
+            threads: field(&status, "Threads:")?,
+        })
+    }
+
+    /// The same for a machine.
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "resident_kib": self.resident_kib,
+            "open_files": self.files,
+            "threads": self.threads,
+        })
+    }
+}
+
+impl fmt::Display for Footprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mib, files, threads) = (self.resident_kib / 1024, self.files, self.threads);
+        write!(
+            f,
+            "{mib} MiB resident, {files} open files, {threads} threads"
+        )
+    }
+}
+
 fn field(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()

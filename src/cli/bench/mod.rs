@@ -2,6 +2,7 @@
 
 mod load;
 mod measure;
+mod soak;
 mod work;
 
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ use work::Run;
     the clock starts.\n\nExamples:\n  \
     consign bench                                        the server of ./consign-data, all runs\n  \
     consign bench put:4KiB:16 get:64MiB:1 --seconds 10\n  \
+    consign bench --soak 256 --slow 32 --seconds 3600    an hour of mixed load\n  \
     consign bench --endpoint http://127.0.0.1:9900 --access-key K --secret-key S --json"
 )]
 pub(super) struct BenchArgs {
@@ -47,6 +49,17 @@ pub(super) struct BenchArgs {
     /// Seconds of each run
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
+    /// Instead of runs: a mixed load on so many connections for the whole time, every byte checked
+    #[arg(long, value_name = "CONNECTIONS", conflicts_with = "runs")]
+    soak: Option<usize>,
+    /// So many connections of the soak send and read slowly (80 KiB a second)
+    #[arg(
+        long,
+        value_name = "CONNECTIONS",
+        requires = "soak",
+        default_value_t = 0
+    )]
+    slow: usize,
     /// At most so many objects in each run: puts begin anew with the first, deletes end
     #[arg(long, default_value_t = 200_000)]
     objects: usize,
@@ -56,6 +69,12 @@ pub(super) struct BenchArgs {
     /// Answer in JSON
     #[arg(long)]
     json: bool,
+}
+
+impl BenchArgs {
+    fn time(&self) -> Duration {
+        Duration::from_secs_f64(self.seconds.clamp(0.01, 24.0 * 3600.0))
+    }
 }
 
 /// Runs `consign bench`.
@@ -83,20 +102,48 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode, CliError> {
         region: config.region.clone(),
         bucket: args.bucket.clone(),
     };
+    if let Some(connections) = args.soak {
+        return soak(args, endpoint, connections);
+    }
     let runs = if args.runs.is_empty() {
         work::default_runs()
     } else {
         args.runs.clone()
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let runtime = runtime()?;
     let outcomes = runtime.block_on(measure_all(args, &endpoint, &runs))?;
     if args.json {
         let rows: Vec<_> = outcomes.iter().map(Outcome::json).collect();
         print_json(&json!({ "endpoint": endpoint.address, "runs": rows }))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+}
+
+fn soak(args: &BenchArgs, endpoint: Endpoint, connections: usize) -> Result<ExitCode, CliError> {
+    let soak = soak::Soak {
+        endpoint,
+        connections,
+        slow: args.slow,
+        time: args.time(),
+        pid: args.pid,
+        talks: !args.json,
+    };
+    let report = runtime()?.block_on(async {
+        load::make_bucket(&soak.endpoint).await?;
+        soak::run(&soak).await
+    })?;
+    if args.json {
+        print_json(&report.json())?;
+    } else {
+        print!("{}", report.text());
+    }
+    Ok(ExitCode::from(u8::from(!report.is_clean())))
 }
 
 async fn measure_all(
@@ -113,7 +160,7 @@ async fn measure_all(
         let job = Job {
             endpoint: endpoint.clone(),
             run: *run,
-            time: Duration::from_secs_f64(args.seconds.clamp(0.01, 3600.0)),
+            time: args.time(),
             objects: args.objects,
             pid: args.pid,
         };

@@ -17,3 +17,22 @@ async fn every_kind_of_run_is_measured() {
         assert!(run["p50_ms"].as_f64() <= run["p999_ms"].as_f64());
     }
 }
+
+#[tokio::test]
+async fn a_soak_checks_every_byte_and_sees_what_the_server_takes() {
+    let server = Server::start().await;
+    let pid = server.pid();
+    let line = format!("bench --soak 6 --slow 2 --seconds 3 --pid {pid} --json");
+    let report: serde_json::Value = serde_json::from_str(&run(&server, &line)).unwrap();
+    assert_eq!(report["faults"], 0, "{report}");
+    let done = |name: &str| {
+        let rows = report["operations"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["operation"] == name);
+        row.map_or(0, |row| row["count"].as_u64().unwrap())
+    };
+    for name in ["put", "get", "head", "delete"] {
+        assert!(done(name) > 0, "{name}: {report}");
+    }
+    let seen = report["server"].as_array().unwrap();
+    assert!(seen.iter().all(|at| at["open_files"].as_u64() > Some(0)));
+}

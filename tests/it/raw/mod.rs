@@ -5,6 +5,7 @@ mod checksum;
 mod chunks;
 mod connection;
 mod constraint;
+mod crowd;
 pub(crate) mod form;
 mod oss;
 mod reach;
