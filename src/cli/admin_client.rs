@@ -99,7 +99,10 @@ impl AdminClient {
         };
         let endpoint = match endpoint {
             Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
-            None => endpoint_of(&config.data_dir).ok_or_else(not_running)?,
+            None => server::announced(&config.data_dir)
+                .ok_or_else(not_running)?
+                .administration()
+                .to_owned(),
         };
         // It fails only where a provider is installed already, which serves as well.
         drop(rustls::crypto::ring::default_provider().install_default());

@@ -89,6 +89,9 @@ fn greet(server: &Server, config: &Config) {
     let endpoint = server.endpoint();
     let key = server.root_key();
     println!("Consign is ready at {endpoint}");
+    if let Some(admin) = server.admin_endpoint() {
+        println!("  admin       {admin}");
+    }
     println!("  data        {}", config.data_dir.display());
     println!("  access key  {}", key.access_key);
     if server.root_key_is_new() {

@@ -69,6 +69,8 @@ pub struct Config {
     pub dialects: Vec<Dialect>,
     /// The dialect of OSS, where it is spoken.
     pub oss: OssSettings,
+    /// Where the administration is served.
+    pub admin: AdminSettings,
     /// What a client may take.
     pub limits: Limits,
     /// What is logged, and how.
@@ -117,6 +119,13 @@ pub enum Dialect {
 pub struct OssSettings {
     /// Addresses below which a request may have an app server called.
     pub callback_urls: Vec<String>,
+}
+
+/// Where the administration is served.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AdminSettings {
+    /// Its own address, port 0 taking a free one; none: that of everything else.
+    pub listen: Option<SocketAddr>,
 }
 
 /// The keys that wrap those of sealed objects.
@@ -214,6 +223,7 @@ impl Default for Config {
             logging_time: Duration::from_mins(1),
             dialects: Vec::new(),
             oss: OssSettings::default(),
+            admin: AdminSettings::default(),
             limits: Limits::default(),
             log: Log {
                 format: LogFormat::Auto,

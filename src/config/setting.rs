@@ -94,6 +94,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     one("lifecycle.day_seconds", |config, text| {
         put(&mut config.lifecycle_day, seconds(text)?)
     }),
+    one("admin.listen", |config, text| {
+        put(&mut config.admin.listen, Some(listen(text)?))
+    }),
     one("limits.connections", |config, text| {
         put(&mut config.limits.connections, number(text)?)
     }),

@@ -7,37 +7,34 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 
 use super::access::{self, Caller};
 use super::access_log::{self, Answered, Visit};
-use super::admin;
 use super::body::{Payload, Proof};
 use super::context::{Call, FormCall, Service};
 use super::cors::Page;
+use super::door::Door;
 use super::duties;
 use super::error::{Code, S3Error};
 use super::head::Head;
 use super::oss::{self, Served};
+use super::own;
 use super::reach::Arrival;
 use super::render::render;
 use super::reply::{Reply, ReplyBody};
 use super::route::{Route, Serve};
 use super::sts;
-use super::target::{Level, bucket_of_host};
+use super::target::Level;
 use super::website;
 use crate::auth::constraint::Constraint;
-use crate::auth::{self, Action, AuthSettings, Grant, SignedHead, Who, sigv4};
+use crate::auth::{self, Action, AuthSettings, Grant, SignedHead, Who};
 use crate::clock::Timestamp;
 use crate::id::RequestId;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Paths that are the server's own: no bucket's name has a `-` alone.
-const OWN_PATHS: &str = "/-/";
-const ADMIN_PATHS: &str = "/-/admin/v1/";
 
 /// Answers one request. It never fails: errors are answers too.
 pub async fn handle<B>(
@@ -101,7 +98,7 @@ where
 /// server's own paths: under load above all, an operator must see and be heard.
 pub fn turn_away<B>(
     service: &Service,
-    request: &Request<B>,
+    (request, door): (&Request<B>, Door),
     peer: Option<SocketAddr>,
     id: RequestId,
 ) -> Option<Response<ReplyBody>> {
@@ -112,7 +109,7 @@ pub fn turn_away<B>(
     if let Ok(arrival) = Arrival::of(&service.settings.reach, &parts, peer) {
         parts.extensions.insert(arrival);
     }
-    if own_path(service, &parts).is_some() {
+    if own::path(service, &parts, door).is_some() {
         return None;
     }
     tracing::debug!(%id, method = %parts.method, path = parts.uri.path(), "turned away");
@@ -167,14 +164,15 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    if website::is_asked(&service, &parts) {
+    let door = Door::of(&parts);
+    if door.serves_objects() && website::is_asked(&service, &parts) {
         return Ok(website::answer(&service, &parts, id, peer).await);
     }
     let idle = service.settings.body_idle;
-    if let Some(path) = own_path(&service, &parts) {
+    if let Some(path) = own::path(&service, &parts, door) {
         let headers = parts.headers.clone();
         let payload = move |proof: Proof| Payload::new(body, headers, proof, idle);
-        return own(&service, &parts, path, (peer, payload)).await;
+        return own::answer(&service, &parts, (path, door), (peer, payload)).await;
     }
     if oss::is_asked(&service, &parts) {
         return oss::answer(service, &parts, body, (id, peer)).await;
@@ -306,7 +304,7 @@ fn authenticate(
 }
 
 /// [`authenticate`] by these settings.
-fn authenticate_by(
+pub(super) fn authenticate_by(
     service: &Service,
     head: &Head,
     parts: &Parts,
@@ -364,58 +362,4 @@ pub(super) async fn check_expected_owner(service: &Service, head: &Head) -> Resu
         return Ok(());
     };
     access::expect_owner(service, bucket, expected).await
-}
-
-/// The path, where it is one of the server's own: never on a bucket's own host, where it is a key.
-fn own_path(service: &Service, parts: &Parts) -> Option<String> {
-    let arrival = super::head::arrival(parts).ok()?;
-    let domains = service.settings.reach.domains();
-    let of_bucket = bucket_of_host(arrival.authority(), domains).is_some();
-    let path = arrival.path();
-    (path.starts_with(OWN_PATHS) && !of_bucket).then(|| path.to_owned())
-}
-
-async fn own(
-    service: &Arc<Service>,
-    parts: &Parts,
-    path: String,
-    (peer, payload): (Option<SocketAddr>, impl FnOnce(Proof) -> Payload),
-) -> Result<Reply, S3Error> {
-    let reads = matches!(parts.method, Method::GET | Method::HEAD);
-    match path.as_str() {
-        "/-/oss/callback-key.pem" if reads && service.oss.is_some() => {
-            let key = service
-                .oss
-                .as_deref()
-                .map(|oss| oss.public_key().to_owned());
-            Ok(Reply::full(
-                "application/x-pem-file",
-                key.unwrap_or_default(),
-            ))
-        }
-        "/-/healthy" if reads => Ok(text("healthy\n")),
-        "/-/ready" if reads => {
-            let checked = service.store.check().await;
-            checked.map_err(|error| S3Error::new(Code::ServiceUnavailable).caused_by(error))?;
-            Ok(text("ready\n"))
-        }
-        _ => {
-            let path = path
-                .strip_prefix(ADMIN_PATHS)
-                .ok_or(Code::MethodNotAllowed)?;
-            // The head of a request to no bucket: the path as a whole is what was signed.
-            let head = Head::of_server(parts)?;
-            let settings = service.settings.auth_v4(sigv4::SERVICE);
-            let grant = authenticate_by(service, &head, parts, (&settings, (peer, &[])))?;
-            admin::answer(service, head, path, grant, payload).await
-        }
-    }
-}
-
-fn text(text: &'static str) -> Reply {
-    let reply = Reply {
-        body: ReplyBody::full(text),
-        ..Reply::empty(StatusCode::OK)
-    };
-    reply.with_static("content-type", "text/plain; charset=utf-8")
 }

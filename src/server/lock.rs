@@ -22,6 +22,16 @@ pub struct Holder {
     pub pid: u32,
     /// Where it answers; empty until it listens.
     pub endpoint: String,
+    /// Where its administration answers, if that is not the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin: Option<String>,
+}
+
+impl Holder {
+    /// Where its administration answers.
+    pub fn administration(&self) -> &str {
+        self.admin.as_deref().unwrap_or(&self.endpoint)
+    }
 }
 
 /// Why a data folder can't be taken.
@@ -91,19 +101,21 @@ impl FolderLock {
         lock.tell(&Holder {
             pid: std::process::id(),
             endpoint: String::new(),
+            admin: None,
         })
         .map_err(io)?;
         Ok(lock)
     }
 
-    /// Tells other processes where this one answers.
+    /// Tells other processes where this one and its administration answer.
     ///
     /// # Errors
     /// [`LockError::Io`].
-    pub fn announce(&mut self, endpoint: &str) -> Result<(), LockError> {
+    pub fn announce(&mut self, endpoint: &str, admin: Option<&str>) -> Result<(), LockError> {
         let holder = Holder {
             pid: std::process::id(),
             endpoint: endpoint.to_owned(),
+            admin: admin.map(str::to_owned),
         };
         let told = self.tell(&holder).and_then(|()| {
             std::fs::write(
@@ -151,7 +163,7 @@ mod tests {
     fn a_second_server_is_told_who_holds_the_folder() {
         let folder = tempfile::tempdir().unwrap();
         let mut first = FolderLock::take(folder.path()).unwrap();
-        first.announce("http://127.0.0.1:9000").unwrap();
+        first.announce("http://127.0.0.1:9000", None).unwrap();
         let refused = FolderLock::take(folder.path()).unwrap_err().to_string();
         let pid = std::process::id();
         assert!(

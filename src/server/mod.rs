@@ -5,6 +5,7 @@
 
 mod admin;
 mod connection;
+mod doors;
 mod explain;
 mod guard;
 mod listen;
@@ -16,21 +17,21 @@ mod oss;
 mod root_key;
 mod run;
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::{Request, Response};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use doors::endpoint_of;
 pub use explain::explain;
 pub use lock::{FolderLock, Holder, LockError, announced};
 pub use offline::{OfflineError, fsck};
 pub use root_key::{RootKeyError, load as load_root_key};
 
 use admin::{Admin, Fsck};
-use connection::{RequestBody, Respond, Shared};
-use listen::{Listener, Places};
+use connection::Shared;
+use doors::{Doors, Front};
 
 use crate::auth;
 use crate::callback::{CallbackConfig, Callbacks, CheckConfig, EndpointConfig, RuleConfig, Secret};
@@ -39,9 +40,8 @@ use crate::config::{
     CallbackSettings, CheckSettings, Config, Durability, EndpointSettings, RootKey, RuleSettings,
     SyncSettings, Wait,
 };
-use crate::id::RequestId;
 use crate::s3::explain::{Explainer, Refusals};
-use crate::s3::{self, Reach, ReplyBody, Service, ServiceSettings};
+use crate::s3::{self, Reach, Service, ServiceSettings};
 use crate::store::accounts::Accounts;
 use crate::store::blob::{BlobError, BlobStore, durable, files::FileBlobs};
 use crate::store::keys;
@@ -83,9 +83,11 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Server {
     endpoint: String,
+    admin_endpoint: Option<String>,
     root_key: RootKey,
     root_key_is_new: bool,
-    shared: Arc<Shared<Service>>,
+    service: Arc<Service>,
+    shared: Arc<Shared<Front>>,
     shutdown_time: std::time::Duration,
     /// Held to the end: the folder is ours until the last task ended.
     _lock: FolderLock,
@@ -100,28 +102,6 @@ struct Background {
 
 type Engines = (Arc<dyn MetaEngine>, Arc<dyn BlobStore>);
 
-impl Respond for Service {
-    type Body = ReplyBody;
-
-    async fn respond(
-        self: Arc<Self>,
-        request: Request<RequestBody>,
-        peer: SocketAddr,
-        id: RequestId,
-    ) -> Response<ReplyBody> {
-        s3::handle(self, request, Some(peer), id).await
-    }
-
-    fn turn_away(
-        &self,
-        request: &Request<RequestBody>,
-        peer: SocketAddr,
-        id: RequestId,
-    ) -> Option<Response<ReplyBody>> {
-        s3::turn_away(self, request, Some(peer), id)
-    }
-}
-
 impl Server {
     /// Opens the data folder and starts to listen.
     ///
@@ -133,41 +113,31 @@ impl Server {
             Some(key) => (key.clone(), false),
             None => root_key::load_or_make(&config.data_dir)?,
         };
-        let listen = |source| StartError::Listen {
-            address: config.listen,
-            source,
-        };
-        let connections = Places::new(open_files::afford(config.limits.connections));
-        let listener = Listener::bind(config.listen, connections.clone()).map_err(listen)?;
-        let endpoint = endpoint_of(listener.address().map_err(listen)?);
+        let doors = Doors::take(&config)?;
+        let endpoint = doors.endpoint().to_owned();
+        let admin_endpoint = doors.admin_endpoint().map(str::to_owned);
         let background = Background::default();
         let (mut service, callbacks) = wire(&config, &root_key, &background, &endpoint).await?;
         service.oss = oss::wire(&config, &endpoint).await?;
+        let service = Arc::new(service);
+        let shared = doors.open(&service, config.limits, &background);
         let Background { tasks, stop } = background;
-        let shared = Arc::new(Shared {
-            responder: Arc::new(service),
-            limits: config.limits,
-            connections,
-            requests: Places::new(config.limits.requests),
-            tasks: tasks.clone(),
-            stop,
-            cut: CancellationToken::new(),
-        });
-        tasks.spawn(run::accept(listener, Arc::clone(&shared)));
-        let stop = shared.stop.clone();
-        tasks.spawn(async move { callbacks.run(stop).await });
-        lock.announce(&endpoint)?;
-        let (store, stop) = (shared.responder.store.clone(), shared.stop.clone());
+        let until = stop.clone();
+        tasks.spawn(async move { callbacks.run(until).await });
+        lock.announce(&endpoint, admin_endpoint.as_deref())?;
+        let store = service.store.clone();
         tasks.spawn(run::sweep(store.clone(), stop.clone()));
         tasks.spawn(run::nonces(store.clone(), run::NONCES_EVERY, stop.clone()));
         tasks.spawn(run::lifecycle(store, config.lifecycle_day, stop.clone()));
-        let service = Arc::clone(&shared.responder);
-        tasks.spawn(run::access_log(service, config.logging_time, stop));
+        let logged = Arc::clone(&service);
+        tasks.spawn(run::access_log(logged, config.logging_time, stop));
         let shutdown_time = config.limits.shutdown_time;
         Ok(Self {
             endpoint,
+            admin_endpoint,
             root_key,
             root_key_is_new,
+            service,
             shared,
             shutdown_time,
             _lock: lock,
@@ -177,6 +147,11 @@ impl Server {
     /// Where it can be reached from the same machine.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// Where its administration can be reached from the same machine, if that is elsewhere.
+    pub fn admin_endpoint(&self) -> Option<&str> {
+        self.admin_endpoint.as_deref()
     }
 
     /// The key that may do everything.
@@ -192,7 +167,7 @@ impl Server {
     /// Finishes the requests in flight, and ends.
     pub async fn shutdown(self) {
         run::stop(&self.shared, self.shutdown_time).await;
-        s3::access_log::deliver(&self.shared.responder).await;
+        s3::access_log::deliver(&self.service).await;
     }
 }
 
@@ -347,17 +322,4 @@ fn callbacks_of(settings: &CallbackSettings) -> CallbackConfig {
         rules: settings.rules.iter().map(rule).collect(),
         checks: settings.checks.iter().map(check).collect(),
     }
-}
-
-/// How to reach a server that listens on `address` from the same machine.
-pub fn endpoint_of(address: SocketAddr) -> String {
-    let mut address = address;
-    if address.ip().is_unspecified() {
-        let loopback = match address {
-            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        };
-        address.set_ip(loopback);
-    }
-    format!("http://{address}")
 }

@@ -1,5 +1,6 @@
 //! The commands of the real binary, beside a server at work and without one.
 
+mod admin_listener;
 mod bench;
 mod explain;
 mod key_policy;
