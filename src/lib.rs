@@ -15,6 +15,7 @@ pub mod store;
 
 pub mod checksum;
 pub mod clock;
+pub mod fail_point;
 pub mod id;
 pub mod name;
 pub mod network;

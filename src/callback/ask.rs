@@ -18,6 +18,7 @@ use super::endpoint::{Answer, Endpoint, NoAnswer, Post};
 use super::event::{Event, WITHDRAWN};
 use super::outbox::{Message, State};
 use crate::clock::Timestamp;
+use crate::fail_point;
 use crate::id::MessageId;
 use crate::store::hook::{Awaited, Consent, Objection, Told};
 use crate::store::meta::{Batch, MetaError, Space};
@@ -118,6 +119,7 @@ impl Callbacks {
             return Told::Failed("the receiver is not there".to_owned());
         };
         let asked = self.ask(endpoint, &message, within).await;
+        fail_point::reach("keep.answered");
         let row = Row {
             key,
             value,
@@ -159,7 +161,9 @@ impl Callbacks {
         self.meta.commit(batch).await?;
         // The deliverer must know when the row is its own to decide, should nobody come back to it.
         self.committed();
+        fail_point::reach("ask.committed");
         let asked = self.ask(endpoint, &row.message, within).await;
+        fail_point::reach("ask.answered");
         let attempt = asked.attempt();
         let fault = match asked.answer {
             Ok(body) => return Ok((row, body, attempt)),
@@ -191,7 +195,10 @@ impl Callbacks {
             .commit(row.undone(now, Some(attempt), may_believe))
             .await
         {
-            Ok(()) => self.committed(),
+            Ok(()) => {
+                fail_point::reach("ask.undone");
+                self.committed();
+            }
             Err(MetaError::Conflict) => {}
             Err(error) => tracing::error!(%error, "could not take a question back; it will be"),
         }
@@ -210,6 +217,7 @@ impl Callbacks {
             value,
             message,
         };
+        fail_point::reach("ask.abandoned");
         self.meta
             .commit(row.undone(self.clock.now(), None, true))
             .await

@@ -19,6 +19,7 @@ use super::outbox::{Message, Outbox, State};
 use super::retry;
 use super::sign::Signer;
 use crate::clock::{Clock, Timestamp};
+use crate::fail_point;
 use crate::id;
 use crate::store::meta::{Batch, KeyRange, MetaEngine, MetaError, Space, Step, walk};
 
@@ -259,10 +260,13 @@ impl Callbacks {
             self.abandoned(row).await
         } else {
             let begun = tokio::time::Instant::now();
+            fail_point::reach("deliver.due");
             let outcome = self.post(endpoint, &row.message).await;
+            fail_point::reach("deliver.answered");
             let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.record(endpoint, row, outcome, ms).await
         };
+        fail_point::reach("deliver.recorded");
         match recorded {
             Ok(()) => {}
             Err(MetaError::Conflict) => tracing::debug!("a message was changed meanwhile"),

@@ -18,8 +18,13 @@ const ENV_OTHER: [&str; 4] = [
     "CONSIGN_SECRET_KEY",
 ];
 
-/// Variables that begin so belong to tests of the server itself.
-const ENV_TEST_PREFIXES: [&str; 2] = ["CONSIGN_TEST_", "CONSIGN_FAIL"];
+/// Variables that begin so belong to tests of the server itself. Where it has no fail points, one that
+/// would arm one is refused like any other that is not known.
+const ENV_TEST_PREFIXES: &[&str] = if cfg!(feature = "fail-points") {
+    &["CONSIGN_TEST_", "CONSIGN_FAIL_POINT"]
+} else {
+    &["CONSIGN_TEST_"]
+};
 
 /// Where a configuration comes from.
 #[derive(Debug, Clone, Default)]

@@ -51,6 +51,10 @@ fn an_unknown_setting_names_its_line_and_the_nearest_one() {
         message.contains("did you mean \"CONSIGN_DATA_DIR\"?"),
         "{message}"
     );
+    if !cfg!(feature = "fail-points") {
+        let message = refusal("", &[("CONSIGN_FAIL_POINT", "put.decided:1")]);
+        assert!(message.contains("CONSIGN_FAIL_POINT"), "{message}");
+    }
     let message = refusal("[[callback.rule]]\nendpiont = \"a\"\n", &[]);
     assert!(message.contains("did you mean \"endpoint\"?"), "{message}");
 }

@@ -108,6 +108,9 @@ impl Server {
     /// # Errors
     /// [`StartError`].
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        if cfg!(feature = "fail-points") {
+            tracing::warn!("this build has fail points: it is for tests alone");
+        }
         let mut lock = FolderLock::take(&config.data_dir)?;
         let (root_key, root_key_is_new) = match &config.root_key {
             Some(key) => (key.clone(), false),

@@ -8,6 +8,7 @@ use super::record::{BucketRecord, decode, encode};
 use super::settings::{Settings, Versioning};
 use super::{ObjectStore, StoreError, TRIES_MAX, keyspace};
 use crate::clock::Timestamp;
+use crate::fail_point;
 use crate::id::BucketId;
 use crate::name::BucketName;
 
@@ -213,6 +214,7 @@ impl ObjectStore {
             batch.delete(Space::Usage, prefix);
             match self.meta().commit(batch).await {
                 Ok(()) => {
+                    fail_point::reach("bucket.deleted");
                     self.end_uploads_later(bucket.id);
                     return Ok(());
                 }

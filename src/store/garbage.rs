@@ -4,6 +4,7 @@ use std::future::Future;
 
 use super::meta::{Batch, MetaError, Space};
 use super::{ObjectStore, StoreError};
+use crate::fail_point;
 use crate::id::BlobId;
 
 /// Runs `work` beside its caller: what a drop begins nobody can wait for. Nothing may depend on
@@ -44,6 +45,7 @@ impl ObjectStore {
             }
             match self.blobs().delete(id).await {
                 Ok(()) => {
+                    fail_point::reach("garbage.unlinked");
                     batch.delete(Space::Garbage, id.as_bytes().to_vec());
                 }
                 Err(error) => tracing::warn!(blob = %id, %error, "a blob stays as garbage"),
@@ -55,6 +57,7 @@ impl ObjectStore {
         if let Err(error) = self.meta().commit(batch).await {
             tracing::warn!(%error, "the garbage rows of deleted blobs stay");
         }
+        fail_point::reach("garbage.forgotten");
     }
 
     /// [`Self::discard`] for who can't wait.

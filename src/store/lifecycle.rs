@@ -8,6 +8,7 @@ use super::{
     Origin, StoreError, UploadQuery, VersionRef,
 };
 use crate::clock::Timestamp;
+use crate::fail_point;
 use crate::id::RequestId;
 use crate::name::ObjectKey;
 
@@ -187,7 +188,9 @@ impl Pass<'_> {
         let gone = self
             .store
             .delete_object(self.bucket, key, version.as_ref(), &when, &by);
-        match gone.await {
+        let gone = gone.await;
+        fail_point::reach("lifecycle.expired");
+        match gone {
             Ok(_deleted) => self.report.expired = self.report.expired.saturating_add(1),
             // It changed meanwhile, or must not be lost: the next pass looks again.
             Err(StoreError::PreconditionFailed { .. } | StoreError::Locked) => {}
@@ -219,7 +222,9 @@ impl Pass<'_> {
                 let Some(key) = ObjectKey::parse(key).ok().filter(|_key| stale) else {
                     continue;
                 };
-                match self.store.abort_upload(self.bucket, &key, &id).await {
+                let aborted = self.store.abort_upload(self.bucket, &key, &id).await;
+                fail_point::reach("lifecycle.aborted");
+                match aborted {
                     Ok(()) => self.report.aborted = self.report.aborted.saturating_add(1),
                     Err(StoreError::NoSuchUpload) => {}
                     Err(error) => return Err(error),

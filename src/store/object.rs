@@ -14,6 +14,7 @@ use super::{
 };
 use crate::checksum::Checksum;
 use crate::clock::Timestamp;
+use crate::fail_point;
 use crate::id::InlineId;
 use crate::name::ObjectKey;
 
@@ -313,6 +314,7 @@ impl ObjectStore {
                 continue; // the key may have changed meanwhile
             }
             bytes.hold();
+            fail_point::reach("put.decided");
             match self.settle(edit).await {
                 Ok(Settled::Done(awaited)) => return Ok(self.written(record, awaited).await),
                 Ok(Settled::Lost(now)) => {
@@ -414,6 +416,7 @@ impl ObjectStore {
                     version: version.copied(),
                 });
             };
+            fail_point::reach("delete.decided");
             match self.settle(edit).await? {
                 Settled::Done(_awaited) => return Ok(deleted),
                 Settled::Lost(now) => bucket = Cow::Owned(*now),

@@ -11,6 +11,7 @@ use super::record::{decode, encode};
 use super::{ObjectStore, StoreError, keyspace};
 use crate::auth::constraint::Nonce;
 use crate::clock::Timestamp;
+use crate::fail_point;
 
 /// How long after its signature expired an upload may end: multipart uploads take their time.
 pub const GRACE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -63,6 +64,7 @@ impl ObjectStore {
             let at = row_key(nonce);
             batch.assert_absent(Space::Nonces, at.clone());
             batch.put(Space::Nonces, at, encode(&self.clock().now())?);
+            fail_point::reach("once.staged");
         }
         Ok(())
     }

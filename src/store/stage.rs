@@ -10,6 +10,7 @@ use super::record::{Sealed, Segment, encode};
 use super::seal::chunk::sealed_len;
 use super::seal::{DataKey, Sealer, SegmentKey};
 use super::{ObjectStore, StoreError};
+use crate::fail_point;
 use crate::id::{BlobId, InlineId};
 
 /// Takes an object's bytes. Dropping it leaves nothing behind.
@@ -51,6 +52,7 @@ impl Drop for Guard {
             {
                 tracing::warn!(blob = %id, %error, "a blob stays until the sweep");
             }
+            fail_point::reach("guard.deleted");
         });
     }
 }

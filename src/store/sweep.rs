@@ -4,6 +4,7 @@ use futures_util::TryStreamExt as _;
 
 use super::meta::Space;
 use super::{ObjectStore, StoreError};
+use crate::fail_point;
 
 /// What a sweep found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -22,6 +23,7 @@ impl ObjectStore {
     /// What the engines fail with.
     pub async fn sweep(&self) -> Result<SweepReport, StoreError> {
         self.end_abandoned_uploads().await?;
+        fail_point::reach("sweep.begun");
         let mut report = SweepReport::default();
         let mut ids = self.blobs().list();
         while let Some(id) = ids.try_next().await? {
@@ -36,6 +38,7 @@ impl ObjectStore {
                 continue;
             }
             self.blobs().delete(id).await?;
+            fail_point::reach("sweep.deleted");
             report.deleted = report.deleted.saturating_add(1);
         }
         Ok(report)

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use consign::fail_point::POINTS;
+
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// A part of the crate, and what it may import besides itself. The longest matching path decides.
@@ -45,7 +47,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "callback",
-        &["store::hook", "store::meta", "clock", "id", "config"],
+        &[
+            "store::hook",
+            "store::meta",
+            "clock",
+            "id",
+            "config",
+            "fail_point",
+        ],
     ),
     ("auth", &["clock", "name", "network", "public_url"]),
     (
@@ -58,15 +67,17 @@ const LAYERS: &[(&str, &[&str])] = &[
             "id",
             "name",
             "checksum",
+            "fail_point",
         ],
     ),
-    ("store::meta", &[]),
-    ("store::blob", &["clock", "id"]),
+    ("store::meta", &["fail_point"]),
+    ("store::blob", &["clock", "id", "fail_point"]),
     ("checksum", &[]),
     ("name", &[]),
     // A version id guards itself with a checksum.
     ("id", &["clock", "checksum"]),
     ("clock", &[]),
+    ("fail_point", &[]),
     ("network", &[]),
     ("public_url", &[]),
 ];
@@ -87,10 +98,13 @@ const DOORS: &[(&str, &[&str])] = &[
     // `config` only parses URLs by it.
     ("reqwest", &["callback", "cli", "config"]),
     ("tokio::net", &["server", "cli"]),
-    ("std::fs", &["store::blob", "server", "config", "cli"]),
+    (
+        "std::fs",
+        &["store::blob", "server", "config", "cli", "fail_point"],
+    ),
     ("tokio::fs", &[]),
-    ("rustix", &["store::blob", "server"]),
-    ("std::env", &["config"]),
+    ("rustix", &["store::blob", "server", "fail_point"]),
+    ("std::env", &["config", "fail_point"]),
     ("clap", &["cli"]),
     ("toml", &["config", "cli"]),
     (
@@ -346,4 +360,61 @@ fn no_function_is_longer_than_a_page() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Every name that the code gives to `fail_point::reach`, and where.
+fn reached_points() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (path, code) in judged() {
+        for (at, rest) in mentions(&code, "fail_point") {
+            let named = rest.strip_prefix("reach(\"");
+            let name = named.and_then(|rest| rest.split_once('"'));
+            found.extend(name.map(|(name, _)| (name.to_owned(), place(&path, &code, at))));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_fail_point_is_in_the_list_and_in_the_code_once() {
+    let reached = reached_points();
+    let mut faults = Vec::new();
+    for (name, place) in &reached {
+        if !POINTS.contains(&name.as_str()) {
+            faults.push(format!("{place}: {name} is not in fail_point::POINTS"));
+        }
+    }
+    for point in POINTS {
+        let places = reached.iter().filter(|(name, _)| name == point).count();
+        if places != 1 {
+            faults.push(format!("{point} is in the code {places} times"));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn no_build_has_fail_points_that_does_not_ask_for_them() {
+    let manifest = std::fs::read_to_string(root().with_file_name("Cargo.toml")).unwrap();
+    let manifest: toml::Table = manifest.parse().unwrap();
+    let features = manifest["features"].as_table().unwrap();
+    assert!(features.contains_key("fail-points"));
+    for (name, others) in features {
+        let others = others.as_array().unwrap();
+        let asks = others
+            .iter()
+            .any(|other| other.as_str() == Some("fail-points"));
+        assert!(!asks, "the feature {name} turns fail points on");
+    }
+    let scripts = root().with_file_name("scripts");
+    for script in std::fs::read_dir(scripts).unwrap() {
+        let path = script.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let builds = text
+            .lines()
+            .filter(|line| line.contains("cargo build") || line.contains("--release"));
+        for line in builds {
+            assert!(!line.contains("feature"), "{}: {line}", path.display());
+        }
+    }
 }

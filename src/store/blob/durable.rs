@@ -7,6 +7,7 @@ use std::fs::File;
 use std::path::Path;
 
 use super::BlobError;
+use crate::fail_point;
 
 /// What finishing a blob waits for before it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,12 +33,16 @@ pub fn publish(
         file.sync_data()
             .map_err(|error| io("syncing", staged, error))?;
     }
+    fail_point::reach("blob.synced");
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the one place that renames"
     )]
     std::fs::rename(staged, place).map_err(|error| io("renaming to", place, error))?;
-    sync_folder_of(place, durability)
+    fail_point::reach("blob.renamed");
+    sync_folder_of(place, durability)?;
+    fail_point::reach("blob.published");
+    Ok(())
 }
 
 /// Gives the finished blob at `from` a second name, durably.
@@ -46,7 +51,10 @@ pub fn publish(
 /// [`BlobError::Full`] or [`BlobError::Io`].
 pub fn publish_link(from: &Path, place: &Path, durability: Durability) -> Result<(), BlobError> {
     std::fs::hard_link(from, place).map_err(|error| io("linking to", place, error))?;
-    sync_folder_of(place, durability)
+    fail_point::reach("link.linked");
+    sync_folder_of(place, durability)?;
+    fail_point::reach("link.published");
+    Ok(())
 }
 
 /// Makes `folder` and every missing one above it, durably.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
+use crate::fail_point;
 use crate::id::BucketId;
 use crate::store::meta::{self, KeyRange, Space, Step};
 use crate::store::record::{BucketRecord, decode};
@@ -32,6 +33,7 @@ impl ObjectStore {
                     Ok(()) | Err(StoreError::NoSuchUpload) => {}
                     Err(error) => return Err(error),
                 }
+                fail_point::reach("bucket.upload_ended");
             }
         }
     }

@@ -6,6 +6,7 @@ use super::parts::Parts;
 use super::{PART_BYTES_MIN, blobs};
 use crate::auth::constraint::{Duties, LengthRange};
 use crate::checksum::{self, Algorithm, Checksum, Coverage};
+use crate::fail_point;
 use crate::id::{InlineId, UploadId};
 use crate::name::ObjectKey;
 use crate::store::hook::Consent;
@@ -305,6 +306,7 @@ impl ObjectStore {
                 *consent = agreed;
                 continue; // the key may have changed meanwhile
             }
+            fail_point::reach("complete.decided");
             match self.settle(edit).await? {
                 Settled::Done(awaited) => return Ok(self.written(record, awaited).await),
                 Settled::Lost(now) => bucket = Cow::Owned(*now),

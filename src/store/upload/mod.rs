@@ -19,6 +19,7 @@ use super::{
 };
 use crate::auth::constraint::Duties;
 use crate::checksum::{Algorithm, Coverage};
+use crate::fail_point;
 use crate::id::{BlobId, BucketId, UploadId};
 use crate::name::ObjectKey;
 pub use complete::{ClaimedPart, Completion};
@@ -87,7 +88,10 @@ impl ObjectStore {
             bucket.assert_unchanged(&mut batch);
             batch.put(Space::Uploads, at.clone(), record.clone());
             match self.meta().commit(batch).await {
-                Ok(()) => return Ok(id),
+                Ok(()) => {
+                    fail_point::reach("upload.begun");
+                    return Ok(id);
+                }
                 Err(MetaError::Conflict) => bucket = Cow::Owned(self.present(&bucket).await?),
                 Err(error) => return Err(error.into()),
             }
@@ -135,8 +139,10 @@ impl ObjectStore {
             let all = parts.others(&[]);
             let mut batch = self.end_upload(bucket, key, id, raw, &parts);
             orphan(&all, &mut batch);
+            fail_point::reach("end.decided");
             match self.meta().commit(batch).await {
                 Ok(()) => {
+                    fail_point::reach("end.committed");
                     self.discard(blobs(&all)).await;
                     return Ok(());
                 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::{ClaimedPart, PART_BYTES_MAX, blobs};
 use crate::auth::constraint::{Duties, Nonce};
 use crate::checksum::Checksum;
+use crate::fail_point;
 use crate::id::{InlineId, UploadId};
 use crate::name::ObjectKey;
 use crate::store::meta::{self, Batch, Entry, KeyRange, MetaError, Space, after_prefix};
@@ -141,8 +142,10 @@ impl ObjectStore {
                 .into_iter()
                 .collect();
             orphan(&old, &mut batch);
+            fail_point::reach("part.decided");
             match self.meta().commit(batch).await {
                 Ok(()) => {
+                    fail_point::reach("part.committed");
                     self.discard(blobs(&old)).await;
                     return Ok(record);
                 }

@@ -8,6 +8,7 @@ use super::VersionRef;
 use super::find::{Current, Noncurrent, Place, readable};
 use crate::checksum::Algorithm;
 use crate::clock::Timestamp;
+use crate::fail_point;
 use crate::id::{BlobId, VersionId};
 use crate::name::ObjectKey;
 use crate::store::hook::{Awaited, Consent, Told};
@@ -397,8 +398,11 @@ impl ObjectStore {
             }
             Err(error) => return Err(error.into()),
         }
+        fail_point::reach("change.committed");
         self.hook().committed();
+        fail_point::reach("change.told");
         self.discard(edit.gone).await;
+        fail_point::reach("change.discarded");
         Ok(Settled::Done(edit.awaited))
     }
 
@@ -443,6 +447,7 @@ impl ObjectStore {
                 let sequence = next_sequence(self.clock().now(), current.record.as_ref());
                 self.announce(&mut edit, Some(&record), record.version, sequence, by);
             }
+            fail_point::reach("update.decided");
             match self.settle(edit).await? {
                 Settled::Done(_awaited) => return Ok(record),
                 Settled::Lost(now) => bucket = Cow::Owned(*now),

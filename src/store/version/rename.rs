@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use crate::fail_point;
 use crate::name::ObjectKey;
 use crate::store::hook::Change;
 use crate::store::meta::{Batch, Space};
@@ -74,6 +75,7 @@ impl ObjectStore {
             )?;
             let mut edit = Edit::new(&bucket, rename.to, &there, Batch::new());
             let record = self.stage_rename(&mut edit, rename, &source, &there)?;
+            fail_point::reach("rename.decided");
             match self.settle(edit).await? {
                 Settled::Done(awaited) => return Ok(self.written(record, awaited).await),
                 Settled::Lost(now) => bucket = Cow::Owned(*now),

@@ -16,6 +16,7 @@ use super::super::block::BlockSums;
 use super::super::durable::{self, io};
 use super::super::{BlobError, BlobRef, BlobWriter};
 use super::Place;
+use crate::fail_point;
 
 /// Bytes that may wait while the disk is at work on earlier ones.
 const WAITING_BYTES_MAX: usize = 512 * 1024;
@@ -134,6 +135,7 @@ impl Staged {
     fn create(place: Arc<Place>, expected_len: Option<u64>) -> Result<Self, BlobError> {
         let path = place.staging.join(Uuid::new_v4().simple().to_string());
         let file = File::create_new(&path).map_err(|error| io("creating", &path, error))?;
+        fail_point::reach("blob.staged");
         let staged = Self {
             place,
             path,
@@ -177,6 +179,7 @@ impl Staged {
         let sums = std::mem::take(&mut self.sums);
         let len = sums.bytes_seen();
         self.append(&sums.into_footer())?;
+        fail_point::reach("blob.written");
         let blob = BlobRef {
             id: self.place.new_id(),
             len,

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use rocksdb::{ReadTier, WriteBatch, WriteOptions};
 
 use super::{Durability, Lookup, Shared, Submission, engine_error};
+use crate::fail_point;
 use crate::store::meta::{Assertion, KeyRange, MetaError, Space, Write};
 
 /// The most batches that share one sync: beyond it, the first of them waits longer than a sync
@@ -175,7 +176,9 @@ impl<'a> Group<'a> {
         }
         self.shared.groups.fetch_add(1, Ordering::Relaxed);
         let write = std::mem::take(&mut self.write);
+        fail_point::reach("meta.unwritten");
         let Err(error) = self.shared.db.write_opt(write, options) else {
+            fail_point::reach("meta.written");
             return Outcome::Durable;
         };
         tracing::error!(%error, "a metadata batch could not be written");
