@@ -1,9 +1,4 @@
 //! An app server that takes callbacks and verifies them with the published Standard Webhooks library.
-#![allow(
-    dead_code,
-    reason = "shared by two test binaries, which use different parts"
-)]
-
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;

@@ -82,6 +82,34 @@ impl Server {
         self.wait_until_ready().await;
     }
 
+    /// [`Server::restart`] of a server that may die while it starts: whether it lives.
+    pub(crate) async fn try_restart(&mut self) -> bool {
+        self.child = launch(self.folder.path(), &self.configuration);
+        self.becomes_ready().await
+    }
+
+    /// Arms a fail point, `NAME:NTH`, for the server at work or the next one.
+    pub(crate) fn arm(&self, point: &str) {
+        std::fs::write(fail_point(self.folder.path()), format!("{point}\n")).unwrap();
+    }
+
+    /// The next server has no fail point.
+    pub(crate) fn disarm(&self) {
+        // There may have been none.
+        std::fs::remove_file(fail_point(self.folder.path())).ok();
+    }
+
+    /// Whether the process ended by itself.
+    pub(crate) fn is_dead(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Leaves the folder where it is, for whoever wants to see what went wrong.
+    pub(crate) fn keep_folder(&mut self) -> &Path {
+        self.folder.disable_cleanup(true);
+        self.folder.path()
+    }
+
     /// As [`Server::restart`], with another configuration file.
     pub(crate) async fn restart_with(&mut self, configuration: &str) {
         configuration.clone_into(&mut self.configuration);
@@ -138,23 +166,28 @@ impl Server {
     }
 
     async fn wait_until_ready(&mut self) {
+        let ready = self.becomes_ready().await;
+        assert!(ready, "the server ended:\n{}", self.log());
+    }
+
+    async fn becomes_ready(&mut self) -> bool {
         let announced = self.data_folder().join("server.json");
         let tries = START_TIME_MAX.as_millis() / POLL.as_millis();
         for _ in 0..tries {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("the server ended with {status}:\n{}", self.log());
+            if self.is_dead() {
+                return false;
             }
             // A killed server leaves its file behind: only the one with our process's id counts.
             if let Some(endpoint) = endpoint_of(&announced, self.child.id()) {
                 self.endpoint = endpoint;
-                return;
+                return true;
             }
             tokio::time::sleep(POLL).await;
         }
         panic!("the server did not become ready:\n{}", self.log());
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 }
@@ -261,15 +294,26 @@ fn launch(folder: &Path, configuration: &str) -> Child {
         .append(true)
         .open(folder.join("log"))
         .unwrap();
-    binary(folder)
+    let mut command = binary(folder);
+    command
         .arg("serve")
         .env("CONSIGN_CONFIG", file)
-        .env("CONSIGN_LISTEN", "127.0.0.1:0")
+        .env("CONSIGN_LISTEN", "127.0.0.1:0");
+    // A build without fail points refuses to hear of one.
+    if cfg!(feature = "fail-points") {
+        command.env("CONSIGN_FAIL_POINT", fail_point(folder));
+    }
+    command
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
         .stderr(log)
         .spawn()
         .unwrap()
+}
+
+/// The file that arms a fail point, where there is one.
+fn fail_point(folder: &Path) -> PathBuf {
+    folder.join("fail-point")
 }
 
 fn endpoint_of(announced: &Path, process: u32) -> Option<String> {
