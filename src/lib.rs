@@ -17,6 +17,7 @@ pub mod checksum;
 pub mod clock;
 pub mod fail_point;
 pub mod id;
+pub mod metrics;
 pub mod name;
 pub mod network;
 pub mod public_url;

@@ -14,7 +14,7 @@ use crate::store::meta::{
 use std::time::Duration;
 
 /// Rows of [`Space::Deliveries`] that begin so are finished messages, by id and thus by age.
-const FINISHED: u8 = b'm';
+pub(super) const FINISHED: u8 = b'm';
 /// And so: attempts.
 const ATTEMPT: u8 = b'a';
 const KEEP_DELIVERED: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -150,6 +150,7 @@ impl Callbacks {
         if matches!(message.state, State::Asked | State::Withdrawn) {
             return Err(AdminError::NotMade);
         }
+        let was_dead = message.state == State::Dead;
         message.state = State::Pending;
         message.next_attempt = self.clock.now();
         message.forgiven = Some(message.attempts);
@@ -158,6 +159,9 @@ impl Callbacks {
         batch.delete(space, old.key);
         batch.put(Space::Outbox, message.row_key(), message.encode());
         self.meta.commit(batch).await?;
+        if was_dead {
+            self.counts.of(&message.endpoint).revived();
+        }
         self.committed();
         Ok(summary(&message))
     }

@@ -21,6 +21,7 @@ use super::sign::Signer;
 use crate::clock::{Clock, Timestamp};
 use crate::fail_point;
 use crate::id;
+use crate::metrics::Deliveries;
 use crate::store::meta::{Batch, KeyRange, MetaEngine, MetaError, Space, Step, walk};
 
 /// Deliveries under way for one endpoint.
@@ -45,6 +46,7 @@ pub struct Callbacks {
     pub(super) outbox: Outbox,
     pub(super) checks: Checks,
     endpoints: Vec<Endpoint>,
+    pub(super) counts: Deliveries,
     pub(super) meta: Arc<dyn MetaEngine>,
     pub(super) clock: Arc<dyn Clock>,
     woken: watch::Sender<u64>,
@@ -110,15 +112,16 @@ impl Callbacks {
     ) -> Result<Self, CallbackError> {
         let outbox = Outbox::new(config)?;
         let client = endpoint::client()?;
-        let endpoints = config.endpoints.iter();
+        let (endpoints, counts) = (config.endpoints.iter(), Deliveries::default());
         let endpoints = endpoints
-            .map(|config| Endpoint::new(config, &client))
+            .map(|config| Endpoint::new(config, &client, counts.of(&config.name)))
             .collect::<Result<_, _>>()?;
         let (woken, hasher) = (watch::Sender::new(0), RandomState::new());
         Ok(Self {
             outbox,
             checks: Checks::new(&config.checks),
             endpoints,
+            counts,
             meta,
             clock,
             woken,
@@ -146,6 +149,10 @@ impl Callbacks {
 
     /// Delivers until `stop`; then takes nothing new and returns once what is under way is done.
     pub async fn run(&self, stop: CancellationToken) {
+        // Before the first message can die, so that none is counted twice.
+        if let Err(error) = self.count_dead().await {
+            tracing::warn!(%error, "could not count the dead callbacks");
+        }
         let all = self
             .endpoints
             .iter()
@@ -312,9 +319,6 @@ impl Callbacks {
                 message.encode(),
             );
         }
-        if message.state == State::Dead {
-            tracing::warn!(id = %message.id, endpoint = %message.endpoint, "a callback is dead");
-        }
         let attempt = Attempt {
             at: now,
             status: outcome.status,
@@ -323,7 +327,12 @@ impl Callbacks {
         };
         let key = attempt_key(message.id, message.attempts);
         batch.put(Space::Deliveries, key, attempt.encode());
-        self.meta.commit(batch).await
+        self.meta.commit(batch).await?;
+        if message.state == State::Dead {
+            tracing::warn!(id = %message.id, endpoint = %message.endpoint, "a callback is dead");
+            endpoint.counts.died();
+        }
+        Ok(())
     }
 
     async fn post(&self, endpoint: &Endpoint, message: &Message) -> Outcome {

@@ -11,6 +11,7 @@ use super::config::{CallbackError, EndpointConfig};
 use super::sign::Signer;
 use crate::clock::Timestamp;
 use crate::id::MessageId;
+use crate::metrics::Delivery;
 
 /// Calls under way to one receiver for which somebody waits.
 const TURNS: usize = 64;
@@ -23,6 +24,7 @@ pub(super) struct Endpoint {
     client: reqwest::Client,
     /// Those who wait for its answers take turns.
     pub(super) turns: Semaphore,
+    pub(super) counts: Delivery,
 }
 
 /// What is posted.
@@ -87,19 +89,21 @@ pub(super) fn client() -> Result<reqwest::Client, CallbackError> {
 }
 
 impl Endpoint {
-    /// An endpoint that is called by `client`.
+    /// An endpoint that is called by `client` and counts its calls.
     ///
     /// # Errors
     /// What is wrong with its secrets.
     pub(super) fn new(
         config: &EndpointConfig,
         client: &reqwest::Client,
+        counts: Delivery,
     ) -> Result<Self, CallbackError> {
         Ok(Self {
             config: config.clone(),
             signer: Signer::parse(&config.name, &config.secrets)?,
             client: client.clone(),
             turns: Semaphore::new(TURNS),
+            counts,
         })
     }
 
@@ -109,6 +113,14 @@ impl Endpoint {
 
     /// Posts once.
     pub(super) async fn post(&self, post: Post) -> Result<Answer, NoAnswer> {
+        let begun = tokio::time::Instant::now();
+        let came = self.send(post).await;
+        let success = came.as_ref().ok().map(|answer| answer.status.is_success());
+        self.counts.called(begun.elapsed(), success);
+        came
+    }
+
+    async fn send(&self, post: Post) -> Result<Answer, NoAnswer> {
         let id = format!("msg_{}", post.id);
         let signature = self.signer.sign(&id, post.at, post.body.as_bytes());
         let request = self

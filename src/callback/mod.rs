@@ -14,6 +14,7 @@ pub mod event;
 mod hook;
 pub mod oss;
 pub mod outbox;
+mod queue;
 pub mod retry;
 pub mod rule;
 pub mod sign;

@@ -24,6 +24,7 @@ use crate::auth::{
 };
 use crate::clock::{Clock, Timestamp};
 use crate::id::RequestId;
+use crate::metrics::{Format, Requests};
 use crate::store::accounts::Accounts;
 use crate::store::blob::BlobError;
 use crate::store::meta::MetaError;
@@ -75,6 +76,12 @@ impl ServiceSettings {
     }
 }
 
+/// The numbers of the whole server.
+pub trait Numbers: fmt::Debug + Send + Sync {
+    /// Tells them all.
+    fn tell(&self, format: Format) -> BoxFuture<'_, String>;
+}
+
 /// Everything that requests share.
 pub struct Service {
     /// The objects.
@@ -95,6 +102,10 @@ pub struct Service {
     pub refusals: Arc<Refusals>,
     /// The records of requests on their way.
     pub access_log: AccessLog,
+    /// What requests are counted into.
+    pub requests: Arc<Requests>,
+    /// The numbers of the whole server, where somebody tells them.
+    pub numbers: Option<Arc<dyn Numbers>>,
     /// The administration, where there is one.
     pub admin: Option<Arc<dyn AdminHandler>>,
     /// What the dialect of OSS stands on; none where it is not spoken.

@@ -2,8 +2,8 @@
 //! renders errors.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -20,6 +20,7 @@ use super::door::Door;
 use super::duties;
 use super::error::{Code, S3Error};
 use super::head::Head;
+use super::learned::{Asked, Learned};
 use super::oss::{self, Served};
 use super::own;
 use super::reach::Arrival;
@@ -30,9 +31,10 @@ use super::sts;
 use super::target::Level;
 use super::website;
 use crate::auth::constraint::Constraint;
-use crate::auth::{self, Action, AuthSettings, Grant, SignedHead, Who};
+use crate::auth::{self, Action, AuthSettings, Grant, SignedHead};
 use crate::clock::Timestamp;
 use crate::id::RequestId;
+use crate::metrics;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -48,7 +50,7 @@ where
     B::Error: Into<BoxError>,
 {
     let began = service.clock.now();
-    let clock = Arc::clone(&service.clock);
+    let mut running = service.requests.begin();
     let (mut parts, body) = request.into_parts();
     // Without a host there is nothing to see, which each of the steps says by itself.
     let arrival = Arrival::of(&service.settings.reach, &parts, peer).ok();
@@ -57,31 +59,37 @@ where
         parts.extensions.insert(arrival);
     }
     parts.extensions.insert(id);
-    let proved = Proved::default();
+    let learned = Learned::default();
+    parts.extensions.insert(learned.clone());
     let visit = visit(&service, &parts, (id, began), client);
-    if visit.is_some() {
-        parts.extensions.insert(proved.clone());
-    }
     let method = parts.method.clone();
     let path = parts.uri.path().to_owned();
     let page = page(&service, &parts);
     let received = Arc::new(AtomicU64::new(0));
-    let body = counted(body, Arc::clone(&received));
+    let body = counted(body, (Arc::clone(&service.requests), Arc::clone(&received)));
     let outcome = answer(Arc::clone(&service), parts, body, client, id).await;
     let code = outcome.as_ref().err().map(|error| error.code().wire().0);
     let mut response = render(id, &method, outcome);
     if let Some(page) = page {
         page.admit(&service, response.headers_mut()).await;
     }
-    let ms = clock.now().since(began).as_millis();
+    let ms = running.elapsed().as_millis();
     let status = response.status().as_u16();
     // What is to be sent: the answer's body is on its way only after this line.
     let (bytes_in, bytes_out) = (received.load(Ordering::Relaxed), response.body().len());
+    running.answered(&metrics::Answered {
+        operation: learned.asked().index(),
+        status,
+        code,
+        received: bytes_in,
+        due: bytes_out,
+    });
+    response.body_mut().answers(running);
     let client = client.map(|client| client.ip().to_string());
     tracing::info!(%method, path, client, status, code, ms, bytes_in, bytes_out, "request");
     if let Some(visit) = visit {
         let answered = Answered {
-            requester: proved.0.get().map(String::as_str),
+            requester: learned.by().map(|key| key.owner.as_str()),
             status,
             code,
             headers: response.headers(),
@@ -112,14 +120,11 @@ pub fn turn_away<B>(
     if own::path(service, &parts, door).is_some() {
         return None;
     }
+    service.requests.turned_away();
     tracing::debug!(%id, method = %parts.method, path = parts.uri.path(), "turned away");
     let error = S3Error::new(Code::SlowDown).with_header("retry-after", "1");
     Some(render(id, &parts.method, Err(error)))
 }
-
-/// The canonical id of whom a signature proved, for the record of the request.
-#[derive(Debug, Clone, Default)]
-struct Proved(Arc<OnceLock<String>>);
 
 /// The request as its record tells it, where any bucket asks for records.
 fn visit(
@@ -132,15 +137,22 @@ fn visit(
     asked.then(|| Visit::of(parts, service.settings.reach.domains(), when, peer))?
 }
 
-/// `body`, whose bytes are counted as they are read.
-fn counted<B>(body: B, received: Arc<AtomicU64>) -> impl Body<Data = Bytes, Error = B::Error>
+/// `body`, whose bytes and faults are counted as they are read.
+fn counted<B>(
+    body: B,
+    (requests, received): (Arc<metrics::Requests>, Arc<AtomicU64>),
+) -> impl Body<Data = Bytes, Error = B::Error>
 where
     B: Body<Data = Bytes>,
 {
-    body.map_frame(move |frame| {
+    let body = body.map_frame(move |frame| {
         let len = frame.data_ref().map_or(0, Bytes::len);
         received.fetch_add(u64::try_from(len).unwrap_or(u64::MAX), Ordering::Relaxed);
         frame
+    });
+    body.map_err(move |error| {
+        requests.body_broke();
+        error
     })
 }
 
@@ -166,6 +178,7 @@ where
 {
     let door = Door::of(&parts);
     if door.serves_objects() && website::is_asked(&service, &parts) {
+        Learned::asked_for(&parts, Asked::Website);
         return Ok(website::answer(&service, &parts, id, peer).await);
     }
     let idle = service.settings.body_idle;
@@ -181,9 +194,11 @@ where
     let headers = head.headers.clone();
     let payload = move |proof: Proof| Payload::new(body, headers, proof, idle);
     if sts::is_asked(&head) {
+        Learned::asked_for(&parts, Asked::Sts);
         return Ok(sts::answer(&service, &head, &parts.headers, payload, (id, peer)).await);
     }
     let route = Route::of(&head)?;
+    Learned::asked_for(&parts, Asked::Operation(route.operation));
     match route.serve {
         None => {
             authenticate(&service, &head, &parts, (peer, route.heeds))?;
@@ -325,16 +340,8 @@ pub(super) fn authenticate_by(
         service.refusals.note(*id, request, &error, now);
         S3Error::from(error).explained()
     })?;
-    note_proved(parts, grant.who());
+    Learned::proved(parts, grant.who());
     Ok(grant)
-}
-
-/// Notes for the record of the request who sent it.
-pub(super) fn note_proved(parts: &Parts, who: &Who) {
-    if let (Some(proved), Some(key)) = (parts.extensions.get::<Proved>(), who.key()) {
-        // Who is proved twice is proved the same.
-        let _first = proved.0.set(key.owner.clone());
-    }
 }
 
 /// What `x-amz-request-charged` says.

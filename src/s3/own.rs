@@ -13,10 +13,12 @@ use super::door::Door;
 use super::error::{Code, S3Error};
 use super::handle::authenticate_by;
 use super::head::{self, Head};
+use super::learned::{Asked, Learned};
+use super::numbers;
 use super::reach::Arrival;
 use super::reply::{Reply, ReplyBody};
 use super::target::bucket_of_host;
-use crate::auth::sigv4;
+use crate::auth::{Action, Grant, may, sigv4};
 
 /// Paths that are the server's own: no bucket's name has a `-` alone.
 const OWN_PATHS: &str = "/-/";
@@ -45,6 +47,9 @@ pub(super) async fn answer(
     (peer, payload): (Option<SocketAddr>, impl FnOnce(Proof) -> Payload),
 ) -> Result<Reply, S3Error> {
     let reads = matches!(parts.method, Method::GET | Method::HEAD);
+    if !path.starts_with(ADMIN_PATHS) {
+        Learned::asked_for(parts, Asked::Server);
+    }
     match path.as_str() {
         "/-/oss/callback-key.pem" if reads && service.oss.is_some() && door.serves_objects() => {
             let key = service
@@ -62,24 +67,52 @@ pub(super) async fn answer(
             checked.map_err(|error| S3Error::new(Code::ServiceUnavailable).caused_by(error))?;
             Ok(text("ready\n"))
         }
+        numbers::PATH if reads => {
+            check_administered(door)?;
+            // An address of its own is the operator's, who lets in whom they want to.
+            if door.serves_objects() {
+                let (_head, grant) = operator(service, parts, peer)?;
+                may(grant.who(), Action::Administer, None, None)?;
+            }
+            numbers::answer(service, parts).await
+        }
+        numbers::USUAL_PATH if reads && !door.serves_objects() => {
+            numbers::answer(service, parts).await
+        }
         _ => {
             let Some(path) = path.strip_prefix(ADMIN_PATHS) else {
                 return Err(elsewhere(door));
             };
-            // Before the signature: here nobody is asked who they are.
-            if !door.administers() {
-                return Err(S3Error::because(
-                    Code::AccessDenied,
-                    "The administration is not served at this address.",
-                ));
-            }
-            // The head of a request to no bucket: the path as a whole is what was signed.
-            let head = Head::of_server(parts)?;
-            let settings = service.settings.auth_v4(sigv4::SERVICE);
-            let grant = authenticate_by(service, &head, parts, (&settings, (peer, &[])))?;
+            Learned::asked_for(parts, Asked::Administration);
+            check_administered(door)?;
+            let (head, grant) = operator(service, parts, peer)?;
             admin::answer(service, head, path, grant, payload).await
         }
     }
+}
+
+/// Refuses the administration's paths where it is not served: before anybody is asked who they are.
+fn check_administered(door: Door) -> Result<(), S3Error> {
+    if door.administers() {
+        return Ok(());
+    }
+    Err(S3Error::because(
+        Code::AccessDenied,
+        "The administration is not served at this address.",
+    ))
+}
+
+/// Finds out who asks.
+fn operator(
+    service: &Service,
+    parts: &Parts,
+    peer: Option<SocketAddr>,
+) -> Result<(Head, Grant), S3Error> {
+    // The head of a request to no bucket: the path as a whole is what was signed.
+    let head = Head::of_server(parts)?;
+    let settings = service.settings.auth_v4(sigv4::SERVICE);
+    let grant = authenticate_by(service, &head, parts, (&settings, (peer, &[])))?;
+    Ok((head, grant))
 }
 
 /// The refusal of what is not served by this door.

@@ -11,6 +11,7 @@ use http_body::{Frame, SizeHint};
 
 use super::error::{Code, S3Error};
 use super::xml::XmlWriter;
+use crate::metrics::Running;
 use crate::store::{ObjectRecord, PartRecord};
 
 /// Any error, boxed.
@@ -155,6 +156,8 @@ impl Reply {
 /// The body of an answer.
 pub struct ReplyBody {
     inner: Inner,
+    /// Whose answer it is: what ends with it.
+    of: Option<Running>,
 }
 
 enum Inner {
@@ -178,6 +181,7 @@ impl ReplyBody {
     pub const fn empty() -> Self {
         Self {
             inner: Inner::Full(Bytes::new()),
+            of: None,
         }
     }
 
@@ -185,6 +189,7 @@ impl ReplyBody {
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         Self {
             inner: Inner::Full(bytes.into()),
+            of: None,
         }
     }
 
@@ -197,7 +202,13 @@ impl ReplyBody {
         let stream = stream.map(|piece| piece.map_err(Into::into)).boxed();
         Self {
             inner: Inner::Stream { left: len, stream },
+            of: None,
         }
+    }
+
+    /// From now on it is the answer to that request, which ends when this is dropped.
+    pub(super) fn answers(&mut self, request: Running) {
+        self.of = Some(request);
     }
 
     /// The bytes, where they are all there already.
@@ -222,26 +233,20 @@ impl ReplyBody {
     }
 }
 
-impl http_body::Body for ReplyBody {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match &mut self.inner {
-            Inner::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Inner::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Inner::Stream { left: 0, .. } => Poll::Ready(None),
-            Inner::Stream { left, stream } => match stream.poll_next_unpin(cx) {
+impl Inner {
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        match self {
+            Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Full(bytes) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
+            Self::Stream { left: 0, .. } => Poll::Ready(None),
+            Self::Stream { left, stream } => match stream.poll_next_unpin(cx) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Some(Ok(bytes))) => {
                     let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
                     match left.checked_sub(len) {
                         Some(rest) => {
                             *left = rest;
-                            Poll::Ready(Some(Ok(Frame::data(bytes))))
+                            Poll::Ready(Some(Ok(bytes)))
                         }
                         None => Poll::Ready(Some(Err("more bytes than were announced".into()))),
                     }
@@ -256,6 +261,22 @@ impl http_body::Body for ReplyBody {
                 }
             },
         }
+    }
+}
+
+impl http_body::Body for ReplyBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let step = self.inner.poll_bytes(cx);
+        if let (Poll::Ready(Some(Ok(bytes))), Some(request)) = (&step, &mut self.of) {
+            request.sent(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+        }
+        step.map(|piece| piece.map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -11,6 +11,7 @@ use super::listen::{Listener, Places};
 use super::{Background, StartError, open_files, run};
 use crate::config::{Config, Limits};
 use crate::id::RequestId;
+use crate::metrics::Connections;
 use crate::s3::{self, Door, ReplyBody, Service};
 
 /// Connections of the administration open at a time: its operator and their monitoring.
@@ -77,6 +78,11 @@ impl Doors {
             main: listen(config.listen, connections)?,
             admin: admin.transpose()?,
         })
+    }
+
+    /// What the connections of objects are counted into.
+    pub(super) const fn counts(&self) -> &Connections {
+        self.main.listener.counts()
     }
 
     /// Where objects can be reached from the same machine.

@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::metrics::{Connections, Open};
+
 /// Connections that the system holds for us until we accept them.
 const BACKLOG: u32 = 1024;
 
@@ -23,6 +25,7 @@ pub(super) struct Listener {
     socket: TcpListener,
     places: Places,
     refusals: Places,
+    counts: Connections,
 }
 
 /// The room that a connection takes up until this is dropped.
@@ -31,6 +34,7 @@ pub(super) struct Room {
     /// Whether its requests are heard; one beyond the limit is only told that there are too many.
     pub(super) is_welcome: bool,
     _permit: OwnedSemaphorePermit,
+    _open: Open,
 }
 
 /// How many of something there may be at a time, and how many there are.
@@ -74,7 +78,13 @@ impl Listener {
             socket: socket.listen(BACKLOG)?,
             places,
             refusals: Places::new(REFUSALS_MAX),
+            counts: Connections::default(),
         })
+    }
+
+    /// What its connections are counted into.
+    pub(super) const fn counts(&self) -> &Connections {
+        &self.counts
     }
 
     /// The address that was really taken.
@@ -83,13 +93,16 @@ impl Listener {
     }
 
     fn room(&self) -> Option<Room> {
-        let (is_welcome, permit) = match self.places.take() {
-            Some(permit) => (true, permit),
-            None => (false, self.refusals.take()?),
+        let welcome = self.places.take();
+        let is_welcome = welcome.is_some();
+        let Some(permit) = welcome.or_else(|| self.refusals.take()) else {
+            self.counts.dropped();
+            return None;
         };
         Some(Room {
             is_welcome,
             _permit: permit,
+            _open: self.counts.opened(is_welcome),
         })
     }
 
@@ -104,6 +117,7 @@ impl Listener {
                     }
                 }
                 Err(error) => {
+                    self.counts.fails();
                     // Out of file descriptors, most likely: others will close theirs.
                     tracing::warn!(%error, "can't accept a connection");
                     tokio::time::sleep(backoff).await;

@@ -11,6 +11,7 @@ mod guard;
 mod listen;
 mod lock;
 mod master_key;
+mod monitor;
 mod offline;
 mod open_files;
 mod oss;
@@ -32,6 +33,7 @@ pub use root_key::{RootKeyError, load as load_root_key};
 use admin::{Admin, Fsck};
 use connection::Shared;
 use doors::{Doors, Front};
+use monitor::{Monitor, Watched};
 
 use crate::auth;
 use crate::callback::{CallbackConfig, Callbacks, CheckConfig, EndpointConfig, RuleConfig, Secret};
@@ -40,10 +42,12 @@ use crate::config::{
     CallbackSettings, CheckSettings, Config, Durability, EndpointSettings, RootKey, RuleSettings,
     SyncSettings, Wait,
 };
+use crate::metrics::{Commits, Connections};
 use crate::s3::explain::{Explainer, Refusals};
-use crate::s3::{self, Reach, Service, ServiceSettings};
+use crate::s3::{self, Asked, Reach, Service, ServiceSettings};
 use crate::store::accounts::Accounts;
-use crate::store::blob::{BlobError, BlobStore, durable, files::FileBlobs};
+use crate::store::blob::files::{self, FileBlobs};
+use crate::store::blob::{BlobError, BlobStore, durable};
 use crate::store::keys;
 use crate::store::meta::{MetaEngine, MetaError, rocks};
 use crate::store::{ObjectStore, StoreError, StoreSettings};
@@ -100,7 +104,15 @@ struct Background {
     stop: CancellationToken,
 }
 
-type Engines = (Arc<dyn MetaEngine>, Arc<dyn BlobStore>);
+/// What objects lie in, and what it tells of itself.
+#[derive(Debug)]
+struct Engines {
+    meta: Arc<dyn MetaEngine>,
+    blobs: Arc<dyn BlobStore>,
+    commits: Commits,
+    of_meta: rocks::Vitals,
+    of_blobs: files::Vitals,
+}
 
 impl Server {
     /// Opens the data folder and starts to listen.
@@ -120,7 +132,9 @@ impl Server {
         let endpoint = doors.endpoint().to_owned();
         let admin_endpoint = doors.admin_endpoint().map(str::to_owned);
         let background = Background::default();
-        let (mut service, callbacks) = wire(&config, &root_key, &background, &endpoint).await?;
+        let counts = doors.counts().clone();
+        let wired = wire(&config, &root_key, &background, (&endpoint, counts));
+        let (mut service, callbacks) = wired.await?;
         service.oss = oss::wire(&config, &endpoint).await?;
         let service = Arc::new(service);
         let shared = doors.open(&service, config.limits, &background);
@@ -196,7 +210,13 @@ async fn engines(config: &Config, clock: &Arc<dyn Clock>) -> Result<Engines, Sta
     let (meta, blobs) = opened.await.map_err(|error| MetaError::Engine {
         source: error.into(),
     })??;
-    Ok((Arc::new(meta), Arc::new(blobs)))
+    Ok(Engines {
+        commits: meta.commits().clone(),
+        of_meta: meta.vitals(),
+        of_blobs: blobs.vitals(),
+        meta: Arc::new(meta),
+        blobs: Arc::new(blobs),
+    })
 }
 
 /// Opens the engines and puts the layers on top of each other.
@@ -204,10 +224,11 @@ async fn wire(
     config: &Config,
     root: &RootKey,
     background: &Background,
-    endpoint: &str,
+    (endpoint, connections): (&str, Connections),
 ) -> Result<(Service, Arc<Callbacks>), StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let (meta, blobs) = engines(config, &clock).await?;
+    let engines = engines(config, &clock).await?;
+    let (meta, blobs) = (Arc::clone(&engines.meta), Arc::clone(&engines.blobs));
     let callbacks = Callbacks::new(
         &callbacks_of(&config.callback),
         Arc::clone(&meta),
@@ -244,6 +265,15 @@ async fn wire(
         fsck: Fsck::default(),
     };
     let masters = master_key::load_or_make(&config.data_dir, &config.encryption)?;
+    let requests = Asked::counters();
+    let watched = Watched {
+        requests: &requests,
+        connections: &connections,
+        engines,
+        store: &store,
+        callbacks: &callbacks,
+    };
+    let monitor = Monitor::of(watched, config, clock.now());
     Ok((
         Service {
             store,
@@ -255,6 +285,8 @@ async fn wire(
             policies: s3::access::Policies::default(),
             refusals,
             access_log: s3::access_log::AccessLog::default(),
+            requests,
+            numbers: Some(Arc::new(monitor)),
             admin: Some(Arc::new(admin)),
             oss: None,
         },

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{FolderLock, LockError, StartError, engines};
+use super::{Engines, FolderLock, LockError, StartError, engines};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::store::fsck::{FsckOptions, FsckProgress, FsckReport};
@@ -42,7 +42,7 @@ pub async fn fsck(
     }
     let lock = FolderLock::take(&path).map_err(|error: LockError| StartError::from(error))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let (meta, blobs) = engines(config, &clock).await?;
+    let Engines { meta, blobs, .. } = engines(config, &clock).await?;
     let settings = StoreSettings {
         inline_bytes_max: config.inline_bytes_max,
     };

@@ -28,7 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "config", "s3", "auth", "store", "callback", "clock", "id", "name",
+            "config", "s3", "auth", "store", "callback", "clock", "id", "metrics", "name",
         ],
     ),
     ("config", &["network", "public_url"]),
@@ -39,6 +39,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "store",
             "clock",
             "id",
+            "metrics",
             "name",
             "checksum",
             "network",
@@ -54,6 +55,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "id",
             "config",
             "fail_point",
+            "metrics",
         ],
     ),
     ("auth", &["clock", "name", "network", "public_url"]),
@@ -70,14 +72,16 @@ const LAYERS: &[(&str, &[&str])] = &[
             "fail_point",
         ],
     ),
-    ("store::meta", &["fail_point"]),
-    ("store::blob", &["clock", "id", "fail_point"]),
+    ("store::meta", &["fail_point", "metrics"]),
+    ("store::blob", &["clock", "id", "fail_point", "metrics"]),
     ("checksum", &[]),
     ("name", &[]),
     // A version id guards itself with a checksum.
     ("id", &["clock", "checksum"]),
     ("clock", &[]),
     ("fail_point", &[]),
+    // Counters know nobody, so that everybody may count.
+    ("metrics", &[]),
     ("network", &[]),
     ("public_url", &[]),
 ];
@@ -121,6 +125,7 @@ const DOORS: &[(&str, &[&str])] = &[
         ],
     ),
     ("getrandom", &["id"]),
+    ("prometheus_client", &["metrics"]),
 ];
 
 fn sources() -> Vec<PathBuf> {

@@ -13,7 +13,7 @@ use crate::s3::access_log::AccessLog;
 use crate::s3::body::{Payload, Proof};
 use crate::s3::context::{Call, Service, ServiceSettings};
 use crate::s3::route::Serve;
-use crate::s3::{Code, Head, Reply, Route, S3Error, handle};
+use crate::s3::{Asked, Code, Head, Reply, Route, S3Error, handle};
 use crate::store::accounts::Accounts;
 use crate::store::blob::memory::MemoryBlobs;
 use crate::store::meta::MetaEngine;
@@ -58,6 +58,8 @@ async fn service_over(meta: Arc<dyn MetaEngine>) -> Arc<Service> {
         policies: Policies::default(),
         refusals: Arc::default(),
         access_log: AccessLog::default(),
+        requests: Asked::counters(),
+        numbers: None,
         admin: None,
         oss: None,
     })

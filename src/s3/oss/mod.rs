@@ -27,8 +27,9 @@ use self::callback::{Done, Order};
 use super::body::Payload;
 use super::context::{Call, Service};
 use super::error::{Code, S3Error};
-use super::handle::{Admitted, note_proved, serve};
+use super::handle::{Admitted, serve};
 use super::head::Head;
+use super::learned::{Asked as AskedFor, Learned};
 use super::reach::Arrival;
 use super::reply::{BoxError, Reply};
 use super::route::{Operation, Route, Serve};
@@ -141,6 +142,7 @@ where
     let grant = prove(&service, &head, parts)?;
     let asked = Asked::read(&head)?;
     let route = Route::of(&asked.head)?;
+    Learned::asked_for(parts, AskedFor::Operation(route.operation));
     let Some(Serve::Head {
         action,
         honours,
@@ -187,7 +189,7 @@ fn prove(service: &Service, head: &Head, parts: &Parts) -> Result<Grant, S3Error
     };
     let (settings, now) = (service.settings.auth(), service.clock.now());
     let grant = authenticate(&signed, &*service.keys, &settings, now)?;
-    note_proved(parts, grant.who());
+    Learned::proved(parts, grant.who());
     Ok(grant)
 }
 

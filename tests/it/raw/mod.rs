@@ -7,6 +7,7 @@ mod connection;
 mod constraint;
 mod crowd;
 pub(crate) mod form;
+mod metrics;
 mod oss;
 mod reach;
 mod refusals;

@@ -5,6 +5,7 @@
 //! start, so that publishing syncs one file and one folder.
 
 mod read;
+mod vitals;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ use super::durable::{self, Durability, io};
 use super::{BlobError, BlobRef, BlobStore, BlobStream, BlobWriter};
 use crate::clock::Clock;
 use crate::id::BlobId;
+
+pub use vitals::Vitals;
 
 /// Blobs under one folder.
 #[derive(Debug, Clone)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
+use std::time::Instant;
 
 use bytes::Bytes;
 use rocksdb::{ReadTier, WriteBatch, WriteOptions};
@@ -39,13 +40,19 @@ pub(super) fn run(
     }
 }
 
+/// Who waits for the outcome of a batch.
+struct Waiting {
+    answer: tokio::sync::oneshot::Sender<Result<(), MetaError>>,
+    begun: Instant,
+}
+
 /// The batches of one write.
 struct Group<'a> {
     shared: &'a Shared,
     write: WriteBatch,
     /// What the group's batches have changed so far: the assertions of later ones look here first.
     overlay: BTreeMap<(Space, Bytes), Option<Bytes>>,
-    waiting: Vec<tokio::sync::oneshot::Sender<Result<(), MetaError>>>,
+    waiting: Vec<Waiting>,
 }
 
 impl<'a> Group<'a> {
@@ -63,16 +70,22 @@ impl<'a> Group<'a> {
     }
 
     /// Takes a batch whose assertions hold into the group, and answers any other at once.
-    fn take(&mut self, Submission { batch, answer }: Submission) {
+    fn take(&mut self, submission: Submission) {
+        let Submission {
+            batch,
+            answer,
+            begun,
+        } = submission;
         let verdict = self.holds_all(&batch.assertions).and_then(|holds| {
             if holds {
                 self.stage(batch.writes)
             } else {
+                self.shared.commits.conflict();
                 Err(MetaError::Conflict)
             }
         });
         match verdict {
-            Ok(()) => self.waiting.push(answer),
+            Ok(()) => self.waiting.push(Waiting { answer, begun }),
             Err(error) => reply(answer, Err(error)),
         }
     }
@@ -165,7 +178,8 @@ impl<'a> Group<'a> {
         let Self {
             shared, waiting, ..
         } = self;
-        for answer in waiting {
+        for Waiting { answer, begun } in waiting {
+            shared.commits.batch(begun.elapsed());
             reply(answer, outcome.answer(shared));
         }
     }
@@ -177,10 +191,16 @@ impl<'a> Group<'a> {
         self.shared.groups.fetch_add(1, Ordering::Relaxed);
         let write = std::mem::take(&mut self.write);
         fail_point::reach("meta.unwritten");
-        let Err(error) = self.shared.db.write_opt(write, options) else {
+        let begun = Instant::now();
+        let written = self.shared.db.write_opt(write, options);
+        // A group has at most `GROUP_BATCHES_MAX` batches.
+        let batches = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
+        self.shared.commits.group(batches, begun.elapsed());
+        let Err(error) = written else {
             fail_point::reach("meta.written");
             return Outcome::Durable;
         };
+        self.shared.commits.failure();
         tracing::error!(%error, "a metadata batch could not be written");
         if super::is_refused_for_space(error.as_ref()) {
             return Outcome::Full;

@@ -6,11 +6,13 @@
 
 mod committer;
 mod options;
+mod vitals;
 
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -19,6 +21,8 @@ use rocksdb::{ColumnFamily, DB, DBRawIterator, ErrorKind, ReadOptions, ReadTier}
 use tokio::sync::oneshot;
 
 use super::{Batch, KeyRange, MetaEngine, MetaError, Space, Step, Visitor};
+use crate::metrics::Commits;
+pub use vitals::Vitals;
 
 /// What a commit waits for before it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,12 +49,14 @@ struct Shared {
     poisoned: OnceLock<Arc<str>>,
     /// Groups written so far: with the number of batches it tells how many shared a sync.
     groups: AtomicU64,
+    commits: Commits,
 }
 
 /// A batch on its way to the committer, and where its outcome goes.
 struct Submission {
     batch: Batch,
     answer: oneshot::Sender<Result<(), MetaError>>,
+    begun: Instant,
 }
 
 impl RocksEngine {
@@ -66,6 +72,7 @@ impl RocksEngine {
             db,
             poisoned: OnceLock::new(),
             groups: AtomicU64::new(0),
+            commits: Commits::default(),
         });
         let (submit, submissions) = mpsc::channel();
         let of_thread = Arc::clone(&shared);
@@ -78,6 +85,16 @@ impl RocksEngine {
             submit: Some(submit),
             committer: Some(committer),
         })
+    }
+
+    /// What it counts.
+    pub fn commits(&self) -> &Commits {
+        &self.shared.commits
+    }
+
+    /// What can be asked of RocksDB while it is open.
+    pub fn vitals(&self) -> Vitals {
+        Vitals::of(&self.shared)
     }
 
     fn stopped(&self) -> MetaError {
@@ -123,10 +140,12 @@ impl MetaEngine for RocksEngine {
 
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), MetaError>> {
         let (answer, outcome) = oneshot::channel();
-        let sent = self
-            .submit
-            .as_ref()
-            .map(|submit| submit.send(Submission { batch, answer }));
+        let submission = Submission {
+            batch,
+            answer,
+            begun: Instant::now(),
+        };
+        let sent = self.submit.as_ref().map(|submit| submit.send(submission));
         async move {
             match sent {
                 Some(Ok(())) => outcome.await.unwrap_or_else(|_dropped| Err(self.stopped())),
