@@ -125,8 +125,15 @@ pub fn coverage(headers: &HeaderMap) -> Result<Option<Coverage>, S3Error> {
 /// The one checksum in these headers (or trailers).
 ///
 /// # Errors
-/// `InvalidRequest` for a broken value or for several.
+/// `InvalidRequest` for a broken value, for several, and for an unknown algorithm.
 pub fn from_headers(headers: &HeaderMap) -> Result<Option<Checksum>, S3Error> {
+    // What can't be checked must not pass for checked.
+    if headers.keys().any(|name| is_unknown(name.as_str())) {
+        return Err(S3Error::because(
+            Code::InvalidRequest,
+            "The algorithm type you specified in x-amz-checksum- header is invalid.",
+        ));
+    }
     let sent = |algorithm: &Algorithm| headers.contains_key(algorithm.header());
     let mut sent = Algorithm::ALL.into_iter().filter(sent);
     let algorithm = match (sent.next(), sent.next()) {
@@ -140,6 +147,13 @@ pub fn from_headers(headers: &HeaderMap) -> Result<Option<Checksum>, S3Error> {
     let digest = text.split_once('-').map_or(text, |(digest, _)| digest);
     let checksum = Checksum::parse(algorithm, digest).ok_or_else(|| invalid(algorithm))?;
     Ok(Some(checksum))
+}
+
+/// Whether a header of that name would tell a checksum by an algorithm that there is not.
+fn is_unknown(name: &str) -> bool {
+    let kind = name.strip_prefix("x-amz-checksum-");
+    kind.is_some_and(|kind| !["algorithm", "mode", "type"].contains(&kind))
+        && Algorithm::from_header(name).is_none()
 }
 
 /// `InvalidRequest` for a value that is no digest of the algorithm.
@@ -250,5 +264,20 @@ mod tests {
         ]);
         let refused = from_headers(&broken).unwrap_err();
         assert_eq!(refused.message(), several().message());
+    }
+
+    #[test]
+    fn a_checksum_that_nobody_can_check_is_refused() {
+        for name in ["x-amz-checksum-rot13", "x-amz-checksum-"] {
+            assert_eq!(
+                claim(&[(name, "AAAA")]),
+                Err(Code::InvalidRequest),
+                "{name}"
+            );
+        }
+        assert_eq!(
+            claim(&[("x-amz-checksum-mode", "ENABLED")]),
+            Ok(Claim::None)
+        );
     }
 }

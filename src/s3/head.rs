@@ -39,7 +39,8 @@ impl Head {
     /// Reads `parts`.
     ///
     /// # Errors
-    /// `InvalidRequest` without a host, `InvalidArgument` for a signer's demand in a header; what
+    /// `InvalidRequest` without a host or with more than one, `InvalidArgument` for a signer's demand
+    /// in a header, `NotImplemented` for a coding of the transfer other than `chunked`; what
     /// [`Target::parse`] and [`Query::parse`] refuse.
     pub fn parse(parts: &Parts, domains: &[String]) -> Result<Self, S3Error> {
         let arrival = arrival(parts)?;
@@ -65,6 +66,7 @@ impl Head {
 
     fn about(parts: &Parts, arrival: Arrival, target: Target) -> Result<Self, S3Error> {
         refuse_headers(&parts.headers)?;
+        check_transfer(&parts.headers)?;
         let raw_query = parts.uri.query().unwrap_or_default();
         let mut query = Query::parse(raw_query)?;
         let mut headers = parts.headers.clone();
@@ -142,6 +144,16 @@ impl Head {
     }
 }
 
+/// Other codings would be read by hyper as if they were not there, and by a proxy perhaps not.
+fn check_transfer(headers: &HeaderMap) -> Result<(), S3Error> {
+    let mut codings = headers.get_all(http::header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(S3Error::unsupported_option("Transfer-Encoding")),
+    }
+}
+
 /// How the request reached us: seen through proxies where [`super::handle`] did so, else as it stands.
 pub(super) fn arrival(parts: &Parts) -> Result<Arrival, S3Error> {
     let seen = parts.extensions.get::<Arrival>().cloned();
@@ -163,5 +175,31 @@ pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>,
             "",
             format!("The header {name} is not valid UTF-8."),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_coding_of_the_transfer_is_known() {
+        let check = |codings: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for coding in codings {
+                headers.append("transfer-encoding", coding.parse().unwrap());
+            }
+            check_transfer(&headers).is_ok()
+        };
+        assert!(check(&[]) && check(&["chunked"]) && check(&["Chunked"]));
+        for codings in [
+            &["gzip, chunked"][..],
+            &["chunked, chunked"],
+            &["chunked", "chunked"],
+            &["identity", "chunked"],
+            &[""],
+        ] {
+            assert!(!check(codings), "{codings:?}");
+        }
     }
 }

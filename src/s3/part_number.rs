@@ -23,7 +23,9 @@ pub struct NumberedPart {
 /// # Errors
 /// `InvalidArgument` where no part can have it.
 pub fn parse(text: &str) -> Result<u16, S3Error> {
-    let number = text.parse().ok();
+    // Rust's own parser takes a sign too.
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = digits.then(|| text.parse().ok()).flatten();
     let number = number.filter(|number| (1..=PART_NUMBER_MAX).contains(number));
     number.ok_or_else(|| {
         let message = "Part number must be an integer between 1 and 10000, inclusive";

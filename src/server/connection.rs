@@ -137,8 +137,10 @@ pub(super) async fn serve<R: Respond>(
             }
             () = shared.cut.cancelled() => return,
             _ = look.tick() => {
-                if activity.head_is_late(shared.limits.head_time) {
-                    tracing::debug!(%peer, "the head of a request came too slowly");
+                let limits = &shared.limits;
+                let mute = activity.is_mute_for(limits.idle_time.max(limits.head_time));
+                if mute || activity.head_is_late(limits.head_time) {
+                    tracing::debug!(%peer, "the head of a request came too slowly, or never");
                     return;
                 }
                 let scarce = shared.connections.are_scarce();

@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep};
 const LINGER: Duration = Duration::from_secs(5);
 
 /// What every HTTP/2 connection begins with.
-const HTTP2_PREFACE_START: &[u8] = b"PRI * HTTP/2";
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What a connection is doing, as seen by its socket and by its requests.
 #[derive(Debug)]
@@ -28,8 +28,10 @@ pub(super) struct Activity {
     requests: AtomicU64,
     /// Milliseconds after `opened` at which the last request ended.
     idle_since_ms: AtomicU64,
-    http2: AtomicBool,
-    seen: AtomicBool,
+    /// Bytes of HTTP/2's preface that have come, and nothing else before them.
+    preface_len: AtomicUsize,
+    /// Something else than that preface has come.
+    http1: AtomicBool,
     /// The last request was answered before its body was read.
     unread: AtomicBool,
 }
@@ -41,8 +43,8 @@ impl Activity {
             head_since_ms: AtomicU64::new(0),
             requests: AtomicU64::new(0),
             idle_since_ms: AtomicU64::new(0),
-            http2: AtomicBool::new(false),
-            seen: AtomicBool::new(false),
+            preface_len: AtomicUsize::new(0),
+            http1: AtomicBool::new(false),
             unread: AtomicBool::new(false),
         })
     }
@@ -73,7 +75,32 @@ impl Activity {
     /// Whether the client may still be sending what nobody will read.
     pub(super) fn is_still_sending(&self) -> bool {
         // HTTP/2 tells its client of each stream that it needs no more of.
-        self.unread.load(Ordering::Relaxed) && !self.http2.load(Ordering::Relaxed)
+        self.unread.load(Ordering::Relaxed) && !self.is_http2()
+    }
+
+    /// Whether the client has said nothing at all for longer than `limit`: hyper, which waits to hear
+    /// which HTTP it is, has no clock for that.
+    pub(super) fn is_mute_for(&self, limit: Duration) -> bool {
+        let mute = self.preface_len.load(Ordering::Relaxed) == 0;
+        mute && !self.http1.load(Ordering::Relaxed) && self.now_ms() > to_ms(limit)
+    }
+
+    fn is_http2(&self) -> bool {
+        self.preface_len.load(Ordering::Relaxed) == HTTP2_PREFACE.len()
+    }
+
+    /// Which HTTP it is shows with the first byte that HTTP/2 would not begin with, or with the last
+    /// that it must.
+    fn recognise(&self, bytes: &[u8]) {
+        let known = self.preface_len.load(Ordering::Relaxed);
+        let expected = HTTP2_PREFACE.get(known..).unwrap_or_default();
+        let len = bytes.len().min(expected.len());
+        if bytes.get(..len) == expected.get(..len) {
+            self.preface_len
+                .store(known.saturating_add(len), Ordering::Relaxed);
+        } else {
+            self.http1.store(true, Ordering::Relaxed);
+        }
     }
 
     fn now_ms(&self) -> u64 {
@@ -81,14 +108,19 @@ impl Activity {
     }
 
     fn read(&self, bytes: &[u8]) {
-        if !self.seen.swap(true, Ordering::Relaxed) {
-            let shorter = bytes.len().min(HTTP2_PREFACE_START.len());
-            let same = bytes.get(..shorter) == HTTP2_PREFACE_START.get(..shorter);
-            self.http2.store(same, Ordering::Relaxed);
+        if self.is_http2() {
+            // It reads frames that belong to no request, and has its own limits for the others.
+            return;
         }
-        // HTTP/2 reads frames that belong to no request, and has its own limits for the others.
+        if !self.http1.load(Ordering::Relaxed) {
+            self.recognise(bytes);
+        }
+        if self.is_http2() {
+            self.head_since_ms.store(0, Ordering::Relaxed);
+            return;
+        }
         let between = self.requests.load(Ordering::Relaxed) == 0;
-        if between && !self.http2.load(Ordering::Relaxed) {
+        if between {
             let now = self.now_ms();
             // Only the first byte starts the clock.
             if self.head_since_ms.load(Ordering::Relaxed) == 0 {
@@ -320,5 +352,55 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    #[tokio::test(start_paused = true)]
+    async fn who_says_nothing_or_half_of_what_a_connection_begins_with_is_late() {
+        let mute = Activity::new();
+        let begun: Vec<_> = [b"G".as_slice(), b"P", b"PRI * HTTP/2.0\r\n", b"PRI /"]
+            .into_iter()
+            .map(|bytes| {
+                let activity = Activity::new();
+                activity.read(bytes);
+                activity
+            })
+            .collect();
+        let http2 = Activity::new();
+        // However it is cut into pieces.
+        let (one, other) = HTTP2_PREFACE.split_at(5);
+        http2.read(one);
+        http2.read(other);
+        assert!(http2.is_http2());
+        tokio::time::advance(LIMIT).await;
+        assert!(!mute.is_mute_for(LIMIT + LIMIT));
+        tokio::time::advance(LIMIT).await;
+        assert!(mute.is_mute_for(LIMIT) && !mute.head_is_late(LIMIT));
+        for late in begun {
+            assert!(late.head_is_late(LIMIT) && !late.is_mute_for(LIMIT) && !late.is_http2());
+        }
+        assert!(!http2.head_is_late(LIMIT) && !http2.is_mute_for(LIMIT));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_ends_the_time_of_its_head() {
+        let activity = Activity::new();
+        for byte in b"PUT / HTTP/1.1" {
+            activity.read(&[*byte]);
+        }
+        let request = activity.begin();
+        tokio::time::advance(LIMIT + LIMIT).await;
+        activity.read(b"its body");
+        assert!(!activity.head_is_late(LIMIT) && !activity.is_mute_for(LIMIT));
+        drop(request);
+        activity.read(b"P");
+        tokio::time::advance(LIMIT + LIMIT).await;
+        assert!(activity.head_is_late(LIMIT));
     }
 }

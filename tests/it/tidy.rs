@@ -1,6 +1,9 @@
 //! The source's own rules: who may import whom, which layer holds which foreign crate, and how long a
 //! function may be.
 
+#[path = "promises.rs"]
+mod promises;
+
 use std::path::{Path, PathBuf};
 
 use consign::fail_point::POINTS;

@@ -79,9 +79,11 @@ impl Expected {
                 .with("CalculatedDigest", BASE64.encode(&md5)));
         }
         let claimed = match self.claim {
+            Claim::Trailer(algorithm) => Some(trailing(algorithm, &digests.trailers)?),
+            // A trailer that nobody announced would be heeded by nobody.
+            _ if !digests.trailers.is_empty() => return Err(Code::MalformedTrailerError.into()),
             Claim::None | Claim::Compute(_) => None,
             Claim::Header(checksum) => Some(checksum),
-            Claim::Trailer(algorithm) => Some(trailing(algorithm, &digests.trailers)?),
         };
         let checksum = Checksum::full(self.algorithm, digests.checksum.finish());
         if claimed.is_some_and(|claimed| claimed.digest != checksum.digest) {
@@ -105,11 +107,8 @@ impl Expected {
 }
 
 fn trailing(algorithm: Algorithm, trailers: &[(String, String)]) -> Result<Checksum, S3Error> {
-    let mut found = trailers
-        .iter()
-        .filter(|(name, _)| name == algorithm.header());
-    match (found.next(), found.next()) {
-        (Some((_, text)), None) => {
+    match trailers {
+        [(name, text)] if name == algorithm.header() => {
             Checksum::parse(algorithm, text).ok_or_else(|| checksum_header::invalid(algorithm))
         }
         _ => Err(Code::MalformedTrailerError.into()),

@@ -194,7 +194,10 @@ impl Payload {
             "content-length"
         };
         let text = header(&self.headers, name)?.ok_or(S3Error::new(Code::MissingContentLength))?;
-        text.parse().map_err(|_no_number| {
+        // Rust's own parser takes a sign too.
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let len = digits.then(|| text.parse().ok()).flatten();
+        len.ok_or_else(|| {
             S3Error::argument(name, text, format!("The value of {name} is not a length."))
         })
     }

@@ -218,3 +218,37 @@ async fn trailers_are_judged() {
     let error = receive(body, &sent, proof).await.unwrap_err();
     assert_eq!(error.code(), Code::SignatureDoesNotMatch);
 }
+
+#[tokio::test]
+async fn a_length_has_digits_alone() {
+    let chunked = "5\r\nhello\r\n0\r\n\r\n";
+    let announced = |len: &'static str| async move {
+        let sent = [("x-amz-decoded-content-length", len)];
+        let received = receive(chunked, &sent, Proof::UnsignedTrailer).await;
+        received
+            .map(|(bytes, _)| bytes)
+            .map_err(|error| error.code())
+    };
+    assert_eq!(announced("5").await, Ok(b"hello".to_vec()));
+    for len in ["+5", "-5", "", "0x5", "5.0", "18446744073709551616"] {
+        assert_eq!(announced(len).await, Err(Code::InvalidArgument), "{len}");
+    }
+}
+
+#[tokio::test]
+async fn a_trailer_is_heeded_or_refused() {
+    let body = "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n";
+    let more = "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\na:b\r\n\r\n";
+    let received = |body: &'static str, announced: Option<&'static str>| async move {
+        let mut sent = vec![("x-amz-decoded-content-length", "5")];
+        sent.extend(announced.map(|name| ("x-amz-trailer", name)));
+        let received = receive(body, &sent, Proof::UnsignedTrailer).await;
+        received.map(|_whole| ()).map_err(|error| error.code())
+    };
+    let crc32 = Some("x-amz-checksum-crc32");
+    assert_eq!(received(body, crc32).await, Ok(()));
+    for (body, announced) in [(body, None), (more, crc32)] {
+        let refused = received(body, announced).await;
+        assert_eq!(refused, Err(Code::MalformedTrailerError));
+    }
+}

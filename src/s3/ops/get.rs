@@ -47,7 +47,10 @@ impl Plan {
     /// Judges conditions and range against what is there.
     fn of(head: &Head, record: &ObjectRecord, now: Timestamp) -> Result<Self, S3Error> {
         let etag = record.etag.to_string();
-        let (asked, number) = (head.header("range")?, head.query.get("partNumber"));
+        // Several ranges are none to S3, in whatever way they come.
+        let several = head.headers.get_all(http::header::RANGE).iter().nth(1);
+        let asked = head.header("range")?.filter(|_first| several.is_none());
+        let number = head.query.get("partNumber");
         if asked.is_some() && number.is_some() {
             let message = "Cannot specify both Range header and partNumber query parameter";
             return Err(S3Error::because(Code::InvalidRequest, message));
@@ -95,6 +98,7 @@ fn is_current(validator: &str, etag: &str, modified: Timestamp) -> bool {
 pub async fn get_object(call: Call) -> Result<Reply, S3Error> {
     let store = &call.service.store;
     let head = &call.head;
+    check_overrides(&call)?;
     let bucket = bucket::found(store, head).await?;
     let key = head.key()?;
     let version = version_of(head)?;
@@ -133,6 +137,7 @@ pub async fn get_object(call: Call) -> Result<Reply, S3Error> {
 pub async fn head_object(call: Call) -> Result<Reply, S3Error> {
     let store = &call.service.store;
     let head = &call.head;
+    check_overrides(&call)?;
     let bucket = bucket::found(store, head).await?;
     let version = version_of(head)?;
     let object = store.object(&bucket, head.key()?, version.as_ref()).await;
@@ -151,6 +156,17 @@ pub async fn head_object(call: Call) -> Result<Reply, S3Error> {
     let range = plan.bytes(record.len);
     let len = range.end.saturating_sub(range.start);
     reply.with_header("content-length", &len.to_string())
+}
+
+/// Without a signature, whoever writes a link would choose as what an object is shown: a picture that
+/// anybody may read as a page, say.
+fn check_overrides(call: &Call) -> Result<(), S3Error> {
+    let mut asked = call.head.query.iter();
+    if call.who.key().is_some() || !asked.any(|(name, _)| name.starts_with("response-")) {
+        return Ok(());
+    }
+    let message = "Request specific response headers cannot be used for anonymous GET requests.";
+    Err(S3Error::because(Code::InvalidRequest, message))
 }
 
 /// Tells which version it is and, where the request named none, when it goes: as on S3 nothing is

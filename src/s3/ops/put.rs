@@ -26,6 +26,10 @@ pub const PUT_OBJECT: &[&str] = &[
     "x-amz-website-redirect-location",
 ];
 
+/// Bytes of `x-amz-website-redirect-location`.
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/how-to-page-redirect.html>
+const REDIRECT_BYTES_MAX: usize = 2048;
+
 /// `PutObject`: everything in the head is judged before a byte of the body is read.
 ///
 /// # Errors
@@ -118,12 +122,13 @@ pub async fn given(
 pub fn object_headers(headers: &HeaderMap) -> Result<ObjectHeaders, S3Error> {
     let redirect = content_header(headers, "x-amz-website-redirect-location")?;
     if let Some(to) = &redirect
-        && !["/", "http://", "https://"]
-            .iter()
-            .any(|start| to.starts_with(start))
+        && (to.len() > REDIRECT_BYTES_MAX
+            || !["/", "http://", "https://"]
+                .iter()
+                .any(|start| to.starts_with(start)))
     {
-        let message =
-            "The website redirect location must start with \"/\", \"http://\" or \"https://\".";
+        let message = "The website redirect location must start with \"/\", \"http://\" or \
+                       \"https://\", and have at most 2048 bytes.";
         let name = "x-amz-website-redirect-location";
         return Err(S3Error::argument(name, to, message));
     }
@@ -197,5 +202,11 @@ mod tests {
         assert_eq!(kept.user, [("a".to_owned(), "1".to_owned())]);
         let elsewhere = [("x-amz-website-redirect-location", "ftp://h")];
         assert!(object_headers(&headers(&elsewhere)).is_err());
+        let far = |bytes| "/".repeat(bytes);
+        for (bytes, is_good) in [(2048, true), (2049, false)] {
+            let far = far(bytes);
+            let far = [("x-amz-website-redirect-location", far.as_str())];
+            assert_eq!(object_headers(&headers(&far)).is_ok(), is_good, "{bytes}");
+        }
     }
 }

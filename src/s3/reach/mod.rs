@@ -20,6 +20,9 @@ use crate::name::BucketName;
 use crate::network::Network;
 use crate::public_url::{PublicUrl, without_port};
 
+const NO_HOST: &str = "The Host header is no host.";
+const HOSTS_DIFFER: &str = "The request names more than one host.";
+
 /// How the operator says that the server is reached.
 #[derive(Debug, Default)]
 pub struct Reach {
@@ -162,7 +165,7 @@ impl Arrival {
     /// Sees what `peer` sent.
     ///
     /// # Errors
-    /// `InvalidRequest` without a host.
+    /// `InvalidRequest` without a host, or with more than one.
     pub fn of(
         reach: &Arc<Reach>,
         parts: &Parts,
@@ -300,14 +303,30 @@ impl Elsewhere for Arrival {
     }
 }
 
-/// The `Host` header, or HTTP/2's `:authority`.
+/// The `Host` header, or HTTP/2's `:authority`. A request that names two hosts might be another one to
+/// a proxy than to us.
 fn authority(parts: &Parts) -> Result<&str, S3Error> {
-    let host = parts
-        .headers
-        .get(http::header::HOST)
-        .and_then(|host| host.to_str().ok());
-    host.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str))
-        .ok_or_else(|| S3Error::because(Code::InvalidRequest, "Missing Host header"))
+    let refused = |why: &'static str| S3Error::because(Code::InvalidRequest, why);
+    let mut hosts = parts.headers.get_all(http::header::HOST).iter();
+    let host = match (hosts.next(), hosts.next()) {
+        (None, _) => None,
+        (Some(host), None) => Some(host.to_str().map_err(|_no_text| refused(NO_HOST))?),
+        (Some(_), Some(_)) => return Err(refused(HOSTS_DIFFER)),
+    };
+    let target = parts.uri.authority().map(http::uri::Authority::as_str);
+    if let (Some(host), Some(target)) = (host, target)
+        && !host.eq_ignore_ascii_case(target)
+    {
+        return Err(refused(HOSTS_DIFFER));
+    }
+    let named = host.or(target).filter(|host| !host.is_empty());
+    let named = named.ok_or_else(|| refused("Missing Host header"))?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:[]%".contains(&byte);
+    if named.bytes().all(plain) {
+        Ok(named)
+    } else {
+        Err(refused(NO_HOST))
+    }
 }
 
 #[cfg(test)]

@@ -301,3 +301,48 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_request_names_one_host_and_a_host_it_is() {
+    let asked = |uri: &str, hosts: &[&str]| {
+        let request = http::Request::get(uri);
+        let request = hosts
+            .iter()
+            .fold(request, |request, host| request.header("host", *host));
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let arrival = Arrival::of(&usual(), &parts, None);
+        arrival
+            .map(|arrival| arrival.authority().to_owned())
+            .map_err(|error| error.code())
+    };
+    for (uri, host, good) in [
+        ("/a", "h:9000", "h:9000"),
+        ("/a", "[::1]:9000", "[::1]:9000"),
+        ("/a", "a_b.example", "a_b.example"),
+        ("http://H:1/a", "h:1", "h:1"),
+    ] {
+        assert_eq!(asked(uri, &[host]).as_deref(), Ok(good));
+    }
+    assert_eq!(asked("http://h/a", &[]).as_deref(), Ok("h"));
+    for (uri, hosts) in [
+        ("/a", &[][..]),
+        ("/a", &[""]),
+        ("/a", &["a", "a"]),
+        ("/a", &["a", "b"]),
+        ("http://b/a", &["a"]),
+        ("http://u@a/a", &["a"]),
+        ("/a", &["u@a"]),
+        ("/a", &["a/b"]),
+        ("/a", &["a b"]),
+        ("/a", &["a,b"]),
+        ("/a", &["a\\b"]),
+        ("/a", &["a#b"]),
+        ("/a", &["\u{e9}"]),
+    ] {
+        assert_eq!(
+            asked(uri, hosts),
+            Err(Code::InvalidRequest),
+            "{uri} {hosts:?}"
+        );
+    }
+}

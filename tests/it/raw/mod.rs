@@ -7,6 +7,8 @@ mod connection;
 mod constraint;
 mod crowd;
 pub(crate) mod form;
+mod history;
+mod hostile;
 mod metrics;
 mod oss;
 mod reach;

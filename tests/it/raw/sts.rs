@@ -443,6 +443,7 @@ async fn a_role_is_a_key_that_the_caller_may_assume() {
     }
 }
 
+/// CVE-2025-62506: only denials were looked at, so that a session's policy could be escaped.
 #[tokio::test]
 async fn a_session_does_not_escape_what_is_said_of_its_key() {
     let server = ready().await;

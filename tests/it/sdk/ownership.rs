@@ -280,6 +280,7 @@ fn to(kind: &Type, name: &str, permission: Permission) -> Grant {
         .build()
 }
 
+/// Ceph CVE-2016-7031: a list of rights that let everybody list the bucket.
 #[tokio::test]
 async fn grants_of_a_bucket_let_in_whom_they_name() {
     let (server, client) = ready().await;

@@ -1,0 +1,149 @@
+//! Lessons of other stores that no corpus of requests can hold. SECURITY.md lists all of them.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use super::wire::{Ask, Signer, UNSIGNED, ready};
+use crate::support::Server;
+
+/// No request makes the server call an address that the request names: CVE-2021-21287 (the Host
+/// header), CVE-2026-73080 (a source that is fetched), #4420, #5135 (webhooks), CVE-2021-32090.
+#[tokio::test]
+async fn no_request_makes_the_server_call_what_it_names() {
+    let server = ready().await;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let there = listener.local_addr().unwrap().to_string();
+    let url = format!("http://{there}/x");
+    let now = Signer::now();
+    let put = |name: &str, value: &str| Ask::new(&server, "PUT", "/raw/k").header(name, value);
+    for (name, value) in [
+        ("x-amz-copy-source", url.as_str()),
+        ("x-amz-copy-source", &format!("{there}/x")),
+        ("x-amz-rename-source", &url),
+        ("x-amz-website-redirect-location", &url),
+        ("x-oss-callback", &url),
+        ("x-forwarded-host", &there),
+        ("forwarded", &format!("host={there}")),
+        ("referer", &url),
+        ("origin", &url),
+    ] {
+        put(name, value)
+            .authorized(&now, UNSIGNED)
+            .0
+            .send(&server)
+            .await;
+    }
+    for name in [
+        "x-consign-callback",
+        "x-consign-callback-mode",
+        "x-oss-callback",
+        "callback",
+    ] {
+        let ask = Ask::new(&server, "PUT", "/raw/k").query(name, &url);
+        ask.presigned(&now, "60").send(&server).await;
+    }
+    let mut hosted = Ask::new(&server, "GET", "/raw/k");
+    hosted.headers[0].1.clone_from(&there);
+    hosted.authorized(&now, UNSIGNED).0.send(&server).await;
+    for (sub_resource, body) in [
+        (
+            "notification",
+            "<NotificationConfiguration><TopicConfiguration><Topic>URL</Topic><Event>s3:ObjectCreated:*</Event></TopicConfiguration></NotificationConfiguration>",
+        ),
+        (
+            "website",
+            "<WebsiteConfiguration><RedirectAllRequestsTo><HostName>URL</HostName></RedirectAllRequestsTo></WebsiteConfiguration>",
+        ),
+        ("cors", "<!DOCTYPE a SYSTEM \"URL\"><CORSConfiguration/>"),
+        (
+            "replication",
+            "<ReplicationConfiguration><Rule><Destination><Bucket>URL</Bucket></Destination></Rule></ReplicationConfiguration>",
+        ),
+    ] {
+        let body = body.replace("URL", &url);
+        let ask = Ask::new(&server, "PUT", "/raw")
+            .query(sub_resource, "")
+            .body(body.as_bytes());
+        ask.authorized(&now, UNSIGNED).0.send(&server).await;
+    }
+    let called = listener.accept();
+    let error = called.map(|(_, from)| from).expect_err("the server called");
+    assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+}
+
+/// A server that nobody gave secrets makes its own, each another one (CVE-2025-68926, CVE-2026-45039,
+/// CVE-2026-113466, CVE-2026-100413: secrets that stand in the source).
+#[tokio::test]
+async fn no_secret_stands_in_the_source() {
+    let (one, other) = tokio::join!(ready(), ready());
+    let key =
+        |server: &Server| std::fs::read(server.data_folder().join("master-key.json")).unwrap();
+    assert_ne!(key(&one), key(&other));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for (file, line) in lines_of(&folder) {
+        let looks = [
+            "SECRET: &str = \"",
+            "PASSWORD",
+            "secret_key: \"",
+            "-----BEGIN",
+        ];
+        let bad = looks.iter().any(|look| line.contains(look));
+        assert!(!bad, "{file}: {line}");
+    }
+}
+
+/// Proofs are compared in constant time (#4519, and s3s before #659): nothing in `auth` compares a
+/// signature with `==`, and the one comparison of it is `subtle`'s.
+#[test]
+fn signatures_are_compared_in_constant_time() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let sigv4 = std::fs::read_to_string(root.join("auth/sigv4.rs")).unwrap();
+    let same = sigv4
+        .split("pub fn same(")
+        .nth(1)
+        .expect("the one comparison");
+    let same = same.split("\n}").next().unwrap();
+    assert!(same.contains("ct_eq") && !same.contains("=="), "{same}");
+    for folder in ["auth", "callback", "s3"] {
+        for (file, line) in lines_of(&root.join(folder)) {
+            let words = ["signature", "hmac", "mac("]
+                .iter()
+                .any(|word| line.contains(word));
+            let compares = line.contains(" == ") || line.contains(" != ");
+            let harmless = [
+                "name",
+                "version",
+                "Version",
+                "len()",
+                "contains_key",
+                "Code::",
+            ];
+            let harmless = harmless.iter().any(|word| line.contains(word));
+            assert!(!words || !compares || harmless, "{file}: {line}");
+        }
+    }
+}
+
+/// Each line of the code below that folder, without comments and tests, and the file it stands in.
+fn lines_of(folder: &Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            if path.file_name().is_none_or(|name| name != "tests") {
+                found.extend(lines_of(&path));
+            }
+            continue;
+        }
+        if path.file_name().is_some_and(|name| name == "tests.rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines = text.lines().take_while(|line| line.trim() != "mod tests {");
+        let code = lines.map(|line| line.split("//").next().unwrap_or_default().to_owned());
+        let file = path.display().to_string();
+        found.extend(code.map(|line| (file.clone(), line)));
+    }
+    found
+}
