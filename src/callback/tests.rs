@@ -17,7 +17,7 @@ use super::{CallbackConfig, Callbacks, State};
 use crate::clock::SystemClock;
 use crate::id::MessageId;
 use crate::store::meta::{
-    Assertion, Batch, KeyRange, MetaEngine, MetaError, Space, Step, Visitor, Write,
+    Assertion, Batch, KeyRange, MetaEngine, MetaError, Space, Step, Verified, Visitor, Write,
 };
 
 #[derive(Debug, Default)]
@@ -46,6 +46,15 @@ impl MetaEngine for Rows {
             Ok(())
         }
         .boxed()
+    }
+
+    fn verify(
+        &self,
+        _space: Space,
+        _from: Bytes,
+        _bytes_max: u64,
+    ) -> BoxFuture<'_, Result<Verified, MetaError>> {
+        panic!("callbacks leave that to the scrub");
     }
 
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), MetaError>> {

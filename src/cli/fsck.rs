@@ -15,7 +15,7 @@ use crate::server;
 use crate::store::fsck::{FsckOptions, FsckProgress};
 
 /// How often a check that runs is asked how far it is.
-const ASK_EVERY: Duration = Duration::from_millis(200);
+pub(super) const ASK_EVERY: Duration = Duration::from_millis(200);
 /// A check that ends sooner shows no bar.
 const LONG: Duration = Duration::from_secs(1);
 
@@ -68,7 +68,10 @@ pub(super) fn run(args: &FsckArgs) -> Result<ExitCode, CliError> {
 }
 
 /// The server to ask: the one that is named, or the one in the folder if it answers.
-async fn online(config: &Config, endpoint: Option<&str>) -> Result<Option<AdminClient>, CliError> {
+pub(super) async fn online(
+    config: &Config,
+    endpoint: Option<&str>,
+) -> Result<Option<AdminClient>, CliError> {
     if endpoint.is_none() && server::announced(&config.data_dir).is_none() {
         return Ok(None);
     }
@@ -88,7 +91,8 @@ async fn ask(client: &AdminClient, read_blobs: bool) -> Result<Value, CliError> 
             return Ok(report.clone());
         }
         let number = |field| state.get(field).and_then(Value::as_u64).unwrap_or_default();
-        bar.show(number("records"), number("bytes"), number("bytes_total"));
+        let records = format!("{} records", number("records"));
+        bar.show(&records, number("bytes"), number("bytes_total"));
         tokio::time::sleep(ASK_EVERY).await;
         state = client.ask(Method::GET, "fsck", None).await?;
     }
@@ -102,7 +106,8 @@ async fn open(config: &Config, read_blobs: bool) -> Result<Value, CliError> {
         tokio::select! {
             report = &mut check => break report?,
             () = tokio::time::sleep(ASK_EVERY) => {
-                bar.show(progress.records(), progress.bytes(), progress.bytes_total());
+                let records = format!("{} records", progress.records());
+                bar.show(&records, progress.bytes(), progress.bytes_total());
             }
         }
     };
@@ -111,13 +116,13 @@ async fn open(config: &Config, read_blobs: bool) -> Result<Value, CliError> {
 }
 
 /// A bar on standard error, once the check has taken a while; none where that is no terminal.
-struct Bar {
+pub(super) struct Bar {
     bar: ProgressBar,
     began: tokio::time::Instant,
 }
 
 impl Bar {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let bar = ProgressBar::hidden();
         let style = "{bar:40} {bytes}/{total_bytes} {eta}  {msg}";
         if let Ok(style) = ProgressStyle::with_template(style) {
@@ -127,16 +132,16 @@ impl Bar {
         Self { bar, began }
     }
 
-    fn show(&self, records: u64, bytes: u64, total: u64) {
+    pub(super) fn show(&self, what: &str, bytes: u64, total: u64) {
         if self.bar.is_hidden() && self.began.elapsed() > LONG {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
         self.bar.set_length(total);
         self.bar.set_position(bytes);
-        self.bar.set_message(format!("{records} records"));
+        self.bar.set_message(what.to_owned());
     }
 
-    fn finish(&self) {
+    pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }
 }

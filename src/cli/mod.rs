@@ -8,6 +8,7 @@
 
 mod accounts;
 mod admin_client;
+mod backup;
 mod bench;
 mod callbacks;
 mod completion;
@@ -19,6 +20,7 @@ mod listen;
 mod logging;
 mod presign;
 mod quota;
+mod scrub;
 mod serve;
 mod size;
 mod status;
@@ -53,6 +55,9 @@ pub enum CliError {
     /// The data folder can't be worked on.
     #[error(transparent)]
     Offline(#[from] crate::server::OfflineError),
+    /// There is no backup, or none can be brought back.
+    #[error(transparent)]
+    Backup(#[from] crate::server::BackupError),
     /// The system refused.
     #[error(transparent)]
     Io(#[from] std::io::Error),
@@ -92,6 +97,9 @@ enum Command {
     Listen(listen::ListenArgs),
     Bench(bench::BenchArgs),
     Fsck(fsck::FsckArgs),
+    Scrub(scrub::ScrubArgs),
+    Backup(backup::BackupArgs),
+    Restore(backup::RestoreArgs),
     Status(status::StatusArgs),
     Config(config::ConfigArgs),
     Completion(completion::CompletionArgs),
@@ -172,6 +180,9 @@ pub fn main() -> ExitCode {
         Command::Listen(args) => listen::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Fsck(args) => fsck::run(&args),
+        Command::Scrub(args) => scrub::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => backup::run_restore(&args),
         Command::Status(args) => status::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completion(args) => completion::run(&args),

@@ -35,5 +35,10 @@ pub(super) fn run(args: &StatusArgs) -> Result<ExitCode, CliError> {
         text(&status, "started"),
         number("uptime_seconds")
     );
+    let damaged = status.pointer("/scrub/damaged").and_then(Value::as_u64);
+    match damaged.unwrap_or_default() {
+        0 => {}
+        damaged => println!("damaged  {damaged}: see `consign scrub`"),
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -63,6 +63,8 @@ pub struct Config {
     pub encryption: EncryptionSettings,
     /// How long a day of lifecycle rules is: shorter in tests only.
     pub lifecycle_day: Duration,
+    /// The slow reading of all that is stored.
+    pub scrub: ScrubSettings,
     /// How often the records of requests are delivered.
     pub logging_time: Duration,
     /// What is spoken beside S3.
@@ -149,6 +151,24 @@ impl fmt::Debug for EncryptionSettings {
     }
 }
 
+/// The slow reading of all that is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScrubSettings {
+    /// Bytes that it reads in a second; 0: as many as the disk gives.
+    pub bytes_per_second: u64,
+    /// How long after the end of one pass the next begins; none: only when it is asked for.
+    pub every: Option<Duration>,
+}
+
+impl Default for ScrubSettings {
+    fn default() -> Self {
+        Self {
+            bytes_per_second: 16 * 1024 * 1024,
+            every: Some(Duration::from_secs(30 * 24 * 3600)),
+        }
+    }
+}
+
 /// What a client may take of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -220,6 +240,7 @@ impl Default for Config {
             signature_v2: false,
             encryption: EncryptionSettings::default(),
             lifecycle_day: Duration::from_secs(24 * 3600),
+            scrub: ScrubSettings::default(),
             logging_time: Duration::from_mins(1),
             dialects: Vec::new(),
             oss: OssSettings::default(),

@@ -97,6 +97,12 @@ pub(super) const SETTINGS: &[Setting] = &[
     one("admin.listen", |config, text| {
         put(&mut config.admin.listen, Some(listen(text)?))
     }),
+    one("scrub.bytes_per_second", |config, text| {
+        put(&mut config.scrub.bytes_per_second, number(text)?)
+    }),
+    one("scrub.every_days", |config, text| {
+        put(&mut config.scrub.every, days(text)?)
+    }),
     one("limits.connections", |config, text| {
         put(&mut config.limits.connections, number(text)?)
     }),
@@ -269,6 +275,13 @@ fn master_key(text: &str) -> Result<[u8; 32], String> {
 
 fn seconds(text: &str) -> Result<Duration, String> {
     number(text).map(Duration::from_secs)
+}
+
+/// A number of days; 0 is never.
+fn days(text: &str) -> Result<Option<Duration>, String> {
+    let days: u32 = number(text)?;
+    let time = Duration::from_secs(u64::from(days).saturating_mul(24 * 3600));
+    Ok((days > 0).then_some(time))
 }
 
 fn listen(text: &str) -> Result<SocketAddr, String> {

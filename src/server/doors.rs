@@ -100,7 +100,7 @@ impl Doors {
         self,
         service: &Arc<Service>,
         limits: Limits,
-        Background { tasks, stop }: &Background,
+        Background { tasks, stop, .. }: &Background,
     ) -> Arc<Shared<Front>> {
         let cut = CancellationToken::new();
         let serve = |taken: Taken, door, requests| {

@@ -4,8 +4,10 @@
 //! means.
 
 mod admin;
+mod backup;
 mod connection;
 mod doors;
+mod engines;
 mod explain;
 mod guard;
 mod listen;
@@ -21,16 +23,21 @@ mod run;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use backup::{
+    BackupError, BackupOptions, BackupProgress, BackupReport, RestoreReport, VerifyReport,
+    prepare as prepare_backups, restore, verify as verify_backups,
+};
 pub use doors::endpoint_of;
 pub use explain::explain;
 pub use lock::{FolderLock, Holder, LockError, announced};
-pub use offline::{OfflineError, fsck};
+pub use offline::{OfflineError, backup as backup_offline, fsck};
 pub use root_key::{RootKeyError, load as load_root_key};
 
-use admin::{Admin, Fsck};
+use admin::{Admin, BackupJob, Fsck};
 use connection::Shared;
 use doors::{Doors, Front};
 use monitor::{Monitor, Watched};
@@ -39,17 +46,16 @@ use crate::auth;
 use crate::callback::{CallbackConfig, Callbacks, CheckConfig, EndpointConfig, RuleConfig, Secret};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{
-    CallbackSettings, CheckSettings, Config, Durability, EndpointSettings, RootKey, RuleSettings,
-    SyncSettings, Wait,
+    CallbackSettings, CheckSettings, Config, EndpointSettings, RootKey, RuleSettings, SyncSettings,
+    Wait,
 };
 use crate::metrics::{Commits, Connections};
 use crate::s3::explain::{Explainer, Refusals};
 use crate::s3::{self, Asked, Reach, Service, ServiceSettings};
 use crate::store::accounts::Accounts;
-use crate::store::blob::files::{self, FileBlobs};
-use crate::store::blob::{BlobError, BlobStore, durable};
+use crate::store::blob::BlobError;
 use crate::store::keys;
-use crate::store::meta::{MetaEngine, MetaError, rocks};
+use crate::store::meta::MetaError;
 use crate::store::{ObjectStore, StoreError, StoreSettings};
 
 /// Why a server can't start.
@@ -102,16 +108,8 @@ pub struct Server {
 struct Background {
     tasks: TaskTracker,
     stop: CancellationToken,
-}
-
-/// What objects lie in, and what it tells of itself.
-#[derive(Debug)]
-struct Engines {
-    meta: Arc<dyn MetaEngine>,
-    blobs: Arc<dyn BlobStore>,
-    commits: Commits,
-    of_meta: rocks::Vitals,
-    of_blobs: files::Vitals,
+    /// Has the scrub begin a pass.
+    scrub_now: Arc<Notify>,
 }
 
 impl Server {
@@ -138,13 +136,20 @@ impl Server {
         service.oss = oss::wire(&config, &endpoint).await?;
         let service = Arc::new(service);
         let shared = doors.open(&service, config.limits, &background);
-        let Background { tasks, stop } = background;
+        let Background {
+            tasks,
+            stop,
+            scrub_now,
+        } = background;
         let until = stop.clone();
         tasks.spawn(async move { callbacks.run(until).await });
         lock.announce(&endpoint, admin_endpoint.as_deref())?;
         let store = service.store.clone();
+        backup::clean(&config.data_dir);
         tasks.spawn(run::sweep(store.clone(), stop.clone()));
         tasks.spawn(run::nonces(store.clone(), run::NONCES_EVERY, stop.clone()));
+        let scrub = run::scrub(store.clone(), config.scrub, scrub_now, stop.clone());
+        tasks.spawn(scrub);
         tasks.spawn(run::lifecycle(store, config.lifecycle_day, stop.clone()));
         let logged = Arc::clone(&service);
         tasks.spawn(run::access_log(logged, config.logging_time, stop));
@@ -195,30 +200,6 @@ impl Drop for Server {
     }
 }
 
-/// Opens the engines in the data folder.
-async fn engines(config: &Config, clock: &Arc<dyn Clock>) -> Result<Engines, StartError> {
-    let (of_meta, of_blobs) = match config.durability {
-        Durability::Fsync => (rocks::Durability::Fsync, durable::Durability::Fsync),
-        Durability::None => (rocks::Durability::None, durable::Durability::None),
-    };
-    let (dir, at) = (config.data_dir.clone(), Arc::clone(clock));
-    let opened = tokio::task::spawn_blocking(move || {
-        let meta = rocks::RocksEngine::open(&dir.join("meta"), of_meta)?;
-        let blobs = FileBlobs::open(&dir.join("blobs"), of_blobs, at)?;
-        Ok::<_, StartError>((meta, blobs))
-    });
-    let (meta, blobs) = opened.await.map_err(|error| MetaError::Engine {
-        source: error.into(),
-    })??;
-    Ok(Engines {
-        commits: meta.commits().clone(),
-        of_meta: meta.vitals(),
-        of_blobs: blobs.vitals(),
-        meta: Arc::new(meta),
-        blobs: Arc::new(blobs),
-    })
-}
-
 /// Opens the engines and puts the layers on top of each other.
 async fn wire(
     config: &Config,
@@ -227,8 +208,8 @@ async fn wire(
     (endpoint, connections): (&str, Connections),
 ) -> Result<(Service, Arc<Callbacks>), StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let engines = engines(config, &clock).await?;
-    let (meta, blobs) = (Arc::clone(&engines.meta), Arc::clone(&engines.blobs));
+    let engines = engines::open(config, &clock).await?;
+    let (meta, blobs) = engines.split();
     let callbacks = Callbacks::new(
         &callbacks_of(&config.callback),
         Arc::clone(&meta),
@@ -252,6 +233,11 @@ async fn wire(
     let refusals = Arc::new(Refusals::default());
     let own = endpoint.trim_start_matches("http://").to_owned();
     let reach = Arc::clone(&settings.reach);
+    let source = backup::Source {
+        data_dir: config.data_dir.clone(),
+        meta: Arc::clone(&engines.meta),
+        store: store.clone(),
+    };
     let admin = Admin {
         refusals: Arc::clone(&refusals),
         explainer: Explainer::new(reach, keys.clone(), settings.auth(), own),
@@ -263,6 +249,9 @@ async fn wire(
         started: clock.now(),
         background: background.clone(),
         fsck: Fsck::default(),
+        backup: BackupJob::default(),
+        source: Some(source),
+        scrub_now: Arc::clone(&background.scrub_now),
     };
     let masters = master_key::load_or_make(&config.data_dir, &config.encryption)?;
     let requests = Asked::counters();

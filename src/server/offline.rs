@@ -1,9 +1,13 @@
 //! What may be done to a data folder that no server holds.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Engines, FolderLock, LockError, StartError, engines};
+use tokio_util::sync::CancellationToken;
+
+use super::backup::{self, BackupError, BackupOptions, BackupProgress, BackupReport, Source};
+use super::engines::{self, Engines};
+use super::{FolderLock, LockError, StartError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::store::fsck::{FsckOptions, FsckProgress, FsckReport};
@@ -24,6 +28,58 @@ pub enum OfflineError {
     /// The work failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There is no backup, or none can be brought back.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+}
+
+/// An open data folder that no server holds.
+struct Opened {
+    engines: Engines,
+    store: ObjectStore,
+    _lock: FolderLock,
+}
+
+async fn open(config: &Config) -> Result<Opened, OfflineError> {
+    let path = config.data_dir.clone();
+    // Before the lock, which would make the folder.
+    if !path.join("meta").is_dir() {
+        return Err(OfflineError::NoData { path });
+    }
+    let lock = FolderLock::take(&path).map_err(|error: LockError| StartError::from(error))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let engines = engines::open(config, &clock).await?;
+    let (meta, blobs) = engines.split();
+    let settings = StoreSettings {
+        inline_bytes_max: config.inline_bytes_max,
+    };
+    let store = ObjectStore::attach(meta, blobs, clock, Arc::new(NoHook), settings).await?;
+    Ok(Opened {
+        engines,
+        store,
+        _lock: lock,
+    })
+}
+
+/// Makes a backup of the data folder, which is held meanwhile, in `folder`.
+///
+/// # Errors
+/// [`OfflineError`].
+pub async fn backup(
+    config: &Config,
+    folder: &Path,
+    options: BackupOptions,
+    progress: Arc<BackupProgress>,
+) -> Result<BackupReport, OfflineError> {
+    let opened = open(config).await?;
+    let token = backup::prepare(folder, &config.data_dir)?;
+    let source = Source {
+        data_dir: config.data_dir.clone(),
+        meta: Arc::clone(&opened.engines.meta),
+        store: opened.store.clone(),
+    };
+    let (place, stop) = ((folder.to_owned(), token), CancellationToken::new());
+    Ok(backup::make(source, place, options, progress, stop).await?)
 }
 
 /// Checks the store in the data folder, which is held meanwhile.
@@ -35,20 +91,6 @@ pub async fn fsck(
     options: FsckOptions,
     progress: &Arc<FsckProgress>,
 ) -> Result<FsckReport, OfflineError> {
-    let path = config.data_dir.clone();
-    // Before the lock, which would make the folder.
-    if !path.join("meta").join("CURRENT").is_file() {
-        return Err(OfflineError::NoData { path });
-    }
-    let lock = FolderLock::take(&path).map_err(|error: LockError| StartError::from(error))?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let Engines { meta, blobs, .. } = engines(config, &clock).await?;
-    let settings = StoreSettings {
-        inline_bytes_max: config.inline_bytes_max,
-    };
-    let store = ObjectStore::attach(meta, blobs, clock, Arc::new(NoHook), settings).await?;
-    let report = store.fsck(options, progress).await?;
-    drop(store);
-    drop(lock);
-    Ok(report)
+    let opened = open(config).await?;
+    Ok(opened.store.fsck(options, progress).await?)
 }

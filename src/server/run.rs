@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{self, Respond, Shared};
 use super::listen::Listener;
+use crate::config::ScrubSettings;
 use crate::s3::{self, Service};
 use crate::store::ObjectStore;
 use crate::store::lifecycle::LifecycleReport;
@@ -14,6 +16,8 @@ use crate::store::settings::DayLength;
 
 /// How often nonces are forgotten.
 pub(super) const NONCES_EVERY: Duration = Duration::from_secs(60 * 60);
+/// How long a scrub that failed waits, and how often it is asked whether one is due.
+const SCRUB_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// At most so often the lifecycle rules are applied.
 const LIFECYCLE_PAUSE_MIN: Duration = Duration::from_millis(200);
 
@@ -61,6 +65,56 @@ pub(super) async fn nonces(store: ObjectStore, every: Duration, stop: Cancellati
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(every) => {}
+        }
+    }
+}
+
+/// Reads all that is stored now and then, and at once where `now` says so. A pass that is stopped
+/// goes on at the next start.
+pub(super) async fn scrub(
+    store: ObjectStore,
+    settings: ScrubSettings,
+    now: Arc<Notify>,
+    stop: CancellationToken,
+) {
+    if let Err(error) = store.damage().await {
+        tracing::warn!(%error, "what the scrub found can't be read");
+    }
+    let mut wait = None;
+    loop {
+        let due = match wait.take() {
+            Some(wait) => Some(wait),
+            None => store
+                .scrub_due(settings.every)
+                .await
+                .unwrap_or(Some(SCRUB_PAUSE)),
+        };
+        let far = due.is_none_or(|due| due > SCRUB_PAUSE);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = now.notified() => {}
+            // In steps, since the clock may be set.
+            () = tokio::time::sleep(due.unwrap_or(SCRUB_PAUSE).min(SCRUB_PAUSE)) => {
+                if far {
+                    continue;
+                }
+            }
+        }
+        let scrubbed = tokio::select! {
+            () = stop.cancelled() => return,
+            scrubbed = store.scrub(settings.bytes_per_second) => scrubbed,
+        };
+        match scrubbed {
+            Ok(status) => tracing::info!(
+                records = status.records,
+                bytes = status.bytes,
+                damaged = status.damaged,
+                "scrubbed all that is stored"
+            ),
+            Err(error) => {
+                tracing::warn!(%error, "the scrub failed, and is tried again");
+                wait = Some(SCRUB_PAUSE);
+            }
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod object;
 pub mod once;
 pub mod read;
 pub mod record;
+pub mod scrub;
 pub mod seal;
 pub mod settings;
 pub mod stage;
@@ -84,6 +85,7 @@ struct Inner {
     hook: Arc<dyn CommitHook>,
     settings: StoreSettings,
     pins: read::Pins,
+    scrub: scrub::ScrubMonitor,
     started: Timestamp,
 }
 
@@ -125,6 +127,7 @@ impl ObjectStore {
             hook,
             settings,
             pins: read::Pins::default(),
+            scrub: scrub::ScrubMonitor::default(),
         })))
     }
 
@@ -163,6 +166,11 @@ impl ObjectStore {
         self.0.started
     }
 
+    /// What is known of damage, and how far the scrub is.
+    pub fn scrub_monitor(&self) -> &scrub::ScrubMonitor {
+        &self.0.scrub
+    }
+
     pub(crate) fn pins(&self) -> &read::Pins {
         &self.0.pins
     }
@@ -171,6 +179,11 @@ impl ObjectStore {
     pub fn settings(&self) -> StoreSettings {
         self.0.settings
     }
+}
+
+/// The blob that a row of [`Space::Blobs`] is about.
+pub fn read_blob_row(value: &[u8]) -> Option<blob::BlobRef> {
+    record::decode(value, "a blob's row").ok()
 }
 
 /// Checks the format version, and writes it where the store is new.

@@ -50,7 +50,32 @@ impl From<Range<u64>> for Wanted {
 
 /// Blobs that readers have yet to open, or that are on their way into a batch: deleting them waits.
 #[derive(Debug, Default)]
-pub(crate) struct Pins(Mutex<HashMap<BlobId, Pin>>);
+pub(crate) struct Pins(Mutex<HashMap<BlobId, Pin>>, Mutex<Holds>);
+
+/// Who keeps every blob, and what was doomed meanwhile.
+#[derive(Debug, Default)]
+struct Holds {
+    count: u64,
+    doomed: Vec<BlobId>,
+}
+
+/// Keeps every blob from being deleted; what was doomed meanwhile goes when it is dropped.
+#[derive(Debug)]
+pub struct GarbageHold(ObjectStore);
+
+impl Drop for GarbageHold {
+    fn drop(&mut self) {
+        let mut holds = self.0.pins().holds();
+        holds.count = holds.count.saturating_sub(1);
+        let doomed = if holds.count == 0 {
+            std::mem::take(&mut holds.doomed)
+        } else {
+            Vec::new()
+        };
+        drop(holds);
+        self.0.discard_later(doomed);
+    }
+}
 
 #[derive(Debug, Default)]
 struct Pin {
@@ -63,13 +88,23 @@ impl Pins {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether someone keeps `id`.
-    pub(crate) fn keeps(&self, id: BlobId) -> bool {
-        self.pins().contains_key(&id)
+    fn holds(&self) -> MutexGuard<'_, Holds> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether `id` may be deleted now; otherwise its last reader does it.
+    /// Whether someone keeps `id`.
+    pub(crate) fn keeps(&self, id: BlobId) -> bool {
+        self.holds().count > 0 || self.pins().contains_key(&id)
+    }
+
+    /// Whether `id` may be deleted now; otherwise its last reader, or who holds all, does it.
     pub(crate) fn doom(&self, id: BlobId) -> bool {
+        let mut holds = self.holds();
+        if holds.count > 0 {
+            holds.doomed.push(id);
+            return false;
+        }
+        drop(holds);
         let mut pins = self.pins();
         let pin = pins.get_mut(&id);
         pin.map(|pin| pin.doomed = true).is_none()
@@ -131,6 +166,14 @@ fn slice(bytes: &Bytes, range: &Range<u64>) -> Option<Bytes> {
 }
 
 impl ObjectStore {
+    /// Keeps every blob that is named now until the hold is dropped: garbage waits.
+    pub fn hold_garbage(&self) -> GarbageHold {
+        let mut holds = self.pins().holds();
+        holds.count = holds.count.saturating_add(1);
+        drop(holds);
+        GarbageHold(self.clone())
+    }
+
     /// The key's object, or its `version`, and those of its bytes that `choose` picks once it has
     /// seen it. Where the object is overwritten before its bytes are held, `choose` sees the new one.
     ///
@@ -182,7 +225,7 @@ impl ObjectStore {
         let opened = match pieces.pop() {
             None => return Ok(stream::empty().boxed()),
             Some((Piece::Blob(blob, part), opening)) if pieces.is_empty() => {
-                let bytes = self.blobs().read(blob, part).await.map_err(superseded)?;
+                let bytes = self.open_blob(blob, part).await.map_err(superseded)?;
                 return Ok(unsealed(bytes, opening));
             }
             Some(last) => last,
@@ -228,6 +271,23 @@ impl ObjectStore {
         slice(&bytes, range).ok_or_else(|| StoreError::corrupt("a small object's bytes"))
     }
 
+    /// A blob's bytes, with an eye on damage: it is told and counted, since nobody may have asked.
+    async fn open_blob(&self, blob: BlobRef, range: Range<u64>) -> Result<BlobStream, BlobError> {
+        let bytes = self.blobs().read(blob, range).await;
+        let bytes = bytes.inspect_err(|error| self.tell_damage(error))?;
+        let store = self.clone();
+        Ok(bytes
+            .inspect_err(move |error| store.tell_damage(error))
+            .boxed())
+    }
+
+    fn tell_damage(&self, error: &BlobError) {
+        if matches!(error, BlobError::Corrupt { .. } | BlobError::Io { .. }) {
+            tracing::error!(%error, "damaged bytes are not served");
+            self.scrub_monitor().count_damaged_read();
+        }
+    }
+
     /// Opens each piece when it is its turn, and keeps its blob until then.
     async fn chain(&self, pieces: Vec<(Piece, Option<Opening>)>) -> Result<BlobStream, StoreError> {
         let ids = pieces.iter().filter_map(|(piece, _opening)| match piece {
@@ -254,7 +314,7 @@ impl ObjectStore {
             async move {
                 let bytes: BoxStream<'static, Result<Bytes, BlobError>> = match piece {
                     Piece::Inline(bytes) => stream::iter([Ok(bytes)]).boxed(),
-                    Piece::Blob(blob, range) => pinned.store.blobs().read(blob, range).await?,
+                    Piece::Blob(blob, range) => pinned.store.open_blob(blob, range).await?,
                 };
                 Ok::<_, BlobError>(unsealed(bytes, opening))
             }

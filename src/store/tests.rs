@@ -419,3 +419,18 @@ async fn the_next_start_deletes_garbage_and_its_sweep_orphans() {
         assert_eq!(bytes_of(&next, &bench.object().await).await, vec![1; LARGE]);
     }
 }
+
+#[tokio::test]
+async fn data_of_a_newer_release_is_refused_with_advice() {
+    let meta = Arc::new(MemoryEngine::new());
+    let mut batch = Batch::new();
+    let newer = encode(&(FORMAT_VERSION + 1)).unwrap();
+    batch.put(Space::System, FORMAT_KEY, newer);
+    meta.commit(batch).await.unwrap();
+    let blobs = Arc::new(MemoryBlobs::new());
+    let clock = Arc::new(SystemClock);
+    let settings = StoreSettings::default();
+    let opened = ObjectStore::open(meta, blobs, clock, Arc::new(NoHook), settings).await;
+    let said = opened.unwrap_err().to_string();
+    assert!(said.contains("use the Consign that wrote it"), "{said}");
+}

@@ -34,7 +34,11 @@ impl Server {
 
     /// A server with an empty folder and this configuration file.
     pub(crate) async fn start_with(configuration: &str) -> Self {
-        let folder = TempDir::new().unwrap();
+        Self::start_in(TempDir::new().unwrap(), configuration).await
+    }
+
+    /// A server with this folder, in which its data may lie already.
+    pub(crate) async fn start_in(folder: TempDir, configuration: &str) -> Self {
         let child = launch(folder.path(), configuration);
         let mut server = Self {
             child,
@@ -283,7 +287,7 @@ fn binary(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_consign"));
     // The tester's own settings must not reach the server.
     for (name, _) in std::env::vars() {
-        if name.starts_with("CONSIGN_") {
+        if name.starts_with("CONSIGN_") || name.starts_with("AWS_") {
             command.env_remove(name);
         }
     }

@@ -105,9 +105,17 @@ const DOORS: &[(&str, &[&str])] = &[
     // `config` only parses URLs by it.
     ("reqwest", &["callback", "cli", "config"]),
     ("tokio::net", &["server", "cli"]),
+    // The files of RocksDB are looked at before it opens them.
     (
         "std::fs",
-        &["store::blob", "server", "config", "cli", "fail_point"],
+        &[
+            "store::blob",
+            "store::meta::rocks",
+            "server",
+            "config",
+            "cli",
+            "fail_point",
+        ],
     ),
     ("tokio::fs", &[]),
     ("rustix", &["store::blob", "server", "fail_point"]),

@@ -1,24 +1,16 @@
-//! The check of the store: it may take hours, so it is begun by one request and asked for by others.
-
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+//! The check of the store.
 
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::job::{Job, Run};
 use super::{Admin, Asked};
 use crate::s3::AdminError;
 use crate::store::fsck::{FsckOptions, FsckProgress, FsckReport};
 
 /// The last check that was begun.
-#[derive(Debug, Default)]
-pub(in crate::server) struct Fsck(Mutex<Option<Arc<Run>>>);
-
-#[derive(Debug, Default)]
-struct Run {
-    progress: Arc<FsckProgress>,
-    outcome: OnceLock<Result<FsckReport, String>>,
-}
+pub(in crate::server) type Fsck = Job<FsckProgress, FsckReport>;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,7 +23,7 @@ impl Admin {
     pub(super) fn answer_fsck(&self, asked: &Asked<'_>) -> Result<Value, AdminError> {
         match (asked.method, asked.path) {
             (&Method::GET, "fsck") => match self.fsck.last().as_deref() {
-                Some(run) => run.shown(),
+                Some(run) => shown(run),
                 None => Err(AdminError::NotFound("no check was begun".to_owned())),
             },
             (&Method::POST, "fsck") => self.begin_fsck(&asked.json()?),
@@ -40,59 +32,31 @@ impl Admin {
     }
 
     fn begin_fsck(&self, begin: &Begin) -> Result<Value, AdminError> {
-        let run = self.fsck.begin()?;
+        let run = self.fsck.begin("a check")?;
         let (store, stop) = (self.store.clone(), self.background.stop.clone());
         let options = FsckOptions {
             read_blobs: begin.read_blobs,
         };
-        let shown = run.shown();
+        let answer = shown(&run);
         self.background.tasks.spawn(async move {
-            let outcome = tokio::select! {
+            run.end(tokio::select! {
                 () = stop.cancelled() => Err("the server was stopped".to_owned()),
                 checked = store.fsck(options, &run.progress) => {
                     checked.map_err(|error| error.to_string())
                 }
-            };
-            // It is empty: a run is begun once.
-            drop(run.outcome.set(outcome));
+            });
         });
-        shown
+        answer
     }
 }
 
-impl Fsck {
-    fn last(&self) -> Option<Arc<Run>> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// A new run, where none is under way: two would only slow each other.
-    fn begin(&self) -> Result<Arc<Run>, AdminError> {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.as_ref().is_some_and(|run| run.outcome.get().is_none()) {
-            return Err(AdminError::Invalid("a check is under way".to_owned()));
-        }
-        let run = Arc::new(Run::default());
-        *last = Some(Arc::clone(&run));
-        Ok(run)
-    }
-}
-
-impl Run {
-    fn shown(&self) -> Result<Value, AdminError> {
-        let report = match self.outcome.get() {
-            None => None,
-            Some(Ok(report)) => Some(report),
-            Some(Err(error)) => return Err(AdminError::Failed(error.clone())),
-        };
-        Ok(json!({
-            "running": report.is_none(),
-            "records": self.progress.records(),
-            "bytes": self.progress.bytes(),
-            "bytes_total": self.progress.bytes_total(),
-            "report": report,
-        }))
-    }
+fn shown(run: &Run<FsckProgress, FsckReport>) -> Result<Value, AdminError> {
+    let report = run.report()?;
+    Ok(json!({
+        "running": report.is_none(),
+        "records": run.progress.records(),
+        "bytes": run.progress.bytes(),
+        "bytes_total": run.progress.bytes_total(),
+        "report": report,
+    }))
 }

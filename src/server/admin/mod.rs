@@ -3,11 +3,14 @@
 //! Every request here is the root key's, with a proven body: `s3::admin` lets no other through.
 
 mod accounts;
+mod backup;
 mod callbacks;
 mod explain;
 mod fsck;
+mod job;
 mod keys;
 mod quotas;
+mod scrub;
 
 use std::sync::Arc;
 
@@ -17,8 +20,10 @@ use futures_util::future::BoxFuture;
 use http::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use super::Background;
+use super::backup::Source;
 use crate::callback::Callbacks;
 use crate::clock::{Clock, Timestamp};
 use crate::s3::explain::{Explainer, Refusals};
@@ -27,6 +32,7 @@ use crate::store::ObjectStore;
 use crate::store::accounts::Accounts;
 use crate::store::keys::Keys;
 
+pub(super) use backup::BackupJob;
 pub(super) use fsck::Fsck;
 
 /// What the operator may see and change.
@@ -40,6 +46,10 @@ pub(super) struct Admin {
     pub(super) started: Timestamp,
     pub(super) background: Background,
     pub(super) fsck: Fsck,
+    pub(super) backup: BackupJob,
+    /// What backups are made of; none where nothing is kept on a disk.
+    pub(super) source: Option<Source>,
+    pub(super) scrub_now: Arc<Notify>,
     pub(super) refusals: Arc<Refusals>,
     pub(super) explainer: Explainer,
 }
@@ -84,7 +94,9 @@ impl Admin {
             ("quotas", _) => self.answer_quotas(asked).await,
             ("explain", &Method::POST) => self.answer_explain(asked),
             ("refusals", _) => self.answer_refusals(asked),
+            ("backup", _) => self.answer_backup(asked),
             ("fsck", _) => self.answer_fsck(asked),
+            ("scrub", _) => self.answer_scrub(asked).await,
             _ => Err(asked.unknown()),
         }
     }
@@ -96,6 +108,7 @@ impl Admin {
             "pid": std::process::id(),
             "started": self.started.iso8601_ms(),
             "uptime_seconds": self.clock.now().since(self.started).as_secs(),
+            "scrub": scrub::shown(self.store.scrub_monitor().status()),
             "callback_endpoints": self.callbacks.endpoint_names().collect::<Vec<_>>(),
         })
     }

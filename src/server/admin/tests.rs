@@ -48,6 +48,9 @@ async fn admin() -> Admin {
         started: clock.now(),
         background: Background::default(),
         fsck: Fsck::default(),
+        backup: BackupJob::default(),
+        source: None,
+        scrub_now: Arc::default(),
         clock,
     }
 }

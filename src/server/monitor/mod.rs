@@ -1,6 +1,7 @@
 //! What the server tells Prometheus: what all layers counted, and what is read when it is asked for.
 
 mod process;
+mod scrub;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::Engines;
+use super::engines::Engines;
 use crate::callback::Callbacks;
 use crate::clock::Timestamp;
 use crate::config::Config;
@@ -107,6 +108,7 @@ impl Monitor {
             readings
         });
         let mut readings = read.await.unwrap_or_default();
+        readings.extend(scrub::readings(self.store.scrub_monitor().status()));
         readings.push(Reading::gauge(
             "consign_connections_limit",
             "Connections that may be open at a time (limits.connections)",

@@ -79,6 +79,15 @@ pub fn make_folder(folder: &Path, durability: Durability) -> Result<(), BlobErro
     }
 }
 
+/// Makes the names in `folder` durable.
+///
+/// # Errors
+/// [`BlobError::Full`] or [`BlobError::Io`].
+pub fn sync_folder(folder: &Path) -> Result<(), BlobError> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| io("syncing the folder", folder, error))
+}
+
 fn sync_folder_of(path: &Path, durability: Durability) -> Result<(), BlobError> {
     let folder = path
         .parent()
@@ -87,8 +96,7 @@ fn sync_folder_of(path: &Path, durability: Durability) -> Result<(), BlobError> 
     if durability == Durability::None {
         return Ok(());
     }
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|error| io("syncing the folder", folder, error))
+    sync_folder(folder)
 }
 
 /// Names what failed on which path, and tells a full disk from the rest.

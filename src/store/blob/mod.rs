@@ -96,6 +96,15 @@ pub trait BlobStore: Debug + Send + Sync {
     /// Deletes the blob; no fault where it is missing.
     fn delete(&self, id: BlobId) -> BoxFuture<'_, Result<(), BlobError>>;
 
+    /// All of the blob's bytes as they lie on the disk, past any memory where that can be; checked
+    /// as [`Self::read`] does.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    fn read_from_disk(&self, blob: BlobRef) -> BoxFuture<'_, Result<BlobStream, BlobError>> {
+        self.read(blob, 0..blob.len)
+    }
+
     /// Reads the whole blob and checks it.
     ///
     /// # Errors

@@ -1,34 +1,53 @@
 //! One row at a time: what it names, and whether that is there.
 
-use std::sync::Arc;
+use futures_util::TryStreamExt as _;
 
 use super::super::blob::{BlobError, BlobRef};
 use super::super::meta::{Entry, Space};
 use super::super::record::{Layout, ObjectRecord, PartRecord, Segment, decode};
 use super::super::{ObjectStore, StoreError, keyspace};
 use super::report::{Finding, FindingKind, FsckProgress};
-use super::{FsckOptions, Known, Unnamed};
-use crate::id::BucketId;
+use super::{FsckOptions, Known, Pace, Unnamed, is_damage};
+use crate::id::{BlobId, BucketId};
+
+/// One thing that is wrong with a row, before it has a place.
+pub(super) struct Fault {
+    kind: FindingKind,
+    detail: String,
+    /// The blob whose bytes are the fault.
+    blob: Option<BlobId>,
+}
+
+impl Fault {
+    fn new(kind: FindingKind, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+            blob: None,
+        }
+    }
+}
 
 /// What a row says of its bytes.
-pub(super) struct Bytes {
+pub(in crate::store) struct Bytes {
     /// The length that it states.
     len: u64,
     segments: Vec<Segment>,
     /// What is wrong with the row itself.
-    faults: Vec<(FindingKind, String)>,
+    faults: Vec<Fault>,
 }
 
-pub(super) struct Examiner<'a> {
-    pub(super) store: &'a ObjectStore,
-    pub(super) known: &'a Known,
-    pub(super) options: FsckOptions,
-    pub(super) progress: &'a Arc<FsckProgress>,
+pub(in crate::store) struct Examiner<'a> {
+    pub(in crate::store) store: &'a ObjectStore,
+    pub(in crate::store) known: &'a Known,
+    pub(in crate::store) options: FsckOptions,
+    pub(in crate::store) progress: &'a FsckProgress,
+    pub(in crate::store) pace: &'a Pace,
 }
 
 impl Examiner<'_> {
     /// Reads a row and crosses off what it names.
-    pub(super) async fn name(
+    pub(in crate::store) async fn name(
         &self,
         space: Space,
         row: &Entry,
@@ -68,10 +87,12 @@ impl Examiner<'_> {
             Some(Ok(layout)) => bytes.segments = layout.segments,
             Some(Err(error)) => bytes
                 .faults
-                .push((FindingKind::MissingLayout, error.to_string())),
+                .push(Fault::new(FindingKind::MissingLayout, error.to_string())),
             None => {
                 let text = format!("its layout {id} is missing");
-                bytes.faults.push((FindingKind::MissingLayout, text));
+                bytes
+                    .faults
+                    .push(Fault::new(FindingKind::MissingLayout, text));
             }
         }
         Ok(bytes)
@@ -79,7 +100,7 @@ impl Examiner<'_> {
 
     /// Looks whether what a row names is there. What is found counts only where the row is still
     /// the same: a change takes its bytes away.
-    pub(super) async fn examine(
+    pub(in crate::store) async fn examine(
         &self,
         space: Space,
         row: &Entry,
@@ -94,7 +115,7 @@ impl Examiner<'_> {
             .fold(0_u64, |sum, part| sum.saturating_add(part.len()));
         if faults.is_empty() && stored != bytes.len {
             let text = format!("it has {} bytes, its segments {stored}", bytes.len);
-            faults.push((FindingKind::WrongLength, text));
+            faults.push(Fault::new(FindingKind::WrongLength, text));
         }
         for segment in bytes.segments {
             faults.extend(self.segment(segment).await?);
@@ -110,22 +131,23 @@ impl Examiner<'_> {
             return Ok(Vec::new());
         }
         let place = self.place(space, row);
-        let finding = |(kind, detail)| Finding {
-            kind,
+        let finding = |fault: Fault| Finding {
+            kind: fault.kind,
             place: place.clone(),
-            detail,
+            detail: fault.detail,
+            blob: fault.blob,
         };
         Ok(faults.into_iter().map(finding).collect())
     }
 
     /// What a row must belong to, unless that came after it was counted.
-    fn belongs(&self, space: Space, row: &Entry) -> Option<(FindingKind, String)> {
+    fn belongs(&self, space: Space, row: &Entry) -> Option<Fault> {
         if space == Space::Parts {
             let upload = row.key.first_chunk::<16>();
             let known = upload.is_some_and(|id| self.known.uploads.contains(id));
             let new = upload.is_some_and(|id| self.is_new(*id));
-            let text = "its upload is not there".to_owned();
-            return (!known && !new).then_some((FindingKind::NoUpload, text));
+            let fault = || Fault::new(FindingKind::NoUpload, "its upload is not there");
+            return (!known && !new).then(fault);
         }
         let bucket = bucket_of(row)?;
         let newer = self
@@ -136,7 +158,7 @@ impl Examiner<'_> {
             .is_none_or(|last| bucket > *last);
         let known = self.known.buckets.contains_key(&bucket);
         let text = format!("its bucket, number {}, is not there", bucket.0);
-        (!known && !newer).then_some((FindingKind::NoBucket, text))
+        (!known && !newer).then(|| Fault::new(FindingKind::NoBucket, text))
     }
 
     fn is_new(&self, upload: [u8; 16]) -> bool {
@@ -144,48 +166,66 @@ impl Examiner<'_> {
         created >= self.known.counted
     }
 
-    async fn segment(&self, segment: Segment) -> Result<Option<(FindingKind, String)>, StoreError> {
+    async fn segment(&self, segment: Segment) -> Result<Option<Fault>, StoreError> {
         if let Some(blob) = segment.blob() {
             return self.blob(blob).await;
         }
         let Some((id, len)) = segment.inline() else {
             return Ok(None);
         };
-        let row = self.store.meta().get(Space::Inline, id.as_bytes()).await?;
+        let row = match self.store.meta().get(Space::Inline, id.as_bytes()).await {
+            Ok(row) => row,
+            Err(error) if is_damage(&error) => {
+                let text = error.to_string();
+                return Ok(Some(Fault::new(FindingKind::DamagedInline, text)));
+            }
+            Err(error) => return Err(error.into()),
+        };
         Ok(match row.map(|row| row.len() as u64) {
             None => {
                 let text = format!("its bytes {id} are missing");
-                Some((FindingKind::MissingInline, text))
+                Some(Fault::new(FindingKind::MissingInline, text))
             }
             Some(found) if found != len => {
                 let text = format!("it has {found} bytes instead of {len}");
-                Some((FindingKind::WrongInline, text))
+                Some(Fault::new(FindingKind::WrongInline, text))
             }
             Some(_same) => None,
         })
     }
 
-    async fn blob(&self, blob: BlobRef) -> Result<Option<(FindingKind, String)>, StoreError> {
+    async fn blob(&self, blob: BlobRef) -> Result<Option<Fault>, StoreError> {
         let id = blob.id;
         let row = self.store.meta().get(Space::Blobs, id.as_bytes()).await?;
         let listed = row.and_then(|raw| decode::<BlobRef>(&raw, "a blob's row").ok());
         if listed != Some(blob) {
             let text = format!("blob {id} has no row, or one of another length");
-            return Ok(Some((FindingKind::UnlistedBlob, text)));
+            return Ok(Some(Fault::new(FindingKind::UnlistedBlob, text)));
         }
         let checked = if self.options.read_blobs {
-            self.store.blobs().verify(blob).await
+            self.read(blob).await
         } else {
             // Opening it compares its length and checks its footer.
             self.store.blobs().read(blob, 0..0).await.map(drop)
         };
-        Ok(match checked {
-            Ok(()) => None,
-            Err(error @ BlobError::Missing { .. }) => {
-                Some((FindingKind::MissingBlob, error.to_string()))
-            }
-            Err(error) => Some((FindingKind::DamagedBlob, error.to_string())),
-        })
+        let kind = match &checked {
+            Ok(()) => return Ok(None),
+            Err(BlobError::Missing { .. }) => FindingKind::MissingBlob,
+            Err(_error) => FindingKind::DamagedBlob,
+        };
+        Ok(checked.err().map(|error| Fault {
+            kind,
+            detail: error.to_string(),
+            blob: Some(id),
+        }))
+    }
+
+    async fn read(&self, blob: BlobRef) -> Result<(), BlobError> {
+        let mut pieces = self.store.blobs().read_from_disk(blob).await?;
+        while let Some(piece) = pieces.try_next().await? {
+            self.pace.spend(piece.len() as u64).await;
+        }
+        Ok(())
     }
 
     /// Where a row is, for people.
@@ -225,7 +265,7 @@ fn unreadable(error: &StoreError) -> Bytes {
     Bytes {
         len: 0,
         segments: Vec::new(),
-        faults: vec![(FindingKind::UnreadableRecord, error.to_string())],
+        faults: vec![Fault::new(FindingKind::UnreadableRecord, error.to_string())],
     }
 }
 

@@ -5,26 +5,29 @@
 //! so a finding counts only where its row is still the same afterwards.
 
 mod examine;
+mod pace;
 mod pages;
 mod report;
 #[cfg(test)]
-mod tests;
+pub(in crate::store) mod tests;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+pub(in crate::store) use examine::Examiner;
+pub(in crate::store) use pace::Pace;
+pub(in crate::store) use pages::Pages;
 pub use report::{Finding, FindingKind, FsckProgress, FsckReport};
 
 use super::blob::BlobRef;
-use super::meta::{Entry, MetaEngine, Space};
-use super::record::decode;
+use super::meta::{Entry, MetaEngine, MetaError, Space};
+use super::record::{BucketRecord, decode};
 use super::{ObjectStore, StoreError, keyspace};
 use crate::clock::Timestamp;
 use crate::id::{BlobId, BucketId, InlineId};
-use examine::Examiner;
-use pages::{Pages, ids};
+use pages::ids;
 
 /// Records whose blobs are looked at together.
 const AT_ONCE: usize = 8;
@@ -33,7 +36,7 @@ const NAMING_WALKS: u32 = 3;
 
 /// The spaces whose rows name bytes. Parts become objects, and objects versions: in this order the
 /// walk meets most of what moves meanwhile.
-const NAMING: [Space; 3] = [Space::Parts, Space::Objects, Space::Versions];
+pub(in crate::store) const NAMING: [Space; 3] = [Space::Parts, Space::Objects, Space::Versions];
 
 /// How to check.
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,14 +47,14 @@ pub struct FsckOptions {
 
 /// What has a row of its own and must be named by a record.
 #[derive(Default)]
-struct Unnamed {
+pub(in crate::store) struct Unnamed {
     blobs: HashMap<BlobId, u64>,
     inline: HashMap<InlineId, u64>,
     layouts: HashSet<InlineId>,
 }
 
 /// What records must belong to, and what shows their places to people.
-struct Known {
+pub(in crate::store) struct Known {
     buckets: HashMap<BucketId, String>,
     uploads: HashSet<[u8; 16]>,
     /// Uploads that are younger were not there to be counted.
@@ -72,39 +75,74 @@ impl ObjectStore {
     pub async fn fsck(
         &self,
         options: FsckOptions,
-        progress: &Arc<FsckProgress>,
+        progress: &FsckProgress,
     ) -> Result<FsckReport, StoreError> {
-        let began = self.clock().now();
-        let meta = self.meta().as_ref();
         let mut report = FsckReport {
             read_blobs: options.read_blobs,
             ..FsckReport::default()
         };
+        if options.read_blobs {
+            self.check_rows(&mut report).await?;
+        }
+        match self.check_records(options, progress, &mut report).await {
+            Err(StoreError::Meta(error)) if is_damage(&error) => {
+                let detail = format!("the check ended before all was seen: {error}");
+                report.found(Finding::new(
+                    FindingKind::DamagedRows,
+                    "the metadata",
+                    detail,
+                ));
+            }
+            checked => checked?,
+        }
+        Ok(report)
+    }
+
+    /// Whether each space's rows can be read.
+    async fn check_rows(&self, report: &mut FsckReport) -> Result<(), StoreError> {
+        for space in Space::ALL {
+            let verified = self.meta().verify(space, Bytes::new(), u64::MAX).await;
+            if let Err(error) = verified {
+                report.found(damaged_rows(space, error)?);
+            }
+        }
+        Ok(())
+    }
+
+    async fn check_records(
+        &self,
+        options: FsckOptions,
+        progress: &FsckProgress,
+        report: &mut FsckReport,
+    ) -> Result<(), StoreError> {
+        let began = self.clock().now();
+        let meta = self.meta().as_ref();
         // Rows before records: what has a row is named by a record of the same batch.
-        let mut unnamed = rows(meta).await?;
+        let mut unnamed = rows(meta, report).await?;
         report.blobs = u64::try_from(unnamed.blobs.len()).unwrap_or(u64::MAX);
         report.bytes = unnamed
             .blobs
             .values()
             .fold(0, |sum, len| sum.saturating_add(*len));
         progress.expect_bytes(report.bytes);
-        self.check_files(&unnamed, began, &mut report).await?;
-        self.check_garbage(&mut report).await?;
-        let known = known(meta, began, &mut report).await?;
+        self.check_files(&unnamed, began, report).await?;
+        self.check_garbage(report).await?;
+        let known = Known::read(meta, began, report).await?;
+        let pace = Pace::unlimited();
         let examiner = Examiner {
             store: self,
             known: &known,
             options,
             progress,
+            pace: &pace,
         };
         for space in NAMING {
             let mut pages = Pages::of(space);
             while let Some(page) = pages.next(meta).await? {
-                examine_page(&examiner, space, page, &mut unnamed, &mut report).await?;
+                examine_page(&examiner, space, page, &mut unnamed, report).await?;
             }
         }
-        self.check_unnamed(&examiner, unnamed, &mut report).await?;
-        Ok(report)
+        self.check_unnamed(&examiner, unnamed, report).await
     }
 
     /// Files that no row names.
@@ -145,11 +183,9 @@ impl ObjectStore {
             // One batch takes the row away and makes the garbage: both at once are a fault.
             let named = self.meta().get(Space::Blobs, &id).await?.is_some();
             if named && self.meta().get(Space::Garbage, &id).await?.is_some() {
-                report.found(Finding {
-                    kind: FindingKind::GarbageInUse,
-                    place: format!("blob {}", BlobId::from_bytes(id)),
-                    detail: "it has a row in blobs and one in garbage".to_owned(),
-                });
+                let place = format!("blob {}", BlobId::from_bytes(id));
+                let detail = "it has a row in blobs and one in garbage";
+                report.found(Finding::new(FindingKind::GarbageInUse, place, detail));
             }
         }
         Ok(())
@@ -203,25 +239,54 @@ impl ObjectStore {
         }));
         for (space, id, kind, what) in lost {
             if meta.get(space, &id).await?.is_some() {
-                report.found(Finding {
-                    kind,
-                    place: format!("{what} {}", BlobId::from_bytes(id)),
-                    detail: "no object, version or part names it".to_owned(),
-                });
+                let place = format!("{what} {}", BlobId::from_bytes(id));
+                let detail = "no object, version or part names it";
+                report.found(Finding::new(kind, place, detail));
             }
         }
         Ok(())
     }
 }
 
+/// Whether what was stored can't be read, unlike what fails for another reason.
+pub(in crate::store) const fn is_damage(error: &MetaError) -> bool {
+    matches!(error, MetaError::Corrupt { .. } | MetaError::Engine { .. })
+}
+
+/// The finding that a space's rows are damaged.
+///
+/// # Errors
+/// `error`, where it tells of no damage.
+pub(in crate::store) fn damaged_rows(
+    space: Space,
+    error: MetaError,
+) -> Result<Finding, StoreError> {
+    if !is_damage(&error) {
+        return Err(error.into());
+    }
+    let place = format!("the rows of {}", space.name());
+    Ok(Finding::new(
+        FindingKind::DamagedRows,
+        place,
+        error.to_string(),
+    ))
+}
+
 /// Everything that a record must name.
-async fn rows(meta: &dyn MetaEngine) -> Result<Unnamed, StoreError> {
+async fn rows(meta: &dyn MetaEngine, report: &mut FsckReport) -> Result<Unnamed, StoreError> {
     let len_of_blob = |value: &[u8]| {
         let blob = decode::<BlobRef>(value, "a blob's row");
         blob.map_or(0, |blob| blob.len)
     };
     let blobs = ids(meta, Space::Blobs, len_of_blob).await?;
-    let inline = ids(meta, Space::Inline, |value| value.len() as u64).await?;
+    let inline = match ids(meta, Space::Inline, |value| value.len() as u64).await {
+        // The objects that it strikes are found one by one.
+        Err(StoreError::Meta(error)) if is_damage(&error) => {
+            report.found(damaged_rows(Space::Inline, error)?);
+            Vec::new()
+        }
+        inline => inline?,
+    };
     let layouts = ids(meta, Space::Layouts, |_value| ()).await?;
     let blob = |(id, len)| (BlobId::from_bytes(id), len);
     let small = |(id, len)| (InlineId::from_bytes(id), len);
@@ -235,39 +300,41 @@ async fn rows(meta: &dyn MetaEngine) -> Result<Unnamed, StoreError> {
     })
 }
 
-/// The buckets and uploads that are there.
-async fn known(
-    meta: &dyn MetaEngine,
-    counted: Timestamp,
-    report: &mut FsckReport,
-) -> Result<Known, StoreError> {
-    let mut known = Known {
-        buckets: HashMap::new(),
-        uploads: HashSet::new(),
-        counted,
-    };
-    let mut pages = Pages::of(Space::Buckets);
-    while let Some(page) = pages.next(meta).await? {
-        for row in page {
-            let name = String::from_utf8_lossy(&row.key).into_owned();
-            match decode::<super::record::BucketRecord>(&row.value, "a bucket's record") {
-                Ok(bucket) => drop(known.buckets.insert(bucket.id, name)),
-                Err(error) => report.found(Finding {
-                    kind: FindingKind::UnreadableRecord,
-                    place: format!("bucket {name}"),
-                    detail: error.to_string(),
-                }),
+impl Known {
+    /// The buckets and uploads that are there.
+    pub(in crate::store) async fn read(
+        meta: &dyn MetaEngine,
+        counted: Timestamp,
+        report: &mut FsckReport,
+    ) -> Result<Self, StoreError> {
+        let mut known = Self {
+            buckets: HashMap::new(),
+            uploads: HashSet::new(),
+            counted,
+        };
+        let mut pages = Pages::of(Space::Buckets);
+        while let Some(page) = pages.next(meta).await? {
+            for row in page {
+                let name = String::from_utf8_lossy(&row.key).into_owned();
+                match decode::<BucketRecord>(&row.value, "a bucket's record") {
+                    Ok(bucket) => drop(known.buckets.insert(bucket.id, name)),
+                    Err(error) => report.found(Finding::new(
+                        FindingKind::UnreadableRecord,
+                        format!("bucket {name}"),
+                        error.to_string(),
+                    )),
+                }
             }
         }
+        let mut pages = Pages::of(Space::Uploads);
+        while let Some(page) = pages.next(meta).await? {
+            let ids = page
+                .iter()
+                .filter_map(|row| keyspace::read_upload(&row.key));
+            known.uploads.extend(ids.map(|(_key, id)| *id.as_bytes()));
+        }
+        Ok(known)
     }
-    let mut pages = Pages::of(Space::Uploads);
-    while let Some(page) = pages.next(meta).await? {
-        let ids = page
-            .iter()
-            .filter_map(|row| keyspace::read_upload(&row.key));
-        known.uploads.extend(ids.map(|(_key, id)| *id.as_bytes()));
-    }
-    Ok(known)
 }
 
 async fn examine_page(

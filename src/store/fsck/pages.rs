@@ -8,19 +8,25 @@ use super::super::meta::{self, Entry, KeyRange, MetaEngine, Space, Step};
 const PAGE_ROWS: usize = 1000;
 
 /// The rows of a space, page by page.
-pub(super) struct Pages {
+pub(in crate::store) struct Pages {
     space: Space,
     range: KeyRange,
 }
 
 impl Pages {
-    pub(super) const fn of(space: Space) -> Self {
+    pub(in crate::store) const fn of(space: Space) -> Self {
         let range = KeyRange::all();
         Self { space, range }
     }
 
+    /// The rows from the key `start` on.
+    pub(in crate::store) const fn from(space: Space, start: Bytes) -> Self {
+        let range = KeyRange { start, end: None };
+        Self { space, range }
+    }
+
     /// The next rows; none where there are no more.
-    pub(super) async fn next(
+    pub(in crate::store) async fn next(
         &mut self,
         meta: &dyn MetaEngine,
     ) -> Result<Option<Vec<Entry>>, StoreError> {

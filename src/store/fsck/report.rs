@@ -5,52 +5,109 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
+use crate::id::BlobId;
+
 /// Findings that a report names one by one; of further ones only the number is kept.
 const NAMED_MAX: usize = 1000;
 
 /// What is wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    minicbor::Encode,
+    minicbor::Decode,
+)]
 #[serde(rename_all = "kebab-case")]
+#[cbor(index_only)]
 pub enum FindingKind {
     /// A row's value is no record.
+    #[n(0)]
     UnreadableRecord,
     /// A record's length is not that of its segments.
+    #[n(1)]
     WrongLength,
     /// A row belongs to a bucket that is not there.
+    #[n(2)]
     NoBucket,
     /// A part belongs to an upload that is not there.
+    #[n(3)]
     NoUpload,
     /// A record's list of segments is missing.
+    #[n(4)]
     MissingLayout,
     /// A small object's bytes are missing.
+    #[n(5)]
     MissingInline,
     /// A small object's bytes are not as many as its record says.
+    #[n(6)]
     WrongInline,
     /// A record names a blob that has no row: the sweep would delete it.
+    #[n(7)]
     UnlistedBlob,
     /// A record names a blob whose file is missing.
+    #[n(8)]
     MissingBlob,
     /// A blob's bytes are not those that were written.
+    #[n(9)]
     DamagedBlob,
     /// A blob has a row, but no record names it.
+    #[n(10)]
     UnnamedBlob,
     /// Bytes of a small object that no record names.
+    #[n(11)]
     UnnamedInline,
     /// A list of segments that no record names.
+    #[n(12)]
     UnnamedLayout,
     /// A blob waits to be deleted though a record may name it.
+    #[n(13)]
     GarbageInUse,
+    /// A small object's bytes can't be read.
+    #[n(14)]
+    DamagedInline,
+    /// Rows of the metadata can't be read.
+    #[n(15)]
+    DamagedRows,
 }
 
 /// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, minicbor::Encode, minicbor::Decode)]
 pub struct Finding {
     /// What.
+    #[n(0)]
     pub kind: FindingKind,
     /// Where: a bucket and key, or a blob.
+    #[n(1)]
     pub place: String,
     /// In which way.
+    #[n(2)]
     pub detail: String,
+    /// The blob whose bytes are damaged or missing.
+    #[serde(skip)]
+    #[n(3)]
+    pub blob: Option<BlobId>,
+}
+
+impl Finding {
+    /// Of what no blob's bytes are to blame for.
+    pub(in crate::store) fn new(
+        kind: FindingKind,
+        place: impl Into<String>,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind,
+            place: place.into(),
+            detail: detail.into(),
+            blob: None,
+        }
+    }
 }
 
 /// What a check found.
@@ -80,7 +137,7 @@ impl FsckReport {
         self.kinds.is_empty()
     }
 
-    pub(super) fn found(&mut self, finding: Finding) {
+    pub(in crate::store) fn found(&mut self, finding: Finding) {
         let count = self.kinds.entry(finding.kind).or_default();
         *count = count.saturating_add(1);
         if self.findings.len() < NAMED_MAX {
@@ -98,6 +155,15 @@ pub struct FsckProgress {
 }
 
 impl FsckProgress {
+    /// Of a check that goes on where another one ended.
+    pub(in crate::store) const fn from(records: u64, bytes: u64) -> Self {
+        Self {
+            records: AtomicU64::new(records),
+            bytes: AtomicU64::new(bytes),
+            bytes_total: AtomicU64::new(0),
+        }
+    }
+
     /// Records looked at so far.
     pub fn records(&self) -> u64 {
         self.records.load(Ordering::Relaxed)
@@ -113,15 +179,15 @@ impl FsckProgress {
         self.bytes_total.load(Ordering::Relaxed)
     }
 
-    pub(super) fn count_record(&self) {
+    pub(in crate::store) fn count_record(&self) {
         self.records.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn count_bytes(&self, bytes: u64) {
+    pub(in crate::store) fn count_bytes(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    pub(super) fn expect_bytes(&self, bytes: u64) {
+    pub(in crate::store) fn expect_bytes(&self, bytes: u64) {
         self.bytes_total.store(bytes, Ordering::Relaxed);
     }
 }

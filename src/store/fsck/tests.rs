@@ -1,6 +1,7 @@
 //! A store that is whole, and stores with one fault each.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -27,8 +28,29 @@ async fn staged(store: &ObjectStore, len: usize) -> Staged {
     stager.finish().await.unwrap()
 }
 
+/// Who changes it.
+pub(in crate::store) fn by() -> Origin {
+    Origin {
+        request_id: RequestId::random(),
+        principal: "me".into(),
+        source_ip: None,
+        event: EventName::ObjectCreatedPut,
+        callback: None,
+        once: None,
+    }
+}
+
+/// The blob of an object that has one.
+pub(in crate::store) async fn only_blob_of(store: &ObjectStore, key: &str) -> BlobRef {
+    let bucket = BucketName::parse("abc").unwrap();
+    let bucket = store.bucket(&bucket).await.unwrap();
+    let key = ObjectKey::parse(key).unwrap();
+    let object = store.object(&bucket, &key, None).await.unwrap();
+    object.record.segments[0].blob().unwrap()
+}
+
 /// A store with a small object, a large one, and an upload with a part.
-async fn store(folder: &Path) -> ObjectStore {
+pub(in crate::store) async fn store(folder: &Path) -> ObjectStore {
     let clock = Arc::new(SystemClock);
     let blobs = FileBlobs::open(folder, durable::Durability::None, clock.clone()).unwrap();
     let settings = StoreSettings {
@@ -53,18 +75,10 @@ async fn store(folder: &Path) -> ObjectStore {
             owner: "me".into(),
             extras: crate::store::Extras::default(),
         };
-        let by = Origin {
-            request_id: RequestId::random(),
-            principal: "me".into(),
-            source_ip: None,
-            event: EventName::ObjectCreatedPut,
-            callback: None,
-            once: None,
-        };
         let (key, bytes) = (ObjectKey::parse(name).unwrap(), staged(&store, len).await);
         let when = WriteCondition::default();
         store
-            .put_object(&bucket, &key, new, bytes, &when, &by)
+            .put_object(&bucket, &key, new, bytes, &when, &by())
             .await
             .unwrap();
     }

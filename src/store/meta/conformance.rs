@@ -21,6 +21,22 @@ pub(super) async fn check(engine: Arc<dyn MetaEngine>) {
     of_many_racers_one_wins(&engine).await;
     increments_under_conflict_lose_none(&engine).await;
     an_empty_range_is_asserted(&*engine).await;
+    every_row_is_verified_in_pieces(&*engine).await;
+}
+
+async fn every_row_is_verified_in_pieces(engine: &dyn MetaEngine) {
+    let space = Space::Nonces;
+    for key in ["a", "b", "c", "d", "e"] {
+        put(engine, space, key, "123456789").await;
+    }
+    let (mut from, mut bytes, mut pieces) = (Bytes::new(), 0, 0);
+    loop {
+        let verified = engine.verify(space, from, 15).await.unwrap();
+        (bytes, pieces) = (bytes + verified.bytes, pieces + 1);
+        let Some(next) = verified.next else { break };
+        from = next;
+    }
+    assert_eq!((bytes, pieces), (50, 3));
 }
 
 async fn put(engine: &dyn MetaEngine, space: Space, key: &str, value: &str) {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::{Batch, KeyRange, MetaEngine, MetaError, Space, Visitor};
+use super::{Batch, KeyRange, MetaEngine, MetaError, Space, Verified, Visitor};
 
 /// How a commit fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +89,15 @@ impl MetaEngine for FaultyEngine {
         visit: Visitor,
     ) -> BoxFuture<'_, Result<(), MetaError>> {
         self.inner.walk(space, range, visit)
+    }
+
+    fn verify(
+        &self,
+        space: Space,
+        from: Bytes,
+        bytes_max: u64,
+    ) -> BoxFuture<'_, Result<Verified, MetaError>> {
+        self.inner.verify(space, from, bytes_max)
     }
 
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), MetaError>> {

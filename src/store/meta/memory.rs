@@ -9,7 +9,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 
 use super::{
-    Assertion, Batch, KeyRange, MetaEngine, MetaError, Space, Step, Visitor, Write, read_counters,
+    Assertion, Batch, KeyRange, MetaEngine, MetaError, Space, Step, Verified, Visitor, Write,
+    read_counters,
 };
 
 type Rows = BTreeMap<(Space, Bytes), Bytes>;
@@ -68,6 +69,29 @@ impl MetaEngine for MemoryEngine {
             break;
         }
         ready(Ok(())).boxed()
+    }
+
+    fn verify(
+        &self,
+        space: Space,
+        from: Bytes,
+        bytes_max: u64,
+    ) -> BoxFuture<'_, Result<Verified, MetaError>> {
+        let mut bytes = 0_u64;
+        let mut next = None;
+        let rows = self.rows();
+        for ((_space, key), value) in rows
+            .range((space, from)..)
+            .take_while(|row| row.0.0 == space)
+        {
+            if bytes >= bytes_max {
+                next = Some(key.clone());
+                break;
+            }
+            let row = key.len().saturating_add(value.len());
+            bytes = bytes.saturating_add(row as u64);
+        }
+        ready(Ok(Verified { bytes, next })).boxed()
     }
 
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), MetaError>> {

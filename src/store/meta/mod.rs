@@ -329,6 +329,15 @@ pub enum Step {
     Stop,
 }
 
+/// How far [`MetaEngine::verify`] came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// Bytes of the rows that were read.
+    pub bytes: u64,
+    /// The key to go on from; none at the space's end.
+    pub next: Option<Bytes>,
+}
+
 /// Sees each key and value of a walk, in order.
 pub type Visitor = Box<dyn FnMut(&[u8], &[u8]) -> Step + Send>;
 
@@ -345,6 +354,18 @@ pub trait MetaEngine: Debug + Send + Sync {
         range: KeyRange,
         visit: Visitor,
     ) -> BoxFuture<'_, Result<(), MetaError>>;
+
+    /// Reads rows from the key `from` on, past any memory where that can be, so that what rots on
+    /// the disk shows: until `bytes_max` bytes were read or the space ends.
+    ///
+    /// # Errors
+    /// [`MetaError::Corrupt`] where rows are not those that were written.
+    fn verify(
+        &self,
+        space: Space,
+        from: Bytes,
+        bytes_max: u64,
+    ) -> BoxFuture<'_, Result<Verified, MetaError>>;
 
     /// Applies `batch` if all its assertions hold; durable and visible once this returns.
     /// Batches of that moment share one sync.

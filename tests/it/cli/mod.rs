@@ -1,7 +1,9 @@
 //! The commands of the real binary, beside a server at work and without one.
 
 mod admin_listener;
+mod backup;
 mod bench;
+mod damage;
 mod explain;
 mod key_policy;
 mod keys;

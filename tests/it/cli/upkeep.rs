@@ -97,7 +97,8 @@ async fn a_damaged_blob_is_found_with_a_server_and_without() {
     assert!(nowhere.contains("holds no data"), "{nowhere}");
 }
 
-fn only_blob(server: &Server) -> std::path::PathBuf {
+/// The one blob's file.
+pub(super) fn only_blob(server: &Server) -> std::path::PathBuf {
     let folders = std::fs::read_dir(server.data_folder().join("blobs/data")).unwrap();
     let files = folders.flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap());
     let files: Vec<_> = files.map(|file| file.unwrap().path()).collect();

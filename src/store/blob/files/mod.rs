@@ -4,6 +4,7 @@
 //! last byte: its random end, which spreads them evenly. Every folder is made and synced at the
 //! start, so that publishing syncs one file and one folder.
 
+mod adopt;
 mod read;
 mod vitals;
 mod write;
@@ -19,6 +20,8 @@ use super::durable::{self, Durability, io};
 use super::{BlobError, BlobRef, BlobStore, BlobStream, BlobWriter};
 use crate::clock::Clock;
 use crate::id::BlobId;
+pub use adopt::{Adopted, Adoption};
+use read::Source;
 
 pub use vitals::Vitals;
 
@@ -46,24 +49,31 @@ impl FileBlobs {
         durability: Durability,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, BlobError> {
-        let (staging, data) = (folder.join("tmp"), folder.join("data"));
-        durable::make_folder(&staging, durability)?;
+        let blobs = Self::at(folder, durability, clock);
+        let (staging, data) = (&blobs.place.staging, &blobs.place.data);
+        durable::make_folder(staging, durability)?;
         for last in 0..=u8::MAX {
             durable::make_folder(&data.join(format!("{last:02x}")), durability)?;
         }
-        let left = std::fs::read_dir(&staging).map_err(|e| io("listing", &staging, e))?;
+        let left = std::fs::read_dir(staging).map_err(|e| io("listing", staging, e))?;
         for file in left {
-            let path = file.map_err(|e| io("listing", &staging, e))?.path();
+            let path = file.map_err(|e| io("listing", staging, e))?.path();
             std::fs::remove_file(&path).map_err(|e| io("removing", &path, e))?;
         }
-        Ok(Self {
+        Ok(blobs)
+    }
+
+    /// The blobs in `folder`, which is left as it is: for who only reads.
+    pub fn at(folder: &Path, durability: Durability, clock: Arc<dyn Clock>) -> Self {
+        let (staging, data) = (folder.join("tmp"), folder.join("data"));
+        Self {
             place: Arc::new(Place {
                 staging,
                 data,
                 durability,
                 clock,
             }),
-        })
+        }
     }
 }
 
@@ -96,7 +106,12 @@ impl BlobStore for FileBlobs {
         blob: BlobRef,
         range: std::ops::Range<u64>,
     ) -> BoxFuture<'_, Result<BlobStream, BlobError>> {
-        read::stream(self.place.path(blob.id), blob, range).boxed()
+        read::stream(self.place.path(blob.id), blob, range, Source::Any).boxed()
+    }
+
+    fn read_from_disk(&self, blob: BlobRef) -> BoxFuture<'_, Result<BlobStream, BlobError>> {
+        let path = self.place.path(blob.id);
+        read::stream(path, blob, 0..blob.len, Source::Disk).boxed()
     }
 
     fn link(&self, blob: BlobRef) -> BoxFuture<'_, Result<BlobRef, BlobError>> {
@@ -127,7 +142,7 @@ impl BlobStore for FileBlobs {
 
     fn verify(&self, blob: BlobRef) -> BoxFuture<'_, Result<(), BlobError>> {
         async move {
-            let mut pieces = self.read(blob, 0..blob.len).await?;
+            let mut pieces = self.read_from_disk(blob).await?;
             while let Some(piece) = pieces.next().await {
                 piece?;
             }

@@ -18,9 +18,19 @@ use crate::id::BlobId;
 /// readers fit into memory.
 const PIECE_BYTES: u64 = 512 * 1024;
 
+/// Where bytes may come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// From memory, if they are there.
+    Any,
+    /// From the disk: the system is asked to forget them before and after.
+    Disk,
+}
+
 /// An open blob whose footer has been checked.
 struct Reader {
     file: File,
+    source: Source,
     path: PathBuf,
     blob: BlobRef,
     footer: Footer,
@@ -31,10 +41,11 @@ pub(super) async fn stream(
     path: PathBuf,
     blob: BlobRef,
     range: Range<u64>,
+    source: Source,
 ) -> Result<BlobStream, BlobError> {
     let range = range.start.min(blob.len)..range.end.min(blob.len);
     let (reader, first, rest) = on_blocking_thread(move || {
-        let reader = Reader::open(path, blob)?;
+        let reader = Reader::open(path, blob, source)?;
         let (now, rest) = split(range);
         let first = reader.piece(now)?;
         Ok((reader, first, rest))
@@ -45,6 +56,18 @@ pub(super) async fn stream(
         return Ok(first.boxed());
     }
     Ok(first.chain(pieces(reader, rest)).boxed())
+}
+
+/// Reads the whole blob and checks it. It blocks.
+pub(super) fn whole(path: PathBuf, blob: BlobRef, source: Source) -> Result<(), BlobError> {
+    let reader = Reader::open(path, blob, source)?;
+    let mut rest = 0..blob.len;
+    while !rest.is_empty() {
+        let (now, then) = split(rest);
+        reader.piece(now)?;
+        rest = then;
+    }
+    Ok(())
 }
 
 fn pieces(reader: Reader, rest: Range<u64>) -> BlobStream {
@@ -73,12 +96,16 @@ fn split(range: Range<u64>) -> (Range<u64>, Range<u64>) {
 }
 
 impl Reader {
-    fn open(path: PathBuf, blob: BlobRef) -> Result<Self, BlobError> {
+    fn open(path: PathBuf, blob: BlobRef, source: Source) -> Result<Self, BlobError> {
         let opened = File::open(&path).map_err(|error| io("opening", &path, error));
         let file = opened.map_err(|error| missing_where_not_found(error, blob.id))?;
+        if source == Source::Disk {
+            forget(&file);
+        }
         let footer = read_footer(&file, &path, blob)?;
         Ok(Self {
             file,
+            source,
             path,
             blob,
             footer,
@@ -107,6 +134,21 @@ impl Reader {
             })?;
         // Both lie within `bytes`: `start <= range.start <= range.end <= end`.
         Ok(bytes.slice(to_usize(range.start - start)..to_usize(range.end - start)))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if self.source == Source::Disk {
+            forget(&self.file);
+        }
+    }
+}
+
+/// Asks the system to drop a file's bytes from memory: where it does not, only that is lost.
+fn forget(file: &File) {
+    if let Err(error) = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed) {
+        tracing::debug!(%error, "a file's bytes stay in memory");
     }
 }
 

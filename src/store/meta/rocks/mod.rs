@@ -4,9 +4,17 @@
 //! database and the batches before it, and writes them as one with one sync: a sync costs the same
 //! for one writer as for a hundred. It is also what makes assertions atomic, without a lock.
 
+mod checkpoint;
+mod closed;
 mod committer;
+mod damage;
+mod log;
 mod options;
 mod vitals;
+
+pub use checkpoint::read_checkpoint;
+pub use closed::write as note_closed;
+pub use damage::{damaged, is_there};
 
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
@@ -20,8 +28,9 @@ use futures_util::future::{BoxFuture, ready};
 use rocksdb::{ColumnFamily, DB, DBRawIterator, ErrorKind, ReadOptions, ReadTier};
 use tokio::sync::oneshot;
 
-use super::{Batch, KeyRange, MetaEngine, MetaError, Space, Step, Visitor};
+use super::{Batch, KeyRange, MetaEngine, MetaError, Space, Step, Verified, Visitor};
 use crate::metrics::Commits;
+use closed::Closing;
 pub use vitals::Vitals;
 
 /// What a commit waits for before it answers.
@@ -46,10 +55,12 @@ pub struct RocksEngine {
 #[derive(Debug)]
 struct Shared {
     db: DB,
-    poisoned: OnceLock<Arc<str>>,
+    poisoned: Arc<OnceLock<Arc<str>>>,
     /// Groups written so far: with the number of batches it tells how many shared a sync.
     groups: AtomicU64,
     commits: Commits,
+    /// Behind the database, since fields are dropped in this order.
+    _closing: Closing,
 }
 
 /// A batch on its way to the committer, and where its outcome goes.
@@ -63,16 +74,23 @@ impl RocksEngine {
     /// Opens the database in `folder`, making it where there is none.
     ///
     /// # Errors
-    /// [`MetaError::Open`] where another process holds it or it can't be read, and
-    /// [`MetaError::Corrupt`] where RocksDB finds damage.
+    /// [`MetaError::Open`] where another process holds it, it can't be read or is damaged.
     pub fn open(folder: &Path, durability: Durability) -> Result<Self, MetaError> {
-        let db = DB::open_cf_descriptors(&options::database(), folder, options::families())
-            .map_err(|error| open_error(folder, error))?;
+        let is_new = damage::look(folder)? == damage::Found::Nothing;
+        let db = DB::open_cf_descriptors(&options::database(is_new), folder, options::families())
+            .map_err(|error| damage::refused(folder, error))?;
+        let poisoned = Arc::new(OnceLock::new());
+        let closing = Closing {
+            folder: folder.to_owned(),
+            durability,
+            poisoned: Arc::clone(&poisoned),
+        };
         let shared = Arc::new(Shared {
             db,
-            poisoned: OnceLock::new(),
+            poisoned,
             groups: AtomicU64::new(0),
             commits: Commits::default(),
+            _closing: closing,
         });
         let (submit, submissions) = mpsc::channel();
         let of_thread = Arc::clone(&shared);
@@ -138,6 +156,16 @@ impl MetaEngine for RocksEngine {
         on_blocking_thread(move || shared.walk(space, &range, visit))
     }
 
+    fn verify(
+        &self,
+        space: Space,
+        from: Bytes,
+        bytes_max: u64,
+    ) -> BoxFuture<'_, Result<Verified, MetaError>> {
+        let shared = Arc::clone(&self.shared);
+        on_blocking_thread(move || shared.verify(space, &from, bytes_max))
+    }
+
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), MetaError>> {
         let (answer, outcome) = oneshot::channel();
         let submission = Submission {
@@ -198,6 +226,27 @@ impl Shared {
             }
         }
         rows.status().map_err(engine_error)
+    }
+
+    fn verify(&self, space: Space, from: &[u8], bytes_max: u64) -> Result<Verified, MetaError> {
+        let mut options = ReadOptions::default();
+        options.set_verify_checksums(true);
+        // What requests read often must stay in memory.
+        options.fill_cache(false);
+        let mut rows = self.db.raw_iterator_cf_opt(self.family(space)?, options);
+        let mut bytes = 0_u64;
+        rows.seek(from);
+        while let Some((key, value)) = rows.item() {
+            if bytes >= bytes_max {
+                let next = Some(Bytes::copy_from_slice(key));
+                return Ok(Verified { bytes, next });
+            }
+            let row = key.len().saturating_add(value.len());
+            bytes = bytes.saturating_add(row as u64);
+            rows.next();
+        }
+        rows.status().map_err(engine_error)?;
+        Ok(Verified { bytes, next: None })
     }
 
     /// An iterator that stands on the first row of `range` and ends with it.
@@ -268,21 +317,6 @@ fn is_full(text: &str) -> bool {
 fn is_refused_for_space(text: &str) -> bool {
     let in_sync = text.contains("While fdatasync") || text.contains("While fsync");
     is_full(text) && !in_sync
-}
-
-fn open_error(folder: &Path, error: rocksdb::Error) -> MetaError {
-    let text = error.into_string();
-    let reason = if text.contains("LOCK") {
-        format!("another process holds {}: {text}", folder.display())
-    } else if text.starts_with("Corruption") {
-        format!(
-            "{} is damaged ({text}); keep a copy of the folder, then restore a backup",
-            folder.display()
-        )
-    } else {
-        format!("{}: {text}", folder.display())
-    };
-    MetaError::Open { reason }
 }
 
 #[cfg(test)]

@@ -18,14 +18,17 @@ const WRITE_BUFFERS_BYTES: usize = 64 * MIB;
 /// Values of at least this size go to blob files, which compaction does not rewrite.
 const BLOB_BYTES_MIN: u64 = 1024;
 
-/// The database's options.
-pub(super) fn database() -> Options {
+/// The database's options. Only where there `is_new` room for one it is made: RocksDB would take
+/// a lost file for that.
+pub(super) fn database(is_new: bool) -> Options {
     let mut options = Options::default();
-    options.create_if_missing(true);
+    options.create_if_missing(is_new);
     options.create_missing_column_families(true);
     // A torn record at the log's end is a batch that was never answered: it is dropped. Damage
     // before it is not, and opening fails.
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    // A log that is missing or shorter than it was is no torn one.
+    options.set_track_and_verify_wals_in_manifest(true);
     options.set_db_write_buffer_size(WRITE_BUFFERS_BYTES);
     options.set_max_total_wal_size(2 * WRITE_BUFFERS_BYTES as u64);
     options.set_max_background_jobs(2);

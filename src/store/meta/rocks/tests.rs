@@ -1,3 +1,4 @@
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -80,4 +81,217 @@ fn a_sync_that_finds_the_disk_full_leaves_its_batch_in_doubt() {
     assert!(refused("While appending to file"));
     assert!(!refused("While fdatasync"));
     assert!(!refused("While fsync"));
+}
+
+/// What a damaged copy may do: refuse with advice, fail to read, or be whole. What it may not do is
+/// to miss a row, or to have a wrong one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Refused,
+    Unreadable,
+    Whole,
+}
+
+const ROWS: u32 = 100;
+
+fn value(row: u32) -> Vec<u8> {
+    // Some in blob files, some not.
+    row.to_be_bytes()
+        .repeat(if row.is_multiple_of(2) { 4 } else { 500 })
+}
+
+/// A folder with rows in tables, in blob files and in the log.
+async fn filled(folder: &Path) {
+    for half in 0..2 {
+        let engine = RocksEngine::open(folder, Durability::Fsync).unwrap();
+        for row in (half * ROWS / 2)..((half + 1) * ROWS / 2) {
+            let mut batch = Batch::new();
+            batch.put(Space::Inline, row.to_be_bytes().to_vec(), value(row));
+            batch.put(Space::Objects, row.to_be_bytes().to_vec(), value(row));
+            engine.commit(batch).await.unwrap();
+        }
+    }
+}
+
+async fn outcome(folder: &Path) -> Outcome {
+    let engine = match RocksEngine::open(folder, Durability::None) {
+        Ok(engine) => engine,
+        Err(MetaError::Open { reason }) => {
+            assert!(reason.contains("consign restore"), "{reason}");
+            return Outcome::Refused;
+        }
+        Err(other) => panic!("{other:?}"),
+    };
+    let mut outcome = Outcome::Whole;
+    for row in 0..ROWS {
+        for space in [Space::Inline, Space::Objects] {
+            match engine.get(space, &row.to_be_bytes()).await {
+                Ok(found) => assert_eq!(found.as_deref(), Some(&*value(row)), "{space:?} {row}"),
+                Err(_damage) => outcome = Outcome::Unreadable,
+            }
+        }
+    }
+    outcome
+}
+
+fn files_of(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+fn copied(from: &Path) -> tempfile::TempDir {
+    let to = tempfile::tempdir().unwrap();
+    for file in files_of(from) {
+        std::fs::copy(&file, to.path().join(file.file_name().unwrap())).unwrap();
+    }
+    to
+}
+
+/// The files that hold what was answered.
+fn vital(folder: &Path) -> Vec<String> {
+    let names = files_of(folder).into_iter();
+    let names = names.map(|file| file.file_name().unwrap().to_str().unwrap().to_owned());
+    let vital = |name: &String| {
+        let ends = [".log", ".sst", ".blob"]
+            .iter()
+            .any(|end| name.ends_with(end));
+        ends || name == "CURRENT" || name.starts_with("MANIFEST")
+    };
+    names.filter(vital).collect()
+}
+
+#[tokio::test]
+async fn a_lost_or_cut_file_is_told_at_the_start() {
+    let good = tempfile::tempdir().unwrap();
+    filled(good.path()).await;
+    assert_eq!(outcome(copied(good.path()).path()).await, Outcome::Whole);
+    let names = vital(good.path());
+    for kind in [".log", ".sst", ".blob", "CURRENT", "MANIFEST"] {
+        assert!(
+            names.iter().any(|name| name.contains(kind)),
+            "{kind}: {names:?}"
+        );
+    }
+    for name in &names {
+        let copy = copied(good.path());
+        std::fs::remove_file(copy.path().join(name)).unwrap();
+        assert_eq!(
+            outcome(copy.path()).await,
+            Outcome::Refused,
+            "{name} is gone"
+        );
+        let len = std::fs::metadata(good.path().join(name)).unwrap().len();
+        for cut in [0, len / 2, len.saturating_sub(1)] {
+            if cut == len {
+                continue; // an empty log has no end to lose
+            }
+            let copy = copied(good.path());
+            let file = std::fs::OpenOptions::new()
+                .write(true)
+                .open(copy.path().join(name));
+            file.unwrap().set_len(cut).unwrap();
+            assert_eq!(
+                outcome(copy.path()).await,
+                Outcome::Refused,
+                "{name} has {cut} of {len}"
+            );
+        }
+    }
+    let copy = copied(good.path());
+    for name in &names {
+        std::fs::remove_file(copy.path().join(name)).unwrap();
+    }
+    std::fs::remove_file(copy.path().join("CLOSED")).unwrap();
+    let empty = RocksEngine::open(copy.path(), Durability::None);
+    assert!(
+        empty.is_ok(),
+        "an empty folder is a new one: its neighbour, the blobs, tells"
+    );
+}
+
+/// As after a crash: nothing says how long the files were.
+#[tokio::test]
+async fn a_lost_file_is_told_after_a_crash_too() {
+    let good = tempfile::tempdir().unwrap();
+    filled(good.path()).await;
+    std::fs::remove_file(good.path().join("CLOSED")).unwrap();
+    for name in vital(good.path()) {
+        let copy = copied(good.path());
+        std::fs::remove_file(copy.path().join(&name)).unwrap();
+        let outcome = outcome(copy.path()).await;
+        let late = name.ends_with(".blob") && outcome == Outcome::Unreadable;
+        assert!(
+            late || outcome == Outcome::Refused,
+            "{name} is gone: {outcome:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_bit_never_loses_or_changes_a_row() {
+    let good = tempfile::tempdir().unwrap();
+    filled(good.path()).await;
+    std::fs::remove_file(good.path().join("CLOSED")).unwrap();
+    let mut seen = std::collections::BTreeMap::<(String, String), u32>::new();
+    for name in vital(good.path()) {
+        let bytes = std::fs::read(good.path().join(&name)).unwrap();
+        let step = (bytes.len() / 12).max(1);
+        for at in (0..bytes.len())
+            .step_by(step)
+            .chain(bytes.len().checked_sub(1))
+        {
+            let copy = copied(good.path());
+            let mut bad = bytes.clone();
+            bad[at] ^= 1 << (at % 8);
+            std::fs::write(copy.path().join(&name), bad).unwrap();
+            let outcome = format!("{:?}", outcome(copy.path()).await);
+            let kind = name.split('.').next_back().unwrap().to_owned();
+            *seen.entry((kind, outcome)).or_default() += 1;
+        }
+    }
+    println!("{seen:?}");
+}
+
+/// Every bit of the lengths, types and checksums of the log: where RocksDB alone would drop rows.
+#[tokio::test]
+async fn a_flipped_bit_in_the_log_refuses_the_start() {
+    let good = tempfile::tempdir().unwrap();
+    filled(good.path()).await;
+    let names = vital(good.path());
+    let log = names.iter().rfind(|name| name.ends_with(".log")).unwrap();
+    let bytes = std::fs::read(good.path().join(log)).unwrap();
+    let copy = copied(good.path());
+    std::fs::remove_file(copy.path().join("CLOSED")).unwrap();
+    for bit in 32..56 {
+        let mut bad = bytes.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        std::fs::write(copy.path().join(log), bad).unwrap();
+        assert_eq!(outcome(copy.path()).await, Outcome::Refused, "bit {bit}");
+    }
+}
+
+#[tokio::test]
+async fn data_of_a_newer_release_is_refused_with_advice() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(RocksEngine::open(folder.path(), Durability::Fsync).unwrap());
+    let spaces = Space::ALL
+        .map(Space::name)
+        .into_iter()
+        .chain(["default", "to-come"]);
+    let mut options = rocksdb::Options::default();
+    options.create_missing_column_families(true);
+    let newer = spaces.map(|name| {
+        let mut options = rocksdb::Options::default();
+        if name == "usage" {
+            options.set_merge_operator_associative("consign.counters", |_, _, _| None);
+        }
+        rocksdb::ColumnFamilyDescriptor::new(name, options)
+    });
+    drop(DB::open_cf_descriptors(&options, folder.path(), newer).unwrap());
+    let said = RocksEngine::open(folder.path(), Durability::Fsync)
+        .unwrap_err()
+        .to_string();
+    assert!(said.contains("was written by a newer Consign"), "{said}");
 }
