@@ -21,3 +21,4 @@ mod receiver;
 mod sdk;
 mod support;
 mod tidy;
+mod upgrade;
