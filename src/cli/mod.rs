@@ -24,6 +24,7 @@ mod scrub;
 mod serve;
 mod size;
 mod status;
+mod transfer;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -100,6 +101,8 @@ enum Command {
     Scrub(scrub::ScrubArgs),
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),
+    Export(transfer::ExportArgs),
+    Import(transfer::ImportArgs),
     Status(status::StatusArgs),
     Config(config::ConfigArgs),
     Completion(completion::CompletionArgs),
@@ -183,6 +186,8 @@ pub fn main() -> ExitCode {
         Command::Scrub(args) => scrub::run(&args),
         Command::Backup(args) => backup::run(&args),
         Command::Restore(args) => backup::run_restore(&args),
+        Command::Export(args) => transfer::run_export(&args),
+        Command::Import(args) => transfer::run_import(&args),
         Command::Status(args) => status::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completion(args) => completion::run(&args),

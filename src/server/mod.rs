@@ -233,11 +233,6 @@ async fn wire(
     let refusals = Arc::new(Refusals::default());
     let own = endpoint.trim_start_matches("http://").to_owned();
     let reach = Arc::clone(&settings.reach);
-    let source = backup::Source {
-        data_dir: config.data_dir.clone(),
-        meta: Arc::clone(&engines.meta),
-        store: store.clone(),
-    };
     let admin = Admin {
         refusals: Arc::clone(&refusals),
         explainer: Explainer::new(reach, keys.clone(), settings.auth(), own),
@@ -250,8 +245,7 @@ async fn wire(
         background: background.clone(),
         fsck: Fsck::default(),
         backup: BackupJob::default(),
-        source: Some(source),
-        scrub_now: Arc::clone(&background.scrub_now),
+        source: Some(backup::Source::of(config, &engines, &store)),
     };
     let masters = master_key::load_or_make(&config.data_dir, &config.encryption)?;
     let requests = Asked::counters();

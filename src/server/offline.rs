@@ -73,11 +73,7 @@ pub async fn backup(
 ) -> Result<BackupReport, OfflineError> {
     let opened = open(config).await?;
     let token = backup::prepare(folder, &config.data_dir)?;
-    let source = Source {
-        data_dir: config.data_dir.clone(),
-        meta: Arc::clone(&opened.engines.meta),
-        store: opened.store.clone(),
-    };
+    let source = Source::of(config, &opened.engines, &opened.store);
     let (place, stop) = ((folder.to_owned(), token), CancellationToken::new());
     Ok(backup::make(source, place, options, progress, stop).await?)
 }

@@ -22,6 +22,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
             "auth",
             "store::fsck",
+            // A file that `consign export` writes has its name once it is whole; a bucket is read
+            // and written by a client, in S3's own words.
+            "store::blob",
+            "s3::xml",
             // `consign listen` verifies as a receiver does.
             "callback",
             "clock",

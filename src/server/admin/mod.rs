@@ -20,7 +20,6 @@ use futures_util::future::BoxFuture;
 use http::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
 
 use super::Background;
 use super::backup::Source;
@@ -49,7 +48,6 @@ pub(super) struct Admin {
     pub(super) backup: BackupJob,
     /// What backups are made of; none where nothing is kept on a disk.
     pub(super) source: Option<Source>,
-    pub(super) scrub_now: Arc<Notify>,
     pub(super) refusals: Arc<Refusals>,
     pub(super) explainer: Explainer,
 }

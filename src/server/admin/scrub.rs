@@ -17,7 +17,7 @@ impl Admin {
                 if !self.store.scrub_monitor().announce() {
                     return Err(AdminError::Invalid("a scrub is under way".to_owned()));
                 }
-                self.scrub_now.notify_one();
+                self.background.scrub_now.notify_one();
             }
             _ => return Err(asked.unknown()),
         }

@@ -50,7 +50,6 @@ async fn admin() -> Admin {
         fsck: Fsck::default(),
         backup: BackupJob::default(),
         source: None,
-        scrub_now: Arc::default(),
         clock,
     }
 }

@@ -9,8 +9,10 @@ use tokio_util::sync::CancellationToken;
 use super::manifest::{self, Backups, FileEntry, Generation, Manifest};
 use super::{BackupError, BackupOptions, BackupProgress, BackupReport, files};
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::id::BlobId;
 use crate::server::FolderLock;
+use crate::server::engines::Engines;
 use crate::store::ObjectStore;
 use crate::store::blob::files::{Adopted, Adoption, FileBlobs};
 use crate::store::blob::{BlobError, BlobRef, durable};
@@ -28,6 +30,16 @@ pub(in crate::server) struct Source {
     pub(in crate::server) data_dir: PathBuf,
     pub(in crate::server) meta: Arc<rocks::RocksEngine>,
     pub(in crate::server) store: ObjectStore,
+}
+
+impl Source {
+    pub(in crate::server) fn of(config: &Config, engines: &Engines, store: &ObjectStore) -> Self {
+        Self {
+            data_dir: config.data_dir.clone(),
+            meta: Arc::clone(&engines.meta),
+            store: store.clone(),
+        }
+    }
 }
 
 /// Removes what a backup left that was interrupted, at a start.

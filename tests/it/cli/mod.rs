@@ -10,6 +10,7 @@ mod keys;
 mod listen;
 mod presign;
 mod quota;
+mod transfer;
 mod upkeep;
 
 use std::process::Output;

@@ -149,6 +149,10 @@ fn copied(from: &Path) -> tempfile::TempDir {
     to
 }
 
+fn of_kind(name: &str, kind: &str) -> bool {
+    Path::new(name).extension().is_some_and(|end| end == kind)
+}
+
 /// The files that hold what was answered.
 fn vital(folder: &Path) -> Vec<String> {
     let names = files_of(folder).into_iter();
@@ -221,7 +225,7 @@ async fn a_lost_file_is_told_after_a_crash_too() {
         let copy = copied(good.path());
         std::fs::remove_file(copy.path().join(&name)).unwrap();
         let outcome = outcome(copy.path()).await;
-        let late = name.ends_with(".blob") && outcome == Outcome::Unreadable;
+        let late = of_kind(&name, "blob") && outcome == Outcome::Unreadable;
         assert!(
             late || outcome == Outcome::Refused,
             "{name} is gone: {outcome:?}"
@@ -260,7 +264,7 @@ async fn a_flipped_bit_in_the_log_refuses_the_start() {
     let good = tempfile::tempdir().unwrap();
     filled(good.path()).await;
     let names = vital(good.path());
-    let log = names.iter().rfind(|name| name.ends_with(".log")).unwrap();
+    let log = names.iter().rfind(|name| of_kind(name, "log")).unwrap();
     let bytes = std::fs::read(good.path().join(log)).unwrap();
     let copy = copied(good.path());
     std::fs::remove_file(copy.path().join("CLOSED")).unwrap();
