@@ -22,5 +22,9 @@ pub mod name;
 pub mod network;
 pub mod public_url;
 
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
+
 pub use config::Config;
 pub use server::Server;

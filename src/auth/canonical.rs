@@ -4,6 +4,8 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html>
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use http::HeaderMap;
@@ -102,11 +104,37 @@ pub fn header_value(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 fn fold(value: &[u8]) -> String {
-    let text = String::from_utf8_lossy(value);
-    text.split([' ', '\t'])
-        .filter(|word| !word.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
+    let words = value.split(|byte| matches!(byte, b' ' | b'\t'));
+    let words = words.filter(|word| !word.is_empty());
+    words.map(text).collect::<Vec<_>>().join(" ")
+}
+
+/// A header's bytes as text. Those that are no UTF-8 are written out behind a character that no header
+/// can hold: as one replacement for all, they could be exchanged under one signature.
+pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(bytes.len() * 2);
+    for chunk in bytes.utf8_chunks() {
+        out.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            let _infallible = write!(out, "\u{1}{byte:02x}");
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// A parameter that has two values. The canonical query does not tell which came first, so that whoever
+/// holds a signed one could choose which of them counts.
+pub(super) fn ambiguous(pairs: &Pairs) -> Option<&[u8]> {
+    let mut values = HashMap::with_capacity(pairs.len());
+    pairs.iter().find_map(|(name, value)| {
+        let earlier = values.insert(name.to_ascii_lowercase(), value);
+        earlier
+            .is_some_and(|earlier| earlier != value)
+            .then_some(name.as_slice())
+    })
 }
 
 /// What the canonical request is made of.
@@ -199,6 +227,30 @@ mod tests {
         headers.append("x-amz-a", http::HeaderValue::from_static("d"));
         assert_eq!(header_value(&headers, "x-amz-a").as_deref(), Some("b c,d"));
         assert_eq!(header_value(&headers, "x-amz-b"), None);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_not_taken_for_each_other() {
+        let canonical = |bytes: &[u8]| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-amz-a", http::HeaderValue::from_bytes(bytes).unwrap());
+            header_value(&headers, "x-amz-a").unwrap()
+        };
+        assert_eq!(canonical("ä  ü".as_bytes()), "ä ü");
+        assert_ne!(canonical(b"\xff"), canonical(b"\xfe"));
+        assert_ne!(canonical(b"\xe4 \xfc"), canonical(b"\xe4 \xfd"));
+        assert_ne!(canonical(b"\xff"), canonical("\u{fffd}".as_bytes()));
+    }
+
+    #[test]
+    fn a_parameter_of_two_values_is_ambiguous() {
+        let found = |raw| ambiguous(&pairs(raw)).map(<[u8]>::to_vec);
+        assert_eq!(found("a=1&b=1&a=1"), None);
+        assert_eq!(found("a=1&b=1&a=2"), Some(b"a".to_vec()));
+        assert_eq!(
+            found("x-amz-acl=a&X-Amz-Acl=b"),
+            Some(b"X-Amz-Acl".to_vec())
+        );
     }
 
     proptest! {

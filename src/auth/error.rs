@@ -1,5 +1,7 @@
 //! Why a request was not let in, with the code, message and details that S3 gives for it.
 
+use std::fmt::Write as _;
+
 use crate::clock::Timestamp;
 
 use super::SKEW_MAX;
@@ -358,8 +360,11 @@ pub(super) fn argument(name: &str, value: &str) -> Details {
 }
 
 fn spaced_hex(text: &str) -> String {
-    text.bytes()
-        .map(|b| format!("{b:02x}"))
-        .collect::<Vec<_>>()
-        .join(" ")
+    let mut out = String::with_capacity(text.len() * 3);
+    for byte in text.bytes() {
+        let space = if out.is_empty() { "" } else { " " };
+        // Writing to a string cannot fail.
+        let _infallible = write!(out, "{space}{byte:02x}");
+    }
+    out
 }

@@ -3,6 +3,8 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTConstructPolicy.html>
 
+use std::collections::HashSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -149,10 +151,9 @@ impl Policy {
 
     /// Every field must be spoken of by some condition: what the signer did not think of must not be.
     fn check_covered(&self, fields: &[(String, String)]) -> Result<(), AuthError> {
-        let covered = |name: &str| {
-            let mut spoken_of = self.conditions.iter().filter_map(Condition::field);
-            spoken_of.any(|field| name_of(field).is_some_and(|n| n == name))
-        };
+        let spoken_of = self.conditions.iter().filter_map(Condition::field);
+        let spoken_of: HashSet<String> = spoken_of.filter_map(name_of).collect();
+        let covered = |name: &str| spoken_of.contains(name);
         let given = fields.iter().map(|(name, _)| name.to_ascii_lowercase());
         // The URL's bucket counts as a field of every form.
         let implied = given.chain(["bucket".to_owned()]);

@@ -1,5 +1,7 @@
 //! What verification by header and by query have in common.
 
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -97,7 +99,8 @@ pub(super) fn check_scope(
 
 /// The `x-amz-*` headers, and `host`, that the signature does not cover.
 pub(super) fn unsigned(headers: &HeaderMap, signed: &str) -> Vec<String> {
-    let covers = |name: &str| signed.split(';').any(|listed| listed == name);
+    let listed: HashSet<&str> = signed.split(';').collect();
+    let covers = |name: &str| listed.contains(name);
     let mut missing: Vec<String> = headers
         .keys()
         .map(http::HeaderName::as_str)
@@ -158,6 +161,12 @@ pub(super) fn prove(
             signature: claim.signature.to_owned(),
             canonical_request: Some(canonical_request),
         })));
+    }
+    if let Some(name) = canonical::ambiguous(pairs) {
+        return Err(AuthError::MalformedQuery {
+            message: format!("{} was given more than once.", canonical::text(name)),
+            region: None,
+        });
     }
     let chain = || {
         ChunkChain::new(
@@ -230,8 +239,13 @@ pub(super) fn covered<'a>(
     signed: &str,
     authority: &str,
 ) -> Covered<'a> {
-    let mut headers = Vec::new();
+    let (mut headers, mut seen) = (Vec::new(), HashSet::new());
+    let moved = OnceCell::new();
     for name in signed.split(';') {
+        // Listed twice it leaves one line: else a head of some kilobytes would make megabytes of text.
+        if !seen.insert(name) {
+            continue;
+        }
         let value = match name {
             "host" => Some(authority.to_owned()),
             _ => canonical::header_value(sent, name),
@@ -241,10 +255,8 @@ pub(super) fn covered<'a>(
             if !name.starts_with("x-amz-") {
                 return None;
             }
-            let (_, value) = pairs
-                .iter()
-                .find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))?;
-            Some(String::from_utf8_lossy(value).into_owned())
+            let value = *moved.get_or_init(|| by_name(pairs)).get(name.as_bytes())?;
+            header_text(value)
         });
         // A signed header that did not come leaves no line, so the signature cannot match.
         headers.extend(value.map(|value| (name.to_owned(), value)));
@@ -256,6 +268,20 @@ pub(super) fn covered<'a>(
         headers,
         pairs: kept.collect(),
     }
+}
+
+/// The first value of each parameter, by its name in lower case.
+fn by_name(pairs: &Pairs) -> HashMap<Vec<u8>, &[u8]> {
+    let latest_first = pairs.iter().rev();
+    latest_first
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.as_slice()))
+        .collect()
+}
+
+/// A parameter's value as the line of a header: one that breaks the line would pass for two.
+fn header_text(value: &[u8]) -> Option<String> {
+    let plain = !value.iter().any(u8::is_ascii_control);
+    plain.then(|| canonical::text(value).into_owned())
 }
 
 fn canonical_request(

@@ -1,10 +1,20 @@
 //! The command line: one file for each command.
 #![expect(
-    clippy::print_stdout,
     clippy::print_stderr,
     clippy::doc_markdown,
     reason = "printing is a command's work, and its doc comments are the help that it prints"
 )]
+
+/// As the standard library's, but that it ends the command quietly where nobody reads any more, as `head`
+/// does after some lines.
+macro_rules! println {
+    () => {
+        println!("")
+    };
+    ($($said:tt)+) => {
+        crate::cli::say(format_args!($($said)+))
+    };
+}
 
 mod accounts;
 mod admin_client;
@@ -22,7 +32,7 @@ mod presign;
 mod quota;
 mod scrub;
 mod serve;
-mod size;
+pub(crate) mod size;
 mod status;
 mod transfer;
 
@@ -203,6 +213,23 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints a line, or ends the process where the reader is gone.
+fn say(line: std::fmt::Arguments<'_>) {
+    if print_line(line).is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// Prints a line.
+///
+/// # Errors
+/// Where standard output is closed.
+fn print_line(line: std::fmt::Arguments<'_>) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")
 }
 
 /// Runs `work` to its end on a runtime of its own: for commands that talk to a server.

@@ -84,6 +84,13 @@ async fn serve(config: Config) -> Result<ExitCode, CliError> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A server goes on where nobody reads its greeting.
+macro_rules! println {
+    ($($said:tt)+) => {
+        drop(super::print_line(format_args!($($said)+)))
+    };
+}
+
 /// Tells a person where the server is and how to use it.
 fn greet(server: &Server, config: &Config) {
     let endpoint = server.endpoint();

@@ -1,7 +1,7 @@
 //! Sizes as people write them.
 
 /// Reads `500`, `10KiB`, `5MB`, `1GiB`.
-pub(super) fn parse(text: &str) -> Result<u64, String> {
+pub(crate) fn parse(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let unit = match text.strip_prefix(digits) {
         Some("" | "B") => 1,

@@ -46,7 +46,7 @@ pub struct CopySource {
 
 /// `x-amz-copy-source`: bucket and key, percent-encoded (a `+` is a space, as some clients write it), and
 /// a version behind `?versionId=`.
-fn parse(text: &str) -> Result<(BucketName, ObjectKey, Option<VersionRef>), S3Error> {
+pub(crate) fn parse(text: &str) -> Result<(BucketName, ObjectKey, Option<VersionRef>), S3Error> {
     let argument = |message: &'static str| S3Error::argument("x-amz-copy-source", text, message);
     let (path, version) = match text.split_once("?versionId=") {
         Some((path, version)) => (path, Some(version)),

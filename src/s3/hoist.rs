@@ -1,6 +1,8 @@
 //! Headers that came as query parameters: SDKs put `x-amz-*` headers there when they presign a URL,
 //! and S3 takes them for the headers that they are.
 
+use std::collections::HashSet;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::error::S3Error;
@@ -31,7 +33,8 @@ pub(super) fn hoist(query: &mut Query, headers: &mut HeaderMap) -> Result<(), S3
     let signed = signed.to_ascii_lowercase();
     // Version 2 has no list: it covers all of them.
     let all = query.has("AWSAccessKeyId");
-    let covers = |name: &str| all || signed.split(';').any(|listed| listed == name);
+    let listed: HashSet<&str> = signed.split(';').collect();
+    let covers = |name: &str| all || listed.contains(name);
     let found = query.take(|name| {
         let name = name.to_ascii_lowercase();
         let amz = name.starts_with("x-amz-") && !AUTHENTICATION.contains(&name.as_str());

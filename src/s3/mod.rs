@@ -16,6 +16,8 @@ mod duties;
 pub mod encoded_word;
 mod error;
 pub mod explain;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fixture;
 mod handle;
 pub mod head;
 mod hoist;

@@ -42,7 +42,7 @@ impl Query {
     }
 
     /// Takes those parameters out whose name `is` wanted.
-    pub(super) fn take(&mut self, is: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+    pub(crate) fn take(&mut self, is: impl Fn(&str) -> bool) -> Vec<(String, String)> {
         self.0.extract_if(.., |(name, _)| is(name)).collect()
     }
 

@@ -9,7 +9,7 @@ pub mod fsck;
 mod garbage;
 pub mod hook;
 pub mod keys;
-mod keyspace;
+pub(crate) mod keyspace;
 pub mod lifecycle;
 pub mod listing;
 pub mod lock;

@@ -39,6 +39,23 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("config", &["network", "public_url"]),
+    // The targets of cargo-fuzz: they ask everything that reads what strangers write.
+    (
+        "fuzz",
+        &[
+            "cli",
+            "s3",
+            "callback",
+            "auth",
+            "store",
+            "checksum",
+            "clock",
+            "id",
+            "name",
+            "network",
+            "public_url",
+        ],
+    ),
     (
         "s3",
         &[
@@ -103,9 +120,9 @@ const DOORS: &[(&str, &[&str])] = &[
     // `cli` measures servers with a client of its own: `consign bench`.
     ("hyper", &["server", "cli"]),
     ("hyper_util", &["server", "cli"]),
-    ("http_body", &["s3", "server"]),
-    ("http_body_util", &["s3", "server", "cli"]),
-    ("http", &["auth", "s3", "server", "callback", "cli"]),
+    ("http_body", &["s3", "server", "fuzz"]),
+    ("http_body_util", &["s3", "server", "cli", "fuzz"]),
+    ("http", &["auth", "s3", "server", "callback", "cli", "fuzz"]),
     // `config` only parses URLs by it.
     ("reqwest", &["callback", "cli", "config"]),
     ("tokio::net", &["server", "cli"]),
@@ -131,6 +148,7 @@ const DOORS: &[(&str, &[&str])] = &[
         &[
             "store",
             "store::blob",
+            "fuzz",
             // An ACL is stored as it is judged.
             "auth",
             "callback",

@@ -220,7 +220,7 @@ fn token_of_header(headers: &HeaderMap) -> Result<Option<&str>, AuthError> {
 /// A header's values as they are signed: trimmed, repeats joined by commas; empty without one.
 fn header(headers: &HeaderMap, name: &str) -> String {
     let values = headers.get_all(name).iter();
-    let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned());
+    let values = values.map(|value| canonical::text(value.as_bytes()).trim().to_owned());
     values.collect::<Vec<_>>().join(",")
 }
 

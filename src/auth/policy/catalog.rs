@@ -41,23 +41,56 @@ const ON_OBJECTS: &str = "
     PutObjectTagging PutObjectVersionAcl PutObjectVersionTagging ReplicateDelete ReplicateObject
     ReplicateTags RestoreObject UpdateObjectEncryption";
 
-/// Every action that a bucket's policy can name, without `s3:`.
-pub(super) fn actions() -> impl Iterator<Item = (Kind, &'static str)> {
-    let buckets = ON_BUCKETS
+/// Every action that a bucket's policy can name, without `s3:`; each has its bit in [`Actions`].
+fn actions() -> impl Iterator<Item = &'static str> {
+    ON_BUCKETS
         .split_whitespace()
-        .map(|name| (Kind::Bucket, name));
-    let objects = ON_OBJECTS
-        .split_whitespace()
-        .map(|name| (Kind::Object, name));
-    buckets.chain(objects)
+        .chain(ON_OBJECTS.split_whitespace())
 }
 
-/// The actions that `pattern` (`*`, `s3:Get*`) names.
-pub(super) fn named_by(pattern: &str) -> Vec<(Kind, &'static str)> {
-    let glob = Glob::spelled(&pattern.to_ascii_lowercase());
-    let named =
-        |(_, name): &(Kind, &str)| glob.matches_text(&format!("s3:{}", name.to_ascii_lowercase()));
-    actions().filter(named).collect()
+/// A set of actions. A policy may name thousands of patterns and as many conditions, each of which is
+/// compared with each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Actions(u128);
+
+impl Actions {
+    /// Those that `pattern` (`*`, `s3:Get*`) names.
+    pub(super) fn named_by(pattern: &str) -> Self {
+        let glob = Glob::spelled(&pattern.to_ascii_lowercase());
+        Self::where_(|name| glob.matches_text(&format!("s3:{}", name.to_ascii_lowercase())))
+    }
+
+    /// Those that work on this kind of resource.
+    pub(super) fn on(kind: Kind) -> Self {
+        let of_kind = match kind {
+            Kind::Bucket => ON_BUCKETS,
+            Kind::Object => ON_OBJECTS,
+        };
+        Self::where_(|name| of_kind.split_whitespace().any(|one| one == name))
+    }
+
+    /// Those that know a condition key.
+    pub(super) fn that_know(known: Known) -> Self {
+        match known {
+            Known::Everywhere => Self(u128::MAX),
+            Known::By(names) => Self::where_(|name| names.contains(&name)),
+        }
+    }
+
+    fn where_(is: impl Fn(&str) -> bool) -> Self {
+        let named = actions().zip(0..).filter(|(name, _bit)| is(name));
+        Self(named.fold(0, |set, (_name, bit)| set | 1_u128 << bit))
+    }
+
+    /// Whether there is none.
+    pub(super) const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether one is in both.
+    pub(super) const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
 }
 
 const WRITES: &[&str] = &["PutObject", "BypassGovernanceRetention"];
@@ -197,3 +230,19 @@ const OTHER_SERVICES: &[&str] = &[
     "lambda:sourcefunctionarn",
     "ssm:sourceinstancearn",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_action_has_its_bit() {
+        assert!(actions().count() <= 128);
+        assert!(Actions::named_by("s3:nothing").is_empty());
+        assert!(Actions::named_by("S3:GET*").meets(Actions::on(Kind::Object)));
+        assert!(!Actions::named_by("s3:GetObject").meets(Actions::on(Kind::Bucket)));
+        let known = condition_key("s3:prefix").unwrap();
+        assert!(Actions::named_by("s3:ListBucket").meets(Actions::that_know(known)));
+        assert!(!Actions::named_by("s3:GetObject").meets(Actions::that_know(known)));
+    }
+}

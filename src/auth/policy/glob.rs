@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 /// One part of a pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::auth) enum Token {
+pub(crate) enum Token {
     /// `*`: any characters, or none.
     Any,
     /// `?`: any one character.
@@ -18,14 +18,14 @@ type Segment = Vec<Option<char>>;
 
 /// A pattern: what it begins with and, where it has stars, what follows each.
 #[derive(Debug, Clone)]
-pub(in crate::auth) struct Glob {
+pub(crate) struct Glob {
     first: Segment,
     rest: Vec<Segment>,
 }
 
 impl Glob {
     /// The pattern of these parts.
-    pub(in crate::auth) fn new(tokens: impl IntoIterator<Item = Token>) -> Self {
+    pub(crate) fn new(tokens: impl IntoIterator<Item = Token>) -> Self {
         let (mut first, mut rest) = (Segment::new(), Vec::new());
         for token in tokens {
             let open = rest.last_mut().unwrap_or(&mut first);
@@ -44,7 +44,7 @@ impl Glob {
 
     /// The pattern that `text` spells, without regard to the case of ASCII letters where it is
     /// asked in lower case.
-    pub(in crate::auth) fn spelled(text: &str) -> Self {
+    pub(crate) fn spelled(text: &str) -> Self {
         Self::new(text.chars().map(|letter| match letter {
             '*' => Token::Any,
             '?' => Token::One,
@@ -54,7 +54,7 @@ impl Glob {
 
     /// Whether the pattern covers the whole of `text`. Each segment is sought where the one before
     /// it ended, as early as it can be: so nothing is tried twice, whatever the pattern.
-    pub(in crate::auth) fn matches(&self, text: &[char]) -> bool {
+    pub(crate) fn matches(&self, text: &[char]) -> bool {
         let Some((last, middle)) = self.rest.split_last() else {
             return self.first.len() == text.len() && fits(&self.first, text);
         };
@@ -77,7 +77,7 @@ impl Glob {
     }
 
     /// [`Glob::matches`] of a text.
-    pub(in crate::auth) fn matches_text(&self, text: &str) -> bool {
+    pub(crate) fn matches_text(&self, text: &str) -> bool {
         self.matches(&text.chars().collect::<Vec<_>>())
     }
 }
@@ -92,6 +92,9 @@ fn fits(segment: &[Option<char>], text: &[char]) -> bool {
 /// Where the first place of `segment` in `text` ends. All places are tried at once, as bits of a
 /// state (the algorithm called shift-and): 64 characters of the pattern for each step.
 fn end_of(segment: &[Option<char>], text: &[char]) -> Option<usize> {
+    if segment.len() > text.len() {
+        return None;
+    }
     let words = segment.len().div_ceil(64);
     let mut always = vec![0_u64; words];
     let mut masks: HashMap<char, Vec<u64>> = HashMap::new();

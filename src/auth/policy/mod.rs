@@ -9,7 +9,7 @@ mod catalog;
 mod condition;
 mod context;
 mod fault;
-pub(super) mod glob;
+pub(crate) mod glob;
 mod json;
 mod operator;
 mod own;

@@ -1,6 +1,6 @@
 //! What a statement must be, in a bucket's policy and in an identity's.
 
-use super::catalog::{self, Kind, Known};
+use super::catalog::{self, Actions, Kind};
 use super::condition::Condition;
 use super::fault::PolicyFault;
 use super::glob::Glob;
@@ -14,18 +14,16 @@ const ARN_PREFIX: &str = "arn:aws:s3:";
 /// A statement of the policy of `bucket`.
 pub(super) fn bucket_statement(fields: Fields<'_>, bucket: &str) -> Result<Statement, PolicyFault> {
     let effect = fields.effect()?;
-    let named = fields
+    let whom = fields
         .principal
         .ok_or(PolicyFault::Missing { field: "Principal" })?;
-    let principals = principal::parse(named.value)?;
-    if named.all_but && effect == Effect::Allow {
+    let principals = principal::parse(whom.value)?;
+    if whom.all_but && effect == Effect::Allow {
         return Err(PolicyFault::AllowNotPrincipal);
     }
     let (actions, all_but_actions) = Fields::texts("Action", fields.action)?;
-    if actions
-        .iter()
-        .any(|pattern| catalog::named_by(pattern).is_empty())
-    {
+    let named: Vec<_> = actions.iter().map(|one| Actions::named_by(one)).collect();
+    if named.iter().any(|actions| actions.is_empty()) {
         return Err(PolicyFault::Action);
     }
     let (resources, all_but_resources) = Fields::texts("Resource", fields.resource)?;
@@ -38,17 +36,18 @@ pub(super) fn bucket_statement(fields: Fields<'_>, bucket: &str) -> Result<State
     let conditions = fields.conditions()?;
     for condition in &conditions {
         let known = catalog::condition_key(&condition.key).ok_or(PolicyFault::ConditionKey)?;
-        if !all_but_actions && !actions.iter().all(|action| knows(action, known)) {
+        let knowing = Actions::that_know(known);
+        if !all_but_actions && !named.iter().all(|actions| actions.meets(knowing)) {
             return Err(PolicyFault::ConditionNotApplicable);
         }
     }
-    if !all_but_actions && !all_but_resources && !apply(&actions, &resources) {
+    if !all_but_actions && !all_but_resources && !apply(&named, &resources) {
         return Err(PolicyFault::NotApplicable);
     }
     Ok(Statement {
         effect,
         principals,
-        all_but_principals: named.all_but,
+        all_but_principals: whom.all_but,
         actions: action_choice(&actions, all_but_actions),
         resources: resource_choice(&resources, all_but_resources, fields.variables),
         conditions,
@@ -138,7 +137,7 @@ fn is_of(arn: &str, bucket: &str, variables: bool) -> bool {
 }
 
 /// Whether every action finds something of its kind among the resources.
-fn apply(actions: &[&str], resources: &[&str]) -> bool {
+fn apply(actions: &[Actions], resources: &[&str]) -> bool {
     let has = |kind: Kind| {
         let mut resources = resources.iter();
         resources.any(|arn| match (kind, bucket_of(arn)) {
@@ -148,23 +147,10 @@ fn apply(actions: &[&str], resources: &[&str]) -> bool {
             (_, None) => false,
         })
     };
-    let (buckets, objects) = (has(Kind::Bucket), has(Kind::Object));
-    actions.iter().all(|pattern| {
-        let mut named = catalog::named_by(pattern).into_iter();
-        named.any(|(kind, _)| match kind {
-            Kind::Bucket => buckets,
-            Kind::Object => objects,
-        })
-    })
-}
-
-/// Whether one of the actions that the pattern names knows a condition key.
-fn knows(pattern: &str, known: Known) -> bool {
-    match known {
-        Known::Everywhere => true,
-        Known::By(actions) => {
-            let mut named = catalog::named_by(pattern).into_iter();
-            named.any(|(_, name)| actions.contains(&name))
-        }
-    }
+    let on = |kind: Kind| {
+        let all = has(kind).then(|| Actions::on(kind));
+        move |actions: &Actions| all.is_some_and(|all| actions.meets(all))
+    };
+    let (buckets, objects) = (on(Kind::Bucket), on(Kind::Object));
+    actions.iter().all(|one| buckets(one) || objects(one))
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use http::HeaderName;
 
 use crate::auth::SignedHead;
-use crate::auth::canonical::Pairs;
+use crate::auth::canonical::{self, Pairs};
 
 /// Parameters that turn a request into one about something else, or that change its answer: each is
 /// signed. Older lists are shorter, but a parameter that is not in this list must not choose an
@@ -99,7 +99,7 @@ fn string_to_sign(head: &SignedHead<'_>, pairs: &Pairs, date: &str, path: &str) 
 pub(super) fn header(head: &SignedHead<'_>, name: &str) -> Option<String> {
     let values = head.headers.get_all(name).iter();
     let values: Vec<String> = values
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned())
+        .map(|value| canonical::text(value.as_bytes()).trim().to_owned())
         .collect();
     (!values.is_empty()).then(|| values.join(","))
 }

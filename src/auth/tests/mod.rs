@@ -1,5 +1,6 @@
 //! Tests by table and by AWS's own published examples.
 
+mod cost;
 mod form;
 mod header;
 mod presigned;

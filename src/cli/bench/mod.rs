@@ -141,7 +141,7 @@ fn soak(args: &BenchArgs, endpoint: Endpoint, connections: usize) -> Result<Exit
     if args.json {
         print_json(&report.json())?;
     } else {
-        print!("{}", report.text());
+        println!("{}", report.text().trim_end());
     }
     Ok(ExitCode::from(u8::from(!report.is_clean())))
 }

@@ -18,6 +18,10 @@ const FIELDS_BYTES_MAX: u64 = 20 * 1024;
 /// Bytes before the file with boundaries and headers. It also bounds the number of fields.
 const HEAD_BYTES_MAX: u64 = 64 * 1024;
 
+/// Bytes of a boundary: RFC 2046, section 5.1.1. Each piece of a file is searched for it, and as many
+/// bytes are held back.
+const BOUNDARY_BYTES_MAX: usize = 70;
+
 /// Bytes after the file that are read and ignored; a client that sends more is cut off.
 const REST_BYTES_MAX: u64 = 64 * 1024;
 
@@ -121,7 +125,8 @@ impl Rest {
 
 fn boundary(content_type: Option<&str>) -> Result<String, S3Error> {
     match content_type.map(multer::parse_boundary) {
-        Some(Ok(boundary)) => Ok(boundary),
+        Some(Ok(boundary)) if boundary.len() <= BOUNDARY_BYTES_MAX => Ok(boundary),
+        Some(Ok(_too_long)) => Err(Code::MalformedPOSTRequest.into()),
         Some(Err(multer::Error::NoBoundary)) => Err(Code::MalformedPOSTRequest.into()),
         None | Some(Err(_)) => {
             let condition = "Bucket POST must be of the enclosure-type multipart/form-data";
@@ -277,10 +282,12 @@ mod tests {
 
     #[tokio::test]
     async fn the_body_must_be_a_form() {
+        let long = format!("multipart/form-data; boundary={}", "b".repeat(71));
         for (sent, code) in [
             (None, Code::PreconditionFailed),
             (Some("text/plain"), Code::PreconditionFailed),
             (Some("multipart/form-data"), Code::MalformedPOSTRequest),
+            (Some(long.as_str()), Code::MalformedPOSTRequest),
         ] {
             let refused = Form::read(payload("x", 1), sent).await.unwrap_err();
             assert_eq!(refused.code(), code, "{sent:?}");

@@ -4,65 +4,26 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 
+use crate::auth::Who;
 use crate::auth::constraint::Duties;
-use crate::auth::{AccessKey, KeyRing, Scope, Secret, Who};
 use crate::clock::SystemClock;
 use crate::id::RequestId;
-use crate::s3::access::Policies;
-use crate::s3::access_log::AccessLog;
 use crate::s3::body::{Payload, Proof};
-use crate::s3::context::{Call, Service, ServiceSettings};
+use crate::s3::context::{Call, Service};
 use crate::s3::route::Serve;
-use crate::s3::{Asked, Code, Head, Reply, Route, S3Error, handle};
-use crate::store::accounts::Accounts;
-use crate::store::blob::memory::MemoryBlobs;
+use crate::s3::{Code, Head, Reply, Route, S3Error, fixture, handle};
 use crate::store::meta::MetaEngine;
 use crate::store::meta::fault::{FaultyEngine, MetaFault};
 use crate::store::meta::memory::MemoryEngine;
-use crate::store::seal::{MasterKey, MasterRing};
-use crate::store::{NoHook, ObjectStore, StoreSettings};
-
-struct NoKeys;
-
-impl KeyRing for NoKeys {
-    fn find(&self, _access_key: &str) -> Option<Arc<AccessKey>> {
-        None
-    }
-}
 
 async fn service() -> Arc<Service> {
     service_over(Arc::new(MemoryEngine::new())).await
 }
 
 async fn service_over(meta: Arc<dyn MetaEngine>) -> Arc<Service> {
-    let clock = Arc::new(SystemClock);
-    let blobs = Arc::new(MemoryBlobs::new());
-    let settings = StoreSettings {
-        inline_bytes_max: 4,
-    };
-    let accounts = Accounts::open(meta.clone(), clock.clone()).await.unwrap();
-    let store = ObjectStore::open(meta, blobs, clock.clone(), Arc::new(NoHook), settings);
-    Arc::new(Service {
-        masters: MasterRing::new("1".into(), MasterKey::from_bytes([1; 32])),
-        store: store.await.unwrap(),
-        keys: Arc::new(NoKeys),
-        accounts,
-        settings: ServiceSettings {
-            region: "us-east-1".into(),
-            reach: Arc::default(),
-            presign_seconds_max: 1,
-            signature_v2: false,
-            body_idle: Duration::from_secs(5),
-        },
-        clock,
-        policies: Policies::default(),
-        refusals: Arc::default(),
-        access_log: AccessLog::default(),
-        requests: Asked::counters(),
-        numbers: None,
-        admin: None,
-        oss: None,
-    })
+    fixture::service_over(meta, Arc::new(SystemClock))
+        .await
+        .unwrap()
 }
 
 async fn call(
@@ -83,17 +44,7 @@ async fn call(
     let idle = Duration::from_secs(5);
     let body = Full::new(Bytes::from_static(body.as_bytes()));
     let body = Payload::new(body, head.headers.clone(), Proof::Unsigned, idle);
-    let root = AccessKey {
-        access_key: "AK".into(),
-        name: "n".into(),
-        secret: Secret::new("s"),
-        disabled: false,
-        scope: Scope::default(),
-        root: true,
-        owner: service.accounts.root().id.clone(),
-        policy: None,
-        temporary: None,
-    };
+    let root = fixture::root_key(&service.accounts.root().id);
     let Some(Serve::Head { run, .. }) = Route::of(&head).unwrap().serve else {
         panic!("{line} is not served");
     };

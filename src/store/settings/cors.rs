@@ -36,17 +36,28 @@ impl CorsRule {
         self.allowed_methods.iter().any(|allowed| allowed == method)
             && any(&self.allowed_origins, origin)
             && headers.all(|name| {
-                let name = name.to_ascii_lowercase();
-                let allowed = &self.allowed_headers;
-                allowed
-                    .iter()
-                    .any(|pattern| fits(&pattern.to_ascii_lowercase(), &name))
+                let mut allowed = self.allowed_headers.iter();
+                allowed.any(|pattern| fits_any_case(pattern, name))
             })
     }
 
     /// Whether `origin` may ask because every origin may.
     pub fn allows_every_origin(&self) -> bool {
         self.allowed_origins.iter().any(|origin| origin == "*")
+    }
+}
+
+/// [`fits`] without regard to the case of ASCII letters. A page may name thousands of headers, and a rule
+/// too: none is copied for it.
+fn fits_any_case(pattern: &str, text: &str) -> bool {
+    let same = |one: Option<&str>, two: &str| one.is_some_and(|one| one.eq_ignore_ascii_case(two));
+    match pattern.split_once('*') {
+        None => pattern.eq_ignore_ascii_case(text),
+        Some((front, back)) => {
+            let most = text.len().checked_sub(back.len());
+            most.is_some_and(|at| at >= front.len() && same(text.get(at..), back))
+                && same(text.get(..front.len()), front)
+        }
     }
 }
 

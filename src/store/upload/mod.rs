@@ -24,8 +24,8 @@ use crate::id::{BlobId, BucketId, UploadId};
 use crate::name::ObjectKey;
 pub use complete::{ClaimedPart, Completion};
 pub use listing::{ListedUpload, UploadMarker, UploadPage, UploadQuery};
-use parts::Parts;
 pub use parts::{NewPart, PartPage};
+use parts::{Parts, counter};
 
 /// Bytes of the smallest part that is not the last: 5 MiB.
 pub const PART_BYTES_MIN: u64 = 5 << 20;
@@ -81,12 +81,16 @@ impl ObjectStore {
             replaces: current.object().map(|current| current.sequence),
         };
         let at = Bytes::from(keyspace::upload(bucket.id, key.as_str(), &id));
+        let is_limited = record.duties.length_range.is_some();
         let record = encode(&record)?;
         let mut bucket = Cow::Borrowed(bucket);
         for _try in 0..TRIES_MAX {
             let mut batch = Batch::new();
             bucket.assert_unchanged(&mut batch);
             batch.put(Space::Uploads, at.clone(), record.clone());
+            if is_limited {
+                batch.add(Space::Usage, counter(&id), [0, 0]);
+            }
             match self.meta().commit(batch).await {
                 Ok(()) => {
                     fail_point::reach("upload.begun");
@@ -177,6 +181,7 @@ impl ObjectStore {
         let mut batch = Batch::new();
         batch.assert_unchanged(Space::Uploads, at.clone(), Some(raw));
         batch.delete(Space::Uploads, at);
+        batch.delete(Space::Usage, counter(id));
         parts.take(id, &mut batch);
         batch
     }

@@ -42,6 +42,19 @@ pub struct PartPage {
     pub next: Option<u16>,
 }
 
+/// Where the bytes of a limited upload's parts are counted, beside the counters of buckets, whose keys
+/// are shorter.
+pub(super) fn counter(id: &UploadId) -> Bytes {
+    Bytes::copy_from_slice(id.as_bytes())
+}
+
+/// How many bytes more there are, once `len` of them took the place of `old`.
+fn growth(len: u64, old: &[Segment]) -> i64 {
+    let replaced: u64 = old.iter().map(|old| old.len()).sum();
+    let added = i64::try_from(len).unwrap_or(i64::MAX);
+    added.saturating_sub_unsigned(replaced)
+}
+
 /// An upload's parts as they were read, with the bytes that were read.
 pub(super) struct Parts(BTreeMap<u16, (Bytes, PartRecord)>);
 
@@ -70,10 +83,10 @@ impl Parts {
         others.map(|(_, (_, part))| part.segment).collect()
     }
 
-    /// Bytes of all parts but that of this number.
-    fn len_without(&self, number: u16) -> u64 {
-        let others = self.0.iter().filter(|(other, _)| **other != number);
-        others.fold(0, |sum, (_, (_raw, part))| sum.saturating_add(part.len()))
+    /// Bytes of all parts.
+    fn len(&self) -> u64 {
+        let parts = self.0.values();
+        parts.fold(0, |sum, (_raw, part)| sum.saturating_add(part.len()))
     }
 
     /// The part of that number.
@@ -141,6 +154,9 @@ impl ObjectStore {
                 .map(|old| old.segment)
                 .into_iter()
                 .collect();
+            if self.counted(id, &whole.duties).await?.is_some() {
+                batch.add(Space::Usage, counter(id), [0, growth(len, &old)]);
+            }
             orphan(&old, &mut batch);
             fail_point::reach("part.decided");
             match self.meta().commit(batch).await {
@@ -170,8 +186,28 @@ impl ObjectStore {
         let Some(range) = whole.length_range else {
             return Ok(PART_BYTES_MAX);
         };
-        let others = self.parts(id).await?.len_without(number);
+        let all = match self.counted(id, whole).await? {
+            Some(bytes) => bytes,
+            // It began before parts were counted.
+            None => self.parts(id).await?.len(),
+        };
+        let own = self.meta().get(Space::Parts, &keyspace::part(id, number));
+        let own = own.await?;
+        let own = own.map(|own| decode::<PartRecord>(&own, "a part's record"));
+        let own = own.transpose()?.map_or(0, |own| own.len());
+        let others = all.saturating_sub(own);
         Ok(PART_BYTES_MAX.min(range.max.saturating_sub(others)))
+    }
+
+    /// Bytes of all parts of an upload that is limited, without a look at each: the tenth thousand
+    /// would read them all ten thousand times. None where they are not counted.
+    async fn counted(&self, id: &UploadId, whole: &Duties) -> Result<Option<u64>, StoreError> {
+        if whole.length_range.is_none() {
+            return Ok(None);
+        }
+        let row = self.meta().get(Space::Usage, &counter(id)).await?;
+        let bytes = row.map(|row| meta::read_counters(&row)[1]);
+        Ok(bytes.map(|bytes| u64::try_from(bytes).unwrap_or(0)))
     }
 
     /// The upload's parts behind number `after`.

@@ -69,6 +69,13 @@ fn new_upload(checksum: Option<(Algorithm, Coverage)>) -> NewUpload {
 }
 
 impl Fixture {
+    /// Bytes of the parts of an upload, as they are counted.
+    async fn counted(&self, id: &UploadId) -> Option<i64> {
+        let row = self.store.meta().get(Space::Usage, &counter(id));
+        let row = row.await.unwrap();
+        row.map(|row| meta::read_counters(&row)[1])
+    }
+
     async fn begin(&self, checksum: Option<(Algorithm, Coverage)>) -> UploadId {
         let new = new_upload(checksum);
         self.store
@@ -373,6 +380,10 @@ async fn a_whole_is_as_long_as_its_signer_allows() {
     assert_eq!(room(1).await, five + 4);
     let first = f.part(&id, 1, &large(1)).await;
     assert_eq!((room(1).await, room(2).await), (five + 4, 4));
+    // The sum is kept beside the parts: nobody reads them for it.
+    let sum = async |id: &UploadId| f.counted(id).await;
+    let bytes = i64::try_from(five).unwrap();
+    assert_eq!(sum(&id).await, Some(bytes));
     let mut stager = f.store.stage(None);
     stager.write(Bytes::from_static(b"12345")).await.unwrap();
     let part = NewPart {
@@ -396,7 +407,38 @@ async fn a_whole_is_as_long_as_its_signer_allows() {
     let says = |error: &StoreError| matches!(error, StoreError::TooSmall { len: l, min: m } if (*l, *m) == (len, min));
     assert!(short.as_ref().is_err_and(says), "{short:?}");
     let second = f.part(&id, 2, &Bytes::from_static(b"123")).await;
+    assert_eq!((sum(&id).await, room(2).await), (Some(bytes + 3), 4));
     f.complete(&id, &[first, second], None).await.unwrap();
+    assert_eq!(sum(&id).await, None, "what ended is not counted");
+}
+
+#[tokio::test]
+async fn an_upload_that_began_before_parts_were_counted_is_added_up() {
+    let f = fixture().await;
+    let limited = NewUpload {
+        duties: Duties {
+            length_range: Some(LengthRange { min: 0, max: 9 }),
+            ..Duties::default()
+        },
+        ..new_upload(None)
+    };
+    let duties = limited.duties.clone();
+    let id = f.store.create_upload(&f.bucket, &f.key, limited);
+    let id = id.await.unwrap();
+    f.part(&id, 1, &Bytes::from_static(b"123")).await;
+    let mut forget = Batch::new();
+    forget.delete(Space::Usage, counter(&id));
+    f.store.meta().commit(forget).await.unwrap();
+    let room = async |number| {
+        let room = f.store.room_for_part(&id, number, &duties).await;
+        room.unwrap()
+    };
+    assert_eq!((room(1).await, room(2).await), (9, 6));
+    f.part(&id, 2, &Bytes::from_static(b"12")).await;
+    assert_eq!((room(2).await, room(3).await), (6, 4));
+    assert_eq!(f.counted(&id).await, None);
+    let aborted = f.store.abort_upload(&f.bucket, &f.key, &id).await;
+    aborted.unwrap();
 }
 
 #[tokio::test]

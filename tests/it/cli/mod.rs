@@ -8,6 +8,7 @@ mod explain;
 mod key_policy;
 mod keys;
 mod listen;
+mod pipe;
 mod presign;
 mod quota;
 mod transfer;
