@@ -12,6 +12,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
@@ -117,6 +118,12 @@ impl SessionKey {
         Self(Zeroizing::new(bytes))
     }
 
+    /// Whether it is those bytes.
+    #[cfg(test)]
+    pub(crate) fn is(&self, bytes: &[u8; 32]) -> bool {
+        *self.0 == *bytes
+    }
+
     /// Makes temporary credentials; none only where the policy has more bytes than a cipher takes.
     pub fn issue(&self, new: &NewSession<'_>, draw: Draw) -> Option<Credentials> {
         let access_key = format!("{PREFIX}{}", letters(draw.access_key));
@@ -218,7 +225,8 @@ impl Sealed {
     /// The key that the token stands for, as long as what it stands on is there.
     fn into_key(self, access_key: &str, key: &SessionKey, keys: &dyn KeyRing) -> Option<AccessKey> {
         let alive = |access_key: &str| keys.find(access_key).filter(|key| !key.disabled);
-        let parent = alive(&self.parent).filter(|one| key.mark(&one.secret) == self.mark)?;
+        let parent = alive(&self.parent)
+            .filter(|one| bool::from(key.mark(&one.secret).ct_eq(&self.mark)))?;
         let base = match &self.role {
             None => Arc::clone(&parent),
             Some(role) => alive(role).filter(|role| role.owner == parent.owner)?,

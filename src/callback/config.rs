@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::config::{ATTEMPTS_DEFAULT, TIMEOUT_SECONDS_DEFAULT, Wait, WhenDown};
+use crate::network::Network;
 
 /// Endpoints and rules.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -17,6 +18,9 @@ pub struct CallbackConfig {
     /// Which events go to which receiver.
     #[serde(default)]
     pub rules: Vec<RuleConfig>,
+    /// The only networks that are called; none: by what names and addresses are.
+    #[serde(skip)]
+    pub networks: Vec<Network>,
     /// Which uploads a receiver is to allow before they begin.
     #[serde(skip)]
     pub checks: Vec<CheckConfig>,

@@ -15,6 +15,7 @@ use super::audit::{Attempt, attempt_key, finished_key};
 use super::check::Checks;
 use super::config::{CallbackConfig, CallbackError};
 use super::endpoint::{self, Answer, Endpoint, Post};
+use super::network::Reach;
 use super::outbox::{Message, Outbox, State};
 use super::retry;
 use super::sign::Signer;
@@ -111,10 +112,11 @@ impl Callbacks {
         wait: Wait,
     ) -> Result<Self, CallbackError> {
         let outbox = Outbox::new(config)?;
-        let client = endpoint::client()?;
+        let reach = Reach::new(&config.networks);
+        let client = endpoint::client(&reach)?;
         let (endpoints, counts) = (config.endpoints.iter(), Deliveries::default());
         let endpoints = endpoints
-            .map(|config| Endpoint::new(config, &client, counts.of(&config.name)))
+            .map(|config| Endpoint::new(config, (&client, &reach), counts.of(&config.name)))
             .collect::<Result<_, _>>()?;
         let (woken, hasher) = (watch::Sender::new(0), RandomState::new());
         Ok(Self {

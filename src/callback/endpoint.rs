@@ -1,5 +1,6 @@
 //! A receiver, and one signed call of it: the only place that speaks HTTP to one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use tokio::sync::Semaphore;
 
 use super::config::{CallbackError, EndpointConfig};
+use super::network::{Reach, Resolver};
 use super::sign::Signer;
 use crate::clock::Timestamp;
 use crate::id::MessageId;
@@ -22,6 +24,7 @@ pub(super) struct Endpoint {
     pub(super) config: EndpointConfig,
     signer: Signer,
     client: reqwest::Client,
+    reach: Reach,
     /// Those who wait for its answers take turns.
     pub(super) turns: Semaphore,
     pub(super) counts: Delivery,
@@ -77,12 +80,19 @@ pub(super) struct NoAnswer {
 ///
 /// # Errors
 /// [`CallbackError::Client`].
-pub(super) fn client() -> Result<reqwest::Client, CallbackError> {
+pub(super) fn client(reach: &Reach) -> Result<reqwest::Client, CallbackError> {
+    client_by(Resolver::new(reach.clone()))
+}
+
+/// [`client`], which asks `resolver` where a name leads. No proxy is used, whatever the environment
+/// says: it would resolve names by itself.
+pub(super) fn client_by(resolver: Resolver) -> Result<reqwest::Client, CallbackError> {
     // It fails only where a provider is installed already, which serves as well.
     drop(rustls::crypto::ring::default_provider().install_default());
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
+        .dns_resolver(Arc::new(resolver))
         .user_agent(concat!("consign/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|e| CallbackError::Client(e.to_string()))
@@ -95,13 +105,14 @@ impl Endpoint {
     /// What is wrong with its secrets.
     pub(super) fn new(
         config: &EndpointConfig,
-        client: &reqwest::Client,
+        (client, reach): (&reqwest::Client, &Reach),
         counts: Delivery,
     ) -> Result<Self, CallbackError> {
         Ok(Self {
             config: config.clone(),
             signer: Signer::parse(&config.name, &config.secrets)?,
             client: client.clone(),
+            reach: reach.clone(),
             turns: Semaphore::new(TURNS),
             counts,
         })
@@ -122,10 +133,18 @@ impl Endpoint {
 
     async fn send(&self, post: Post) -> Result<Answer, NoAnswer> {
         let id = format!("msg_{}", post.id);
+        let refused = |error: String| NoAnswer {
+            error,
+            maybe_heard: false,
+        };
+        let url = reqwest::Url::parse(&self.config.url);
+        let url = url.map_err(|error| refused(error.to_string()))?;
+        let admitted = self.reach.admits_url(&url);
+        admitted.map_err(|fault| refused(fault.to_string()))?;
         let signature = self.signer.sign(&id, post.at, post.body.as_bytes());
         let request = self
             .client
-            .post(&self.config.url)
+            .post(url)
             .timeout(post.within)
             .header(CONTENT_TYPE, "application/json")
             .header("webhook-id", id)

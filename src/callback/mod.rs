@@ -12,6 +12,7 @@ pub mod deliver;
 mod endpoint;
 pub mod event;
 mod hook;
+mod network;
 pub mod oss;
 pub mod outbox;
 mod queue;

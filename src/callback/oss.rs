@@ -24,7 +24,9 @@ use zeroize::Zeroizing;
 
 use super::config::CallbackError;
 use super::endpoint::{client, describe};
+use super::network::Reach;
 use crate::id;
+use crate::network::Network;
 
 /// How long an app server may take to answer.
 /// <https://www.alibabacloud.com/help/en/oss/developer-reference/callback>
@@ -50,6 +52,7 @@ pub struct Post<'a> {
 /// What posts callbacks in OSS's way.
 pub struct OssCallbacks {
     client: reqwest::Client,
+    reach: Reach,
     key: Arc<PrivateKey>,
     public_key: String,
     /// Base64 of the address of the public half.
@@ -78,11 +81,17 @@ pub fn new_key() -> Result<Zeroizing<String>, CallbackError> {
 
 impl OssCallbacks {
     /// What posts to addresses below one of `urls`, signed by the key that `pem` is, whose public half
-    /// is at `key_url`.
+    /// is at `key_url`. Where `networks` are given, only these are called.
     ///
     /// # Errors
     /// [`CallbackError`] says what is wrong.
-    pub fn new(pem: &str, urls: &[String], key_url: &str) -> Result<Self, CallbackError> {
+    pub fn new(
+        pem: &str,
+        urls: &[String],
+        key_url: &str,
+        networks: &[Network],
+    ) -> Result<Self, CallbackError> {
+        let reach = Reach::new(networks);
         let key = PrivateKey::from_pkcs8_pem(pem);
         let key = key.map_err(|error| CallbackError::Key(error.to_string()))?;
         let public_key = key.to_public_key().to_public_key_pem(LineEnding::LF);
@@ -91,7 +100,8 @@ impl OssCallbacks {
             parsed.map_err(|error| CallbackError::Url(format!("{url}: {error}")))
         });
         Ok(Self {
-            client: client()?,
+            client: client(&reach)?,
+            reach,
             key: Arc::new(key),
             public_key: public_key.map_err(|error| CallbackError::Key(error.to_string()))?,
             key_url: STANDARD.encode(key_url),
@@ -143,6 +153,10 @@ impl OssCallbacks {
             return Err("The address is none that this server may call.".to_owned());
         }
         let url = Url::parse(post.url).map_err(|error| error.to_string())?;
+        self.reach.admits_url(&url).map_err(|fault| {
+            tracing::info!(%fault, "a callback could not be sent");
+            "The address is none that this server may call.".to_owned()
+        })?;
         let text = string_to_sign(&url, &body);
         let key = Arc::clone(&self.key);
         let signature = tokio::task::spawn_blocking(move || sign(&key, &text)).await;
@@ -268,7 +282,7 @@ mod tests {
 
     fn callbacks(urls: &[&str]) -> OssCallbacks {
         let urls: Vec<String> = urls.iter().map(|url| (*url).to_owned()).collect();
-        OssCallbacks::new(&new_key().unwrap(), &urls, "http://h/key.pem").unwrap()
+        OssCallbacks::new(&new_key().unwrap(), &urls, "http://h/key.pem", &[]).unwrap()
     }
 
     #[test]
@@ -350,7 +364,7 @@ mod tests {
                 .public_key()
                 .starts_with("-----BEGIN PUBLIC KEY-----\n")
         );
-        assert!(OssCallbacks::new("no key", &[], "u").is_err());
+        assert!(OssCallbacks::new("no key", &[], "u", &[]).is_err());
         assert!(!format!("{callbacks:?}").contains("PRIVATE"));
     }
 }

@@ -112,7 +112,10 @@ fn verifier(args: &ListenArgs) -> Result<Option<Verifier>, CliError> {
     let secrets = if args.secrets.is_empty() {
         let config = args.common.load()?;
         let endpoints = config.callback.endpoints.into_iter();
-        endpoints.flat_map(|endpoint| endpoint.secrets).collect()
+        endpoints
+            .flat_map(|endpoint| endpoint.secrets)
+            .map(|secret| secret.to_string())
+            .collect()
     } else {
         args.secrets.clone()
     };

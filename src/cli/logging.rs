@@ -3,14 +3,23 @@
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Directive;
 
 use super::CliError;
 use crate::config::{Log, LogFormat};
+
+/// Crates that speak protocols: what they trace are the frames and headers themselves, and in those
+/// are signatures and tokens. Whatever level is asked for, these stay quiet.
+const SPEAKERS: [&str; 6] = ["h2", "hyper", "hyper_util", "multer", "reqwest", "rustls"];
 
 /// Sends log lines to standard error from now on.
 pub(super) fn start(log: &Log) -> Result<(), CliError> {
     let filter = EnvFilter::try_new(&log.level)
         .map_err(|error| CliError::Usage(format!("log.level is no filter: {error}")))?;
+    let filter = SPEAKERS.iter().fold(filter, |filter, speaker| {
+        let quiet = format!("{speaker}=info").parse::<Directive>();
+        quiet.map_or(filter.clone(), |quiet| filter.add_directive(quiet))
+    });
     let terminal = std::io::stderr().is_terminal();
     let json = match log.format {
         LogFormat::Auto => !terminal,

@@ -18,6 +18,7 @@ macro_rules! println {
 
 mod accounts;
 mod admin_client;
+mod audit;
 mod backup;
 mod bench;
 mod callbacks;
@@ -108,6 +109,7 @@ enum Command {
     Listen(listen::ListenArgs),
     Bench(bench::BenchArgs),
     Fsck(fsck::FsckArgs),
+    Audit(audit::AuditArgs),
     Scrub(scrub::ScrubArgs),
     Backup(backup::BackupArgs),
     Restore(backup::RestoreArgs),
@@ -192,6 +194,7 @@ pub fn main() -> ExitCode {
         Command::Callbacks(args) => callbacks::run(&args),
         Command::Listen(args) => listen::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::Fsck(args) => fsck::run(&args),
         Command::Scrub(args) => scrub::run(&args),
         Command::Backup(args) => backup::run(&args),

@@ -3,8 +3,11 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use super::error::{ConfigError, Place, nearest};
 use super::file::{Entry, Row};
+use crate::network::Network;
 
 /// The tables of tables that a file may hold.
 pub(super) const TABLES: [&str; 3] = [ENDPOINT, RULE, CHECK];
@@ -107,8 +110,8 @@ pub struct EndpointSettings {
     pub name: String,
     /// Where deliveries go.
     pub url: String,
-    /// `whsec_…` texts; several during a rotation.
-    pub secrets: Vec<String>,
+    /// `whsec_…` texts; several during a rotation. Wiped when dropped.
+    pub secrets: Vec<Zeroizing<String>>,
     /// How long one delivery may take.
     pub timeout: Duration,
     /// How often a delivery is tried before it is a dead letter.
@@ -182,6 +185,8 @@ pub struct CallbackSettings {
     pub rules: Vec<RuleSettings>,
     /// Every check before an upload.
     pub checks: Vec<CheckSettings>,
+    /// The only networks that are called; none: by what names and addresses are.
+    pub networks: Vec<Network>,
 }
 
 impl CallbackSettings {
@@ -369,7 +374,7 @@ fn url(entry: Entry) -> Result<String, ConfigError> {
     }
 }
 
-fn secrets(entry: Entry) -> Result<Vec<String>, ConfigError> {
+fn secrets(entry: Entry) -> Result<Vec<Zeroizing<String>>, ConfigError> {
     use base64::Engine as _;
     let engine = base64::engine::general_purpose::STANDARD;
     let valid = |secret: &String| {
@@ -379,7 +384,7 @@ fn secrets(entry: Entry) -> Result<Vec<String>, ConfigError> {
         matches!(decoded, Some(Ok(key)) if SECRET_BYTES.contains(&key.len()))
     };
     if entry.values.iter().all(valid) {
-        Ok(entry.values)
+        Ok(entry.values.into_iter().map(Zeroizing::new).collect())
     } else {
         let what = "must be \"whsec_\" and base64 of 24 to 64 random bytes each: \
                     echo whsec_$(openssl rand -base64 32)";

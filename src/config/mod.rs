@@ -15,6 +15,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
 use crate::network::Network;
 use crate::public_url::PublicUrl;
 
@@ -75,16 +77,23 @@ pub struct Config {
     pub admin: AdminSettings,
     /// What a client may take.
     pub limits: Limits,
+    /// What becomes of documents that could hold scripts, where they share an origin.
+    pub active_content: ActiveContent,
+    /// Who is told to slow down.
+    pub guard: GuardSettings,
+    /// What is written down of who did what.
+    pub audit: AuditSettings,
     /// What is logged, and how.
     pub log: Log,
     /// Endpoints and rules of callbacks.
     pub callback: CallbackSettings,
 }
 
-/// The key that may do everything, the management of keys included.
-#[derive(Clone, PartialEq, Eq)]
+/// The key that may do everything, the management of keys included; wiped when dropped.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct RootKey {
     /// Its public half.
+    #[zeroize(skip)]
     pub access_key: String,
     /// Its secret half.
     pub secret_key: String,
@@ -130,14 +139,15 @@ pub struct AdminSettings {
     pub listen: Option<SocketAddr>,
 }
 
-/// The keys that wrap those of sealed objects.
-#[derive(Clone, PartialEq, Eq, Default)]
+/// The keys that wrap those of sealed objects, wiped when dropped.
+#[derive(Clone, PartialEq, Eq, Default, Zeroize, ZeroizeOnDrop)]
 pub struct EncryptionSettings {
     /// The master key; without one, the data folder makes and keeps its own.
     pub master_key: Option<[u8; 32]>,
     /// Master keys before that one: they open what they sealed, and seal nothing new.
     pub previous_master_keys: Vec<[u8; 32]>,
     /// The names of the keys of SSE-KMS; without a list every name is one.
+    #[zeroize(skip)]
     pub kms_keys: Option<Vec<String>>,
 }
 
@@ -165,6 +175,71 @@ impl Default for ScrubSettings {
         Self {
             bytes_per_second: 16 * 1024 * 1024,
             every: Some(Duration::from_secs(30 * 24 * 3600)),
+        }
+    }
+}
+
+/// What becomes of documents that could hold scripts, where they share an origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ActiveContent {
+    /// They are shown, as an origin of their own.
+    #[default]
+    Sandbox,
+    /// They are saved, not shown.
+    Attachment,
+    /// They are shown as on S3.
+    Allow,
+}
+
+/// What is written down of who did what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditSettings {
+    /// Whether anything is.
+    pub enabled: bool,
+    /// A file of so many bytes is followed by another.
+    pub file_bytes: u64,
+}
+
+impl Default for AuditSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            file_bytes: 64 * 1024 * 1024,
+        }
+    }
+}
+
+/// Who is told to slow down; 0 is no limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuardSettings {
+    /// Failed signatures of one key from one address in a minute.
+    pub failures_per_key: u64,
+    /// Failed signatures from one address in a minute.
+    pub failures_per_address: u64,
+    /// Requests of one key in a second.
+    pub requests_per_key: u64,
+    /// Requests from one address in a second.
+    pub requests_per_address: u64,
+    /// Bytes of one key in a second, both ways.
+    pub bytes_per_key: u64,
+    /// Bytes from and to one address in a second.
+    pub bytes_per_address: u64,
+    /// Addresses that nothing of this counts for.
+    pub exempt: Vec<Network>,
+}
+
+impl Default for GuardSettings {
+    fn default() -> Self {
+        // The machine's own: behind a proxy on it that was not declared, all clients have this address.
+        let own = ["127.0.0.0/8", "::1"];
+        Self {
+            failures_per_key: 20,
+            failures_per_address: 100,
+            requests_per_key: 0,
+            requests_per_address: 0,
+            bytes_per_key: 0,
+            bytes_per_address: 0,
+            exempt: own.into_iter().filter_map(Network::parse).collect(),
         }
     }
 }
@@ -246,6 +321,9 @@ impl Default for Config {
             oss: OssSettings::default(),
             admin: AdminSettings::default(),
             limits: Limits::default(),
+            active_content: ActiveContent::default(),
+            guard: GuardSettings::default(),
+            audit: AuditSettings::default(),
             log: Log {
                 format: LogFormat::Auto,
                 level: "info".to_owned(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Config, Dialect, Durability, LogFormat, RootKey};
+use super::{ActiveContent, Config, Dialect, Durability, LogFormat, RootKey};
 use crate::network::Network;
 use crate::public_url::PublicUrl;
 
@@ -123,6 +123,39 @@ pub(super) const SETTINGS: &[Setting] = &[
     }),
     one("limits.shutdown_seconds", |config, text| {
         put(&mut config.limits.shutdown_time, seconds(text)?)
+    }),
+    one("guard.failures_per_minute_key", |config, text| {
+        put(&mut config.guard.failures_per_key, number(text)?)
+    }),
+    one("guard.failures_per_minute_address", |config, text| {
+        put(&mut config.guard.failures_per_address, number(text)?)
+    }),
+    one("guard.requests_per_second_key", |config, text| {
+        put(&mut config.guard.requests_per_key, number(text)?)
+    }),
+    one("guard.requests_per_second_address", |config, text| {
+        put(&mut config.guard.requests_per_address, number(text)?)
+    }),
+    one("guard.bytes_per_second_key", |config, text| {
+        put(&mut config.guard.bytes_per_key, number(text)?)
+    }),
+    one("guard.bytes_per_second_address", |config, text| {
+        put(&mut config.guard.bytes_per_address, number(text)?)
+    }),
+    list("guard.exempt", |config, values| {
+        put(&mut config.guard.exempt, each(values, network)?)
+    }),
+    one("active_content", |config, text| {
+        put(&mut config.active_content, active_content(text)?)
+    }),
+    one("audit.enabled", |config, text| {
+        put(&mut config.audit.enabled, switch(text)?)
+    }),
+    one("audit.file_bytes", |config, text| {
+        put(&mut config.audit.file_bytes, number(text)?)
+    }),
+    list("callback.networks", |config, values| {
+        put(&mut config.callback.networks, each(values, network)?)
     }),
     one("log.format", |config, text| {
         put(&mut config.log.format, log_format(text)?)
@@ -303,6 +336,17 @@ fn durability(text: &str) -> Result<Durability, String> {
         "fsync" => Ok(Durability::Fsync),
         "none" => Ok(Durability::None),
         _ => Err(format!("must be \"fsync\" or \"none\", not \"{text}\"")),
+    }
+}
+
+fn active_content(text: &str) -> Result<ActiveContent, String> {
+    match text {
+        "sandbox" => Ok(ActiveContent::Sandbox),
+        "attachment" => Ok(ActiveContent::Attachment),
+        "allow" => Ok(ActiveContent::Allow),
+        _ => Err(format!(
+            "must be \"sandbox\", \"attachment\" or \"allow\", not \"{text}\""
+        )),
     }
 }
 

@@ -1,17 +1,38 @@
 //! The administration's requests: signed like any other, by the root key, with JSON both ways.
 
 use std::fmt::Debug;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use http::request::Parts;
 use http::{Method, StatusCode};
 
+use super::audit::{Asked, AuditKind, Deed, unkept};
 use super::body::{Payload, Proof};
 use super::context::Service;
 use super::error::{Code, S3Error};
 use super::head::Head;
 use super::reply::{Reply, ReplyBody};
 use crate::auth::{Action, BodyProof, Grant, may};
+use crate::id::RequestId;
+
+/// What of an order is written down.
+const TOLD: &[&str] = &[
+    "access_key",
+    "account",
+    "bucket",
+    "bytes",
+    "email",
+    "id",
+    "key",
+    "name",
+    "objects",
+    "policy",
+    "prefix",
+    "read_only",
+    "state",
+];
 
 /// Bytes of an administration request's body.
 const BODY_BYTES_MAX: u64 = 1024 * 1024;
@@ -47,7 +68,7 @@ pub(super) async fn answer(
     service: &Service,
     head: Head,
     path: &str,
-    grant: Grant,
+    (grant, peer, parts): (Grant, Option<SocketAddr>, &Parts),
     body: impl FnOnce(Proof) -> Payload,
 ) -> Result<Reply, S3Error> {
     may(grant.who(), Action::Administer, None, None)?;
@@ -63,6 +84,10 @@ pub(super) async fn answer(
         ));
     }
     let body = body(proof.into()).bytes(BODY_BYTES_MAX).await?;
+    let changes = !matches!(head.method, Method::GET | Method::HEAD) && path != "explain";
+    if changes {
+        announce(service, &head, (path, &body), (peer, parts)).await?;
+    }
     let outcome = admin
         .handle(head.method, path.to_owned(), head.raw_query, body)
         .await;
@@ -78,6 +103,47 @@ pub(super) async fn answer(
         ..Reply::empty(status)
     };
     Ok(reply.with_static("content-type", "application/json"))
+}
+
+/// Writes down what is about to be changed: where that can't be done, nothing is.
+async fn announce(
+    service: &Service,
+    head: &Head,
+    (path, body): (&str, &[u8]),
+    (peer, parts): (Option<SocketAddr>, &Parts),
+) -> Result<(), S3Error> {
+    let deed = Deed {
+        kind: AuditKind::Admin,
+        operation: format!("{} {path}", head.method),
+        about: told(body),
+    };
+    head.learned.does(deed.clone());
+    let (Some(auditor), Some(id)) = (&service.audit, parts.extensions.get::<RequestId>()) else {
+        return Ok(());
+    };
+    let asked = Asked {
+        id: *id,
+        at: service.clock.now(),
+        client: peer.map(|peer| peer.ip()),
+        method: &head.method,
+        path: parts.uri.path(),
+        learned: &head.learned,
+    };
+    let kept = auditor
+        .record(asked.entry(AuditKind::Asked, Some(&deed)))
+        .await;
+    kept.map_err(|error| unkept("The audit log can't be written: nothing was done.", error))
+}
+
+/// What of an order may be written down: never its secrets.
+fn told(body: &[u8]) -> serde_json::Map<String, serde_json::Value> {
+    let Ok(serde_json::Value::Object(order)) = serde_json::from_slice(body) else {
+        return serde_json::Map::new();
+    };
+    let told = order
+        .into_iter()
+        .filter(|(name, _)| TOLD.contains(&name.as_str()));
+    told.collect()
 }
 
 const fn status_of(error: &AdminError) -> StatusCode {

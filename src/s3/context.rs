@@ -9,7 +9,9 @@ use futures_util::future::BoxFuture;
 
 use super::access::Policies;
 use super::access_log::AccessLog;
+use super::active::ActiveContent;
 use super::admin::AdminHandler;
+use super::audit::Auditor;
 use super::body::{
     ChunkVerifier, Digest, Payload, Proof, ReceiveOptions, Sink, too_large, too_small,
 };
@@ -18,6 +20,7 @@ use super::explain::Refusals;
 use super::head::Head;
 use super::reach::Reach;
 use super::reply::Reply;
+use super::throttle::Throttle;
 use crate::auth::constraint::{ConstraintFault, Duties};
 use crate::auth::{
     AuthError, AuthSettings, BodyProof, ChunkChain, Denied, KeyRing, Signature, Who,
@@ -51,6 +54,8 @@ pub struct ServiceSettings {
     pub presign_seconds_max: u64,
     /// Whether requests may be signed by Version 2 too.
     pub signature_v2: bool,
+    /// What becomes of documents that could hold scripts.
+    pub active_content: ActiveContent,
     /// A client that sends nothing for so long is given up.
     pub body_idle: Duration,
 }
@@ -98,6 +103,8 @@ pub struct Service {
     pub clock: Arc<dyn Clock>,
     /// The buckets' policies as they were read.
     pub policies: Policies,
+    /// Who is told to slow down.
+    pub throttle: Throttle,
     /// The last requests whose signature was refused.
     pub refusals: Arc<Refusals>,
     /// The records of requests on their way.
@@ -106,6 +113,8 @@ pub struct Service {
     pub requests: Arc<Requests>,
     /// The numbers of the whole server, where somebody tells them.
     pub numbers: Option<Arc<dyn Numbers>>,
+    /// What keeps the audit log, where there is one.
+    pub audit: Option<Arc<dyn Auditor>>,
     /// The administration, where there is one.
     pub admin: Option<Arc<dyn AdminHandler>>,
     /// What the dialect of OSS stands on; none where it is not spoken.

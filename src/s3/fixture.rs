@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::access::Policies;
 use super::access_log::AccessLog;
+use super::active::ActiveContent;
 use super::context::{Service, ServiceSettings};
 use super::learned::Asked;
+use super::throttle::{Throttle, ThrottleSettings};
 use crate::auth::{AccessKey, KeyRing, Scope, Secret};
 use crate::clock::Clock;
 use crate::store::accounts::Accounts;
@@ -61,11 +63,14 @@ pub(crate) async fn service_over(
             reach: Arc::default(),
             presign_seconds_max: 3600,
             signature_v2: true,
+            active_content: ActiveContent::default(),
             body_idle: Duration::from_secs(5),
         },
         clock,
         policies: Policies::default(),
         refusals: Arc::default(),
+        throttle: Throttle::new(ThrottleSettings::default()),
+        audit: None,
         access_log: AccessLog::default(),
         requests: Asked::counters(),
         numbers: None,

@@ -13,6 +13,8 @@ use http_body_util::BodyExt as _;
 
 use super::access::{self, Caller};
 use super::access_log::{self, Answered, Visit};
+use super::active;
+use super::audit::{self, AuditKind, Deed};
 use super::body::{Payload, Proof};
 use super::context::{Call, FormCall, Service};
 use super::cors::Page;
@@ -23,6 +25,7 @@ use super::head::Head;
 use super::learned::{Asked, Learned};
 use super::oss::{self, Served};
 use super::own;
+use super::prove::prove;
 use super::reach::Arrival;
 use super::render::render;
 use super::reply::{Reply, ReplyBody};
@@ -67,9 +70,13 @@ where
     let page = page(&service, &parts);
     let received = Arc::new(AtomicU64::new(0));
     let body = counted(body, (Arc::clone(&service.requests), Arc::clone(&received)));
-    let outcome = answer(Arc::clone(&service), parts, body, client, id).await;
+    let site = active::Origin::of(&service, &parts);
+    let told = (&method, path.as_str(), &learned);
+    let outcome = admitted(&service, parts, body, (client, id, began), told).await;
     let code = outcome.as_ref().err().map(|error| error.code().wire().0);
     let mut response = render(id, &method, outcome);
+    let setting = service.settings.active_content;
+    active::tame(response.headers_mut(), site, setting);
     if let Some(page) = page {
         page.admit(&service, response.headers_mut()).await;
     }
@@ -85,7 +92,12 @@ where
         due: bytes_out,
     });
     response.body_mut().answers(running);
-    let client = client.map(|client| client.ip().to_string());
+    let client = client.map(|client| client.ip());
+    let bytes = bytes_in.saturating_add(bytes_out);
+    service
+        .throttle
+        .charge(client, learned.by(), bytes, service.clock.now());
+    let client = client.map(|client| client.to_string());
     tracing::info!(%method, path, client, status, code, ms, bytes_in, bytes_out, "request");
     if let Some(visit) = visit {
         let answered = Answered {
@@ -100,6 +112,38 @@ where
         access_log::note(&service, visit, answered).await;
     }
     response
+}
+
+/// Lets a request in, answers it, and tells the audit log of it.
+async fn admitted<B>(
+    service: &Arc<Service>,
+    parts: Parts,
+    body: B,
+    (client, id, at): (Option<SocketAddr>, RequestId, Timestamp),
+    (method, path, learned): (&Method, &str, &Learned),
+) -> Result<Reply, S3Error>
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let address = client.map(|client| client.ip());
+    let origin = service
+        .throttle
+        .origin(address)
+        .filter(|_origin| !is_probe(path));
+    let outcome = match service.throttle.admit(origin, at) {
+        Ok(()) => answer(Arc::clone(service), parts, body, client, id).await,
+        Err(told) => Err(told.into()),
+    };
+    let asked = audit::Asked {
+        id,
+        at,
+        client: address,
+        method,
+        path,
+        learned,
+    };
+    audit::settle(service, &asked, outcome).await
 }
 
 /// Tells a client that there are too many requests, before anything is done for this one. None for the
@@ -268,6 +312,9 @@ pub(super) async fn serve(
     check_expected_owner(&service, &head).await?;
     duties::check(&service, &head.headers, grant.duties()).await?;
     let charged = is_charged(&service, &head, grant.who().owner()).await;
+    if head.target.key.is_none() && route.operation.changes_a_bucket() {
+        note_deed(&head, route);
+    }
     let signature = grant.signature();
     let (who, proof, duties) = grant.into_parts();
     let reply = run(Call {
@@ -281,6 +328,17 @@ pub(super) async fn serve(
         duties,
     });
     reply.await?.with_optional("x-amz-request-charged", charged)
+}
+
+/// Says that the request changes a bucket.
+fn note_deed(head: &Head, route: &Route) {
+    let bucket = head.target.bucket.as_ref();
+    let bucket = bucket.map(|bucket| ("bucket".to_owned(), bucket.as_str().into()));
+    head.learned.does(Deed {
+        kind: AuditKind::Bucket,
+        operation: route.operation.name(),
+        about: bucket.into_iter().collect(),
+    });
 }
 
 /// Judges whether the caller may do what the route needs.
@@ -330,18 +388,19 @@ pub(super) fn authenticate_by(
         heeds,
         ..head.signed(&parts.headers, None)
     };
-    let now = service.clock.now();
-    let judged = auth::authenticate(&signed, &*service.keys, settings, now);
-    let grant = judged.map_err(|error| {
-        let Some(id) = parts.extensions.get::<RequestId>() else {
-            return error.into();
-        };
-        let request = (head, &parts.headers);
-        service.refusals.note(*id, request, &error, now);
-        S3Error::from(error).explained()
-    })?;
-    Learned::proved(parts, grant.who());
-    Ok(grant)
+    prove(
+        service,
+        (peer, &head.learned),
+        |keys, now| auth::authenticate(&signed, keys, settings, now),
+        |error, now| {
+            let Some(id) = parts.extensions.get::<RequestId>() else {
+                return error.into();
+            };
+            let request = (head, &parts.headers);
+            service.refusals.note(*id, request, &error, now);
+            S3Error::from(error).explained()
+        },
+    )
 }
 
 /// What `x-amz-request-charged` says.
@@ -369,4 +428,9 @@ pub(super) async fn check_expected_owner(service: &Service, head: &Head) -> Resu
         return Ok(());
     };
     access::expect_owner(service, bucket, expected).await
+}
+
+/// Whether it is a question that load balancers ask: they ask often, and an answer costs nothing.
+fn is_probe(path: &str) -> bool {
+    matches!(path, "/-/healthy" | "/-/ready")
 }

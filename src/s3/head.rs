@@ -6,6 +6,7 @@ use http::{HeaderMap, Method, request::Parts};
 
 use super::error::{Code, S3Error};
 use super::hoist::hoist;
+use super::learned::Learned;
 use super::query::Query;
 use super::reach::Arrival;
 use super::target::Target;
@@ -27,6 +28,8 @@ pub struct Head {
     pub headers: HeaderMap,
     /// How it reached us.
     pub arrival: Arrival,
+    /// Who sent it, once that is known.
+    pub learned: Learned,
     /// The path as it was asked for: signatures are over this.
     pub raw_path: String,
     /// The query as it was sent, without `?`.
@@ -80,6 +83,7 @@ impl Head {
             raw_query: raw_query.to_owned(),
             authority: arrival.authority().to_owned(),
             arrival,
+            learned: parts.extensions.get().cloned().unwrap_or_default(),
         })
     }
 

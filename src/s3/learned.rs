@@ -4,8 +4,9 @@ use std::sync::{Arc, OnceLock};
 
 use http::request::Parts;
 
+use super::audit::Deed;
 use super::route::{Operation, ROUTES};
-use crate::auth::{AccessKey, Who};
+use crate::auth::AccessKey;
 use crate::metrics::Requests;
 
 /// What a request asks for.
@@ -77,12 +78,13 @@ impl Asked {
 
 /// Notes that a request carries among its extensions. What is noted first stays.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Learned(Arc<Notes>);
+pub struct Learned(Arc<Notes>);
 
 #[derive(Debug, Default)]
 struct Notes {
     asked: OnceLock<Asked>,
     by: OnceLock<Arc<AccessKey>>,
+    deed: OnceLock<Deed>,
 }
 
 impl Learned {
@@ -95,11 +97,20 @@ impl Learned {
     }
 
     /// Notes who sent it, as a signature proved.
-    pub(super) fn proved(parts: &Parts, who: &Who) {
-        if let (Some(Self(notes)), Some(key)) = (parts.extensions.get(), who.key()) {
-            // Who is proved twice is proved the same.
-            let _first = notes.by.set(Arc::clone(key));
-        }
+    pub(super) fn proved(&self, key: &Arc<AccessKey>) {
+        // Who is proved twice is proved the same.
+        let _first = self.0.by.set(Arc::clone(key));
+    }
+
+    /// Notes what it changes that belongs into the audit log, before it does.
+    pub(super) fn does(&self, deed: Deed) {
+        // One request does one thing.
+        let _first = self.0.deed.set(deed);
+    }
+
+    /// What it changes that belongs into the audit log.
+    pub(super) fn deed(&self) -> Option<&Deed> {
+        self.0.deed.get()
     }
 
     /// What it asks for, as far as is known.

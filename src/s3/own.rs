@@ -86,7 +86,7 @@ pub(super) async fn answer(
             Learned::asked_for(parts, Asked::Administration);
             check_administered(door)?;
             let (head, grant) = operator(service, parts, peer)?;
-            admin::answer(service, head, path, grant, payload).await
+            admin::answer(service, head, path, (grant, peer, parts), payload).await
         }
     }
 }

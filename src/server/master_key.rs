@@ -30,6 +30,21 @@ pub(super) fn load_or_make(
     data_dir: &Path,
     settings: &EncryptionSettings,
 ) -> Result<MasterRing, RootKeyError> {
+    let path = data_dir.join(FILE);
+    if settings.master_key.is_none() && !path.exists() {
+        make(data_dir, &path).map_err(|source| RootKeyError::Io { path, source })?;
+    }
+    load(data_dir, settings)
+}
+
+/// The folder's master keys, which are there already, or the one that the configuration gives.
+///
+/// # Errors
+/// As [`load_or_make`].
+pub(super) fn load(
+    data_dir: &Path,
+    settings: &EncryptionSettings,
+) -> Result<MasterRing, RootKeyError> {
     let named = settings.kms_keys.as_ref();
     let named = named.map(|names| names.iter().cloned().collect());
     let previous = settings.previous_master_keys.iter().enumerate();
@@ -48,14 +63,7 @@ pub(super) fn load_or_make(
         path: path.clone(),
         source,
     };
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            make(data_dir, &path).map_err(io)?;
-            std::fs::read(&path).map_err(io)?
-        }
-        Err(error) => return Err(io(error)),
-    };
+    let bytes = std::fs::read(&path).map_err(io)?;
     let invalid = || RootKeyError::Invalid { path: path.clone() };
     let stored: Stored = serde_json::from_slice(&bytes).map_err(|_json| invalid())?;
     let mut ring: Option<MasterRing> = None;

@@ -4,6 +4,7 @@
 //! means.
 
 mod admin;
+mod audit;
 mod backup;
 mod connection;
 mod doors;
@@ -26,7 +27,9 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use zeroize::Zeroizing;
 
+pub use audit::{Fault, Found, Head, Verdict, audit_files, verify as verify_audit};
 pub use backup::{
     BackupError, BackupOptions, BackupProgress, BackupReport, RestoreReport, VerifyReport,
     prepare as prepare_backups, restore, verify as verify_backups,
@@ -34,10 +37,11 @@ pub use backup::{
 pub use doors::endpoint_of;
 pub use explain::explain;
 pub use lock::{FolderLock, Holder, LockError, announced};
-pub use offline::{OfflineError, backup as backup_offline, fsck};
+pub use offline::{OfflineError, audit_head, backup as backup_offline, fsck};
 pub use root_key::{RootKeyError, load as load_root_key};
 
 use admin::{Admin, BackupJob, Fsck};
+use audit::AuditLog;
 use connection::Shared;
 use doors::{Doors, Front};
 use monitor::{Monitor, Watched};
@@ -46,16 +50,18 @@ use crate::auth;
 use crate::callback::{CallbackConfig, Callbacks, CheckConfig, EndpointConfig, RuleConfig, Secret};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{
-    CallbackSettings, CheckSettings, Config, EndpointSettings, RootKey, RuleSettings, SyncSettings,
-    Wait,
+    ActiveContent, CallbackSettings, CheckSettings, Config, EndpointSettings, GuardSettings,
+    RootKey, RuleSettings, SyncSettings, Wait,
 };
 use crate::metrics::{Commits, Connections};
 use crate::s3::explain::{Explainer, Refusals};
+use crate::s3::throttle::{Throttle, ThrottleSettings};
 use crate::s3::{self, Asked, Reach, Service, ServiceSettings};
 use crate::store::accounts::Accounts;
 use crate::store::blob::BlobError;
 use crate::store::keys;
-use crate::store::meta::MetaError;
+use crate::store::meta::{MetaEngine, MetaError};
+use crate::store::seal::MasterRing;
 use crate::store::{ObjectStore, StoreError, StoreSettings};
 
 /// Why a server can't start.
@@ -79,6 +85,12 @@ pub enum StartError {
     /// An endpoint or rule of callbacks makes no sense.
     #[error("callbacks: {0}")]
     Callback(#[from] crate::callback::CallbackError),
+    /// The audit log can't be had.
+    #[error("can't use the audit log: {source}")]
+    Audit {
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The address can't be listened on.
     #[error("can't listen on {address}: {source}")]
     Listen {
@@ -99,6 +111,7 @@ pub struct Server {
     service: Arc<Service>,
     shared: Arc<Shared<Front>>,
     shutdown_time: std::time::Duration,
+    audit: Option<Arc<AuditLog>>,
     /// Held to the end: the folder is ours until the last task ended.
     _lock: FolderLock,
 }
@@ -111,6 +124,9 @@ struct Background {
     /// Has the scrub begin a pass.
     scrub_now: Arc<Notify>,
 }
+
+/// The service, and what works beside it.
+type Wired = (Service, Arc<Callbacks>, Option<Arc<AuditLog>>);
 
 impl Server {
     /// Opens the data folder and starts to listen.
@@ -132,7 +148,7 @@ impl Server {
         let background = Background::default();
         let counts = doors.counts().clone();
         let wired = wire(&config, &root_key, &background, (&endpoint, counts));
-        let (mut service, callbacks) = wired.await?;
+        let (mut service, callbacks, audit) = wired.await?;
         service.oss = oss::wire(&config, &endpoint).await?;
         let service = Arc::new(service);
         let shared = doors.open(&service, config.limits, &background);
@@ -162,6 +178,7 @@ impl Server {
             service,
             shared,
             shutdown_time,
+            audit,
             _lock: lock,
         })
     }
@@ -190,6 +207,9 @@ impl Server {
     pub async fn shutdown(self) {
         run::stop(&self.shared, self.shutdown_time).await;
         s3::access_log::deliver(&self.service).await;
+        if let Some(audit) = &self.audit {
+            audit.close().await;
+        }
     }
 }
 
@@ -200,40 +220,51 @@ impl Drop for Server {
     }
 }
 
-/// Opens the engines and puts the layers on top of each other.
-async fn wire(
+/// The objects, and who is told of them.
+async fn stores(
     config: &Config,
-    root: &RootKey,
     background: &Background,
-    (endpoint, connections): (&str, Connections),
-) -> Result<(Service, Arc<Callbacks>), StartError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let engines = engines::open(config, &clock).await?;
+    engines: &Engines,
+    clock: &Arc<dyn Clock>,
+) -> Result<(ObjectStore, Arc<Callbacks>), StartError> {
     let (meta, blobs) = engines.split();
     let callbacks = Callbacks::new(
         &callbacks_of(&config.callback),
         Arc::clone(&meta),
-        Arc::clone(&clock),
+        Arc::clone(clock),
         background.stop.clone(),
     )?;
     let settings = StoreSettings {
         inline_bytes_max: config.inline_bytes_max,
     };
     let hook = Arc::clone(&callbacks);
-    let store =
-        ObjectStore::open(Arc::clone(&meta), blobs, Arc::clone(&clock), hook, settings).await?;
-    let root = keys::RootKey {
-        access_key: root.access_key.clone(),
-        secret: auth::Secret::new(root.secret_key.as_str()),
-    };
-    let accounts = Accounts::open(Arc::clone(&meta), Arc::clone(&clock)).await?;
-    let of_keys = Arc::clone(&accounts);
-    let keys = keys::Keys::open(meta, Arc::clone(&clock), of_keys, root).await?;
+    let store = ObjectStore::open(meta, blobs, Arc::clone(clock), hook, settings).await?;
+    Ok((store, callbacks))
+}
+
+/// Opens the engines and puts the layers on top of each other.
+async fn wire(
+    config: &Config,
+    root: &RootKey,
+    background: &Background,
+    (endpoint, connections): (&str, Connections),
+) -> Result<Wired, StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let engines = engines::open(config, &clock).await?;
+    let (store, callbacks) = stores(config, background, &engines, &clock).await?;
+    let (meta, _blobs) = engines.split();
+    let Custody {
+        accounts,
+        keys,
+        masters,
+        audit,
+    } = Custody::take(config, root, &meta, &clock).await?;
     let settings = settings_of(config);
     let refusals = Arc::new(Refusals::default());
     let own = endpoint.trim_start_matches("http://").to_owned();
     let reach = Arc::clone(&settings.reach);
     let admin = Admin {
+        meta,
         refusals: Arc::clone(&refusals),
         explainer: Explainer::new(reach, keys.clone(), settings.auth(), own),
         store: store.clone(),
@@ -247,7 +278,6 @@ async fn wire(
         backup: BackupJob::default(),
         source: Some(backup::Source::of(config, &engines, &store)),
     };
-    let masters = master_key::load_or_make(&config.data_dir, &config.encryption)?;
     let requests = Asked::counters();
     let watched = Watched {
         requests: &requests,
@@ -267,14 +297,80 @@ async fn wire(
             clock,
             policies: s3::access::Policies::default(),
             refusals,
+            throttle: Throttle::new(throttle_of(&config.guard)),
             access_log: s3::access_log::AccessLog::default(),
             requests,
             numbers: Some(Arc::new(monitor)),
+            audit: audit
+                .clone()
+                .map(|audit| audit as Arc<dyn s3::audit::Auditor>),
             admin: Some(Arc::new(admin)),
             oss: None,
         },
         callbacks,
+        audit,
     ))
+}
+
+/// Who may, with what seals their secrets and what tells of them.
+struct Custody {
+    accounts: Arc<Accounts>,
+    keys: Arc<keys::Keys>,
+    masters: MasterRing,
+    audit: Option<Arc<AuditLog>>,
+}
+
+impl Custody {
+    async fn take(
+        config: &Config,
+        root: &RootKey,
+        meta: &Arc<dyn MetaEngine>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
+        let root = keys::RootKey {
+            access_key: root.access_key.clone(),
+            secret: auth::Secret::new(root.secret_key.as_str()),
+        };
+        let masters = master_key::load_or_make(&config.data_dir, &config.encryption)?;
+        let audit = audit_of(config, meta, &masters, clock).await?;
+        let (meta, clock) = (Arc::clone(meta), Arc::clone(clock));
+        let accounts = Accounts::open(Arc::clone(&meta), Arc::clone(&clock)).await?;
+        let of_keys = Arc::clone(&accounts);
+        let keys = keys::Keys::open(meta, clock, of_keys, root, masters.clone()).await?;
+        Ok(Self {
+            accounts,
+            keys,
+            masters,
+            audit,
+        })
+    }
+}
+
+/// The audit log, where one is kept.
+async fn audit_of(
+    config: &Config,
+    meta: &Arc<dyn MetaEngine>,
+    masters: &MasterRing,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Arc<AuditLog>>, StartError> {
+    if !config.audit.enabled {
+        return Ok(None);
+    }
+    let (meta, clock) = (Arc::clone(meta), Arc::clone(clock));
+    Ok(Some(AuditLog::open(config, meta, masters, clock).await?))
+}
+
+/// Who is told to slow down.
+fn throttle_of(guard: &GuardSettings) -> ThrottleSettings {
+    ThrottleSettings {
+        failures_per_key: guard.failures_per_key,
+        failures_per_address: guard.failures_per_address,
+        requests_per_key: guard.requests_per_key,
+        requests_per_address: guard.requests_per_address,
+        bytes_per_key: guard.bytes_per_key,
+        bytes_per_address: guard.bytes_per_address,
+        exempt: guard.exempt.clone(),
+    }
 }
 
 /// What the service is told of itself.
@@ -289,6 +385,11 @@ fn settings_of(config: &Config) -> ServiceSettings {
         )),
         presign_seconds_max: config.presign_seconds_max,
         signature_v2: config.signature_v2,
+        active_content: match config.active_content {
+            ActiveContent::Sandbox => s3::ActiveContent::Sandbox,
+            ActiveContent::Attachment => s3::ActiveContent::Attachment,
+            ActiveContent::Allow => s3::ActiveContent::Allow,
+        },
         body_idle: config.limits.body_idle_time,
     }
 }
@@ -303,10 +404,11 @@ pub fn check(config: &Config) -> Result<(), StartError> {
 
 fn callbacks_of(settings: &CallbackSettings) -> CallbackConfig {
     let any = |bucket: &Option<String>| bucket.clone().unwrap_or_else(|| "*".to_owned());
+    let secret = |text: &Zeroizing<String>| Secret::new(text.to_string());
     let endpoint = |from: &EndpointSettings| EndpointConfig {
         name: from.name.clone(),
         url: from.url.clone(),
-        secrets: from.secrets.iter().cloned().map(Secret::new).collect(),
+        secrets: from.secrets.iter().map(secret).collect(),
         timeout_seconds: from.timeout.as_secs(),
         attempts: from.attempts,
         wait: from.wait,
@@ -338,6 +440,7 @@ fn callbacks_of(settings: &CallbackSettings) -> CallbackConfig {
     CallbackConfig {
         endpoints: settings.endpoints.iter().map(endpoint).collect(),
         rules: settings.rules.iter().map(rule).collect(),
+        networks: settings.networks.clone(),
         checks: settings.checks.iter().map(check).collect(),
     }
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::backup::{self, BackupError, BackupOptions, BackupProgress, BackupReport, Source};
 use super::engines::{self, Engines};
-use super::{FolderLock, LockError, StartError};
+use super::{FolderLock, Head, LockError, StartError, audit};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::store::fsck::{FsckOptions, FsckProgress, FsckReport};
@@ -76,6 +76,17 @@ pub async fn backup(
     let source = Source::of(config, &opened.engines, &opened.store);
     let (place, stop) = ((folder.to_owned(), token), CancellationToken::new());
     Ok(backup::make(source, place, options, progress, stop).await?)
+}
+
+/// The last line of the audit log that the metadata remember; none before the first.
+///
+/// # Errors
+/// [`OfflineError`].
+pub async fn audit_head(config: &Config) -> Result<Option<Head>, OfflineError> {
+    let opened = open(config).await?;
+    let (meta, _blobs) = opened.engines.split();
+    let known = audit::known(&*meta).await;
+    Ok(known.map_err(StartError::from)?)
 }
 
 /// Checks the store in the data folder, which is held meanwhile.

@@ -43,7 +43,12 @@ pub(super) async fn wire(
         None => endpoint.to_owned(),
     };
     let urls = &config.oss.callback_urls;
-    let callbacks = OssCallbacks::new(&key, urls, &format!("{base}{KEY_PATH}"))?;
+    let callbacks = OssCallbacks::new(
+        &key,
+        urls,
+        &format!("{base}{KEY_PATH}"),
+        &config.callback.networks,
+    )?;
     Ok(Some(Arc::new(Port(callbacks))))
 }
 

@@ -3,6 +3,7 @@
 use super::blob::BlobError;
 use super::hook::Objection;
 use super::meta::MetaError;
+use super::seal::SecretLost;
 use super::version::VersionRef;
 use crate::clock::Timestamp;
 
@@ -156,6 +157,13 @@ impl StoreError {
     pub(crate) fn corrupt(what: &str) -> Self {
         let reason = format!("{what} can't be read");
         Self::Meta(MetaError::Corrupt { reason })
+    }
+
+    /// A secret that can't be sealed.
+    pub(crate) fn seal(fault: SecretLost) -> Self {
+        Self::Meta(MetaError::Engine {
+            source: Box::new(fault),
+        })
     }
 }
 

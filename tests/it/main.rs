@@ -21,4 +21,5 @@ mod receiver;
 mod sdk;
 mod support;
 mod tidy;
+mod trust;
 mod upgrade;

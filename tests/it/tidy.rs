@@ -80,6 +80,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
             "fail_point",
             "metrics",
+            "network",
         ],
     ),
     ("auth", &["clock", "name", "network", "public_url"]),
@@ -369,6 +370,46 @@ fn the_reader_of_imports_reads_each_form() {
         ["store::record", "store::Batch"]
     );
     assert!(read("let crates = my_crate::x; pub(super) fn f() {}").is_empty());
+}
+
+/// What must not be compared by `==`: it takes the longer the more of it is right.
+const COMPARED_BLINDLY: [&str; 5] = ["signature", "mac", "hmac", "secret", "expose()"];
+
+/// Compared for the operator alone, who may see the secret.
+const OF_THE_OPERATOR: &str = "auth/explain/";
+
+#[test]
+fn no_signature_is_compared_by_eye() {
+    let last = |text: &str| {
+        let end = text.trim().rsplit(['.', '&', '*', '(', ' ']).next();
+        end.unwrap_or_default().to_owned()
+    };
+    let mut faults = Vec::new();
+    for (path, code) in judged() {
+        if path.to_string_lossy().contains(OF_THE_OPERATOR) {
+            continue;
+        }
+        let code = code.split("#[cfg(test)]\nmod tests").next().unwrap();
+        for (number, line) in code.lines().enumerate() {
+            let compared = ["==", "!="].iter().find_map(|sign| line.split_once(*sign));
+            let Some((before, after)) = compared else {
+                continue;
+            };
+            let right = after.trim_start_matches([' ', '&', '*']);
+            let right = right.split([' ', ')', '{', ';', ',']).next().unwrap();
+            let right = right.rsplit('.').next().unwrap();
+            let left = last(before.trim_end_matches("expose() "));
+            let exposed = before.trim_end().ends_with("expose()") || after.contains("expose()");
+            let named = |name: &str| COMPARED_BLINDLY.contains(&name);
+            if exposed || named(&left) || named(right) {
+                let place = format!("{}:{}", path.display(), number + 1);
+                faults.push(format!(
+                    "{place}: compare by subtle::ConstantTimeEq: {line}"
+                ));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]

@@ -93,7 +93,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode, CliError> {
         given
     } else {
         let root = admin_client::root_key(&config)?;
-        (root.access_key, root.secret_key)
+        (root.access_key.clone(), root.secret_key.clone())
     };
     let endpoint = Endpoint {
         address,

@@ -225,8 +225,8 @@ pub(super) fn run(args: &PresignArgs) -> Result<ExitCode, CliError> {
         by: &args.by,
         endpoint: endpoint(&config, &args.by),
         region: config.region.clone(),
-        access_key: key.access_key,
-        secret: Secret::new(key.secret_key),
+        access_key: key.access_key.clone(),
+        secret: Secret::new(key.secret_key.as_str()),
     };
     let wanted = match &args.command {
         PresignCommand::Post(form) => {

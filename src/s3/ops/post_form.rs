@@ -27,6 +27,7 @@ use crate::s3::encoded_word;
 use crate::s3::error::S3Error;
 use crate::s3::handle::check_expected_owner;
 use crate::s3::head::Head;
+use crate::s3::prove;
 use crate::s3::query::Query;
 use crate::s3::reply::Reply;
 use crate::s3::route::Route;
@@ -147,8 +148,13 @@ pub async fn take(call: Received) -> Result<Reply, S3Error> {
         peer: call.peer.map(|peer| peer.ip()),
         heeds: Route::of(&call.head)?.heeds,
     };
-    let (settings, now) = (service.settings.auth(), service.clock.now());
-    let grant = authenticate_form(&form, &*service.keys, &settings, now)?;
+    let settings = service.settings.auth();
+    let grant = prove::prove(
+        service,
+        (call.peer, &call.head.learned),
+        |keys, now| authenticate_form(&form, keys, &settings, now),
+        |error, _now| S3Error::from(error),
+    )?;
     let asked = as_head(&call.head, fields)?;
     store(call, Entry { grant, asked }).await
 }

@@ -18,6 +18,7 @@ use crate::s3::context::FormCall;
 use crate::s3::error::{Code, S3Error};
 use crate::s3::head::Head;
 use crate::s3::ops::post_form::{self, Entry, find};
+use crate::s3::prove::prove;
 use crate::s3::query::Query;
 use crate::s3::reply::Reply;
 use crate::s3::route::Operation;
@@ -62,9 +63,13 @@ async fn take(call: post_form::Received) -> Result<Reply, S3Error> {
     let service = Arc::clone(&call.service);
     let name = call.head.bucket()?;
     let settings = service.settings.auth();
-    let now = service.clock.now();
     let fields = &call.form.fields;
-    let grant = authenticate_form(fields, name.as_str(), &*service.keys, &settings, now)?;
+    let grant = prove(
+        &service,
+        (call.peer, &call.head.learned),
+        |keys, now| authenticate_form(fields, name.as_str(), keys, &settings, now),
+        |error, _now| S3Error::from(error),
+    )?;
     let asked = as_head(&call.head, &call.form)?;
     let raw = raw_order(fields)?;
     let order = raw

@@ -30,6 +30,7 @@ use super::error::{Code, S3Error};
 use super::handle::{Admitted, serve};
 use super::head::Head;
 use super::learned::{Asked as AskedFor, Learned};
+use super::prove::prove;
 use super::reach::Arrival;
 use super::reply::{BoxError, Reply};
 use super::route::{Operation, Route, Serve};
@@ -139,7 +140,7 @@ where
 {
     refuse_mixture(parts)?;
     let head = Head::parse(parts, service.settings.reach.domains())?;
-    let grant = prove(&service, &head, parts)?;
+    let grant = proved(&service, &head, parts, peer)?;
     let asked = Asked::read(&head)?;
     let route = Route::of(&asked.head)?;
     Learned::asked_for(parts, AskedFor::Operation(route.operation));
@@ -178,7 +179,12 @@ where
     }
 }
 
-fn prove(service: &Service, head: &Head, parts: &Parts) -> Result<Grant, S3Error> {
+fn proved(
+    service: &Service,
+    head: &Head,
+    parts: &Parts,
+    peer: Option<SocketAddr>,
+) -> Result<Grant, S3Error> {
     let signed = OssHead {
         method: &head.method,
         bucket: head.target.bucket.as_ref().map(BucketName::as_str),
@@ -187,10 +193,13 @@ fn prove(service: &Service, head: &Head, parts: &Parts) -> Result<Grant, S3Error
         headers: &parts.headers,
         authority: &head.authority,
     };
-    let (settings, now) = (service.settings.auth(), service.clock.now());
-    let grant = authenticate(&signed, &*service.keys, &settings, now)?;
-    Learned::proved(parts, grant.who());
-    Ok(grant)
+    let settings = service.settings.auth();
+    prove(
+        service,
+        (peer, &head.learned),
+        |keys, now| authenticate(&signed, keys, &settings, now),
+        |error, _now| error.into(),
+    )
 }
 
 /// A request in both dialects would be proved in one and understood in the other.

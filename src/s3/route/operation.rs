@@ -117,6 +117,19 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// Whether it makes, removes or sets up a bucket, and not what is in it.
+    pub fn changes_a_bucket(self) -> bool {
+        let name = self.name();
+        let begins = ["CreateBucket", "DeleteBucket", "PutBucket", "UpdateBucket"];
+        begins.iter().any(|begin| name.starts_with(begin))
+            || matches!(
+                self,
+                Self::PutPublicAccessBlock
+                    | Self::DeletePublicAccessBlock
+                    | Self::PutObjectLockConfiguration
+            )
+    }
+
     /// S3's name for it.
     pub fn name(self) -> String {
         format!("{self:?}")

@@ -17,6 +17,7 @@ use super::access::Caller;
 use super::body::{Payload, Proof};
 use super::context::Service;
 use super::head::Head;
+use super::prove::prove;
 use super::reply::Reply;
 use super::target::Level;
 use super::xml::XmlWriter;
@@ -115,6 +116,10 @@ fn authenticate(
         peer: peer.map(|peer| peer.ip()),
         ..head.signed(sent, Some(&digest))
     };
-    let now = service.clock.now();
-    Ok(auth::authenticate(&signed, &*service.keys, &settings, now)?)
+    prove(
+        service,
+        (peer, &head.learned),
+        |keys, now| auth::authenticate(&signed, keys, &settings, now),
+        |error, _now| StsError::from(error),
+    )
 }

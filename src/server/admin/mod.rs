@@ -21,8 +21,8 @@ use http::Method;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::Background;
 use super::backup::Source;
+use super::{Background, audit};
 use crate::callback::Callbacks;
 use crate::clock::{Clock, Timestamp};
 use crate::s3::explain::{Explainer, Refusals};
@@ -30,6 +30,7 @@ use crate::s3::{AdminError, AdminHandler, Query};
 use crate::store::ObjectStore;
 use crate::store::accounts::Accounts;
 use crate::store::keys::Keys;
+use crate::store::meta::MetaEngine;
 
 pub(super) use backup::BackupJob;
 pub(super) use fsck::Fsck;
@@ -37,6 +38,7 @@ pub(super) use fsck::Fsck;
 /// What the operator may see and change.
 #[derive(Debug)]
 pub(super) struct Admin {
+    pub(super) meta: Arc<dyn MetaEngine>,
     pub(super) store: ObjectStore,
     pub(super) keys: Arc<Keys>,
     pub(super) accounts: Arc<Accounts>,
@@ -92,11 +94,20 @@ impl Admin {
             ("quotas", _) => self.answer_quotas(asked).await,
             ("explain", &Method::POST) => self.answer_explain(asked),
             ("refusals", _) => self.answer_refusals(asked),
+            ("audit", &Method::GET) => self.audit_head().await,
             ("backup", _) => self.answer_backup(asked),
             ("fsck", _) => self.answer_fsck(asked),
             ("scrub", _) => self.answer_scrub(asked).await,
             _ => Err(asked.unknown()),
         }
+    }
+
+    /// The last line of the audit log: what `consign audit verify` holds the files against.
+    async fn audit_head(&self) -> Result<Value, AdminError> {
+        let known = audit::known(&*self.meta).await;
+        let head = known.map_err(|error| AdminError::Failed(error.to_string()))?;
+        let head = head.unwrap_or_default();
+        Ok(json!({ "seq": head.seq, "mac": hex::encode(head.mac) }))
     }
 
     async fn status(&self) -> Value {

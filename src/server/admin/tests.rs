@@ -8,6 +8,7 @@ use crate::s3::Reach;
 use crate::store::blob::memory::MemoryBlobs;
 use crate::store::keys::RootKey;
 use crate::store::meta::memory::MemoryEngine;
+use crate::store::seal::{MasterKey, MasterRing};
 use crate::store::{NoHook, StoreSettings};
 
 async fn admin() -> Admin {
@@ -18,7 +19,8 @@ async fn admin() -> Admin {
         secret: Secret::new("hush-hush"),
     };
     let accounts = Accounts::open(meta.clone(), clock.clone()).await.unwrap();
-    let keys = Keys::open(meta.clone(), clock.clone(), accounts.clone(), root);
+    let masters = MasterRing::new("1".into(), MasterKey::from_bytes([1; 32]));
+    let keys = Keys::open(meta.clone(), clock.clone(), accounts.clone(), root, masters);
     let keys = keys.await.unwrap();
     let config = CallbackConfig::default();
     let callbacks = Callbacks::new(
@@ -30,7 +32,7 @@ async fn admin() -> Admin {
     .unwrap();
     let (blobs, hook) = (Arc::new(MemoryBlobs::new()), Arc::new(NoHook));
     let settings = StoreSettings::default();
-    let store = ObjectStore::open(meta, blobs, clock.clone(), hook, settings);
+    let store = ObjectStore::open(meta.clone(), blobs, clock.clone(), hook, settings);
     let reach = Arc::new(Reach::default());
     let auth = AuthSettings {
         region: "us-east-1".into(),
@@ -39,6 +41,7 @@ async fn admin() -> Admin {
         signature_v2: false,
     };
     Admin {
+        meta: meta.clone(),
         refusals: Arc::default(),
         explainer: Explainer::new(reach, keys.clone(), auth, "h:9000".into()),
         store: store.await.unwrap(),

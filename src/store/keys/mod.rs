@@ -1,6 +1,7 @@
 //! Access keys: made, listed, switched off and on, given a new secret, removed; found in memory by
 //! each request.
 
+mod custody;
 mod record;
 mod ring;
 #[cfg(test)]
@@ -16,20 +17,18 @@ use super::accounts::Accounts;
 use super::garbage::to_its_end;
 use super::meta::{self, Batch, KeyRange, MetaEngine, MetaError, Space};
 use super::record::{decode, encode};
+use super::seal::MasterRing;
 use super::{StoreError, TRIES_MAX};
 use crate::auth::policy::PolicyFault;
 use crate::auth::session::SessionKey;
 use crate::auth::{AccessKey, KeyRing, Scope, Secret};
 use crate::clock::Clock;
-use crate::id::random;
 
 pub use record::{IssuedKey, KeyInfo, NewKey};
 
 use record::{KEY_ROW, KeyRecord, NAME_ROW, new_access_key, new_secret, row, validate};
 use ring::Ring;
 
-/// Where the key that seals sessions' tokens is.
-const SESSION_KEY: &[u8] = b"session-key";
 const ROOT_NAME: &str = "root";
 
 /// The key that may do everything; it comes from the configuration and is never stored.
@@ -96,6 +95,8 @@ pub struct Keys {
     meta: Arc<dyn MetaEngine>,
     clock: Arc<dyn Clock>,
     accounts: Arc<Accounts>,
+    /// They seal the secrets that are stored.
+    masters: MasterRing,
     root: String,
     ring: Ring,
     session_key: SessionKey,
@@ -129,28 +130,6 @@ impl KeyRing for Keys {
     }
 }
 
-/// The key that seals sessions' tokens: made once, so that sessions outlive a restart.
-async fn session_key(meta: &dyn MetaEngine) -> Result<SessionKey, StoreError> {
-    let mut stored = meta.get(Space::System, SESSION_KEY).await?;
-    if stored.is_none() {
-        let made: [u8; 32] = random();
-        let mut batch = Batch::new();
-        batch.assert_absent(Space::System, SESSION_KEY);
-        batch.put(Space::System, SESSION_KEY, Bytes::copy_from_slice(&made));
-        match meta.commit(batch).await {
-            // Another process was first: its key is the one.
-            Ok(()) | Err(MetaError::Conflict) => {}
-            Err(error) => return Err(error.into()),
-        }
-        stored = meta.get(Space::System, SESSION_KEY).await?;
-    }
-    let bytes = stored.and_then(|bytes| <[u8; 32]>::try_from(bytes.as_ref()).ok());
-    let unfit = || MetaError::Open {
-        reason: "the key that seals sessions is damaged".to_owned(),
-    };
-    Ok(SessionKey::from_bytes(bytes.ok_or_else(unfit)?))
-}
-
 impl Keys {
     /// Reads the stored keys and adds the root key to them.
     ///
@@ -161,13 +140,15 @@ impl Keys {
         clock: Arc<dyn Clock>,
         accounts: Arc<Accounts>,
         root: RootKey,
+        masters: MasterRing,
     ) -> Result<Arc<Self>, StoreError> {
+        let session_key = custody::take(&*meta, &masters).await?;
         let owner = accounts.root().id.clone();
         let mut keys = Vec::new();
         let range = KeyRange::prefix([KEY_ROW].to_vec());
         for row in meta::scan(meta.as_ref(), Space::Keys, range, usize::MAX).await? {
             let record: KeyRecord = decode(&row.value, "an access key")?;
-            keys.push(record.ring_entry(&owner));
+            keys.push(record.ring_entry(&owner, &masters));
         }
         let RootKey { access_key, secret } = root;
         // Last: a stored key of the same public half must not take its place.
@@ -182,12 +163,12 @@ impl Keys {
             policy: None,
             temporary: None,
         }));
-        let session_key = session_key(&*meta).await?;
         Ok(Arc::new(Self {
             session_key,
             meta,
             clock,
             accounts,
+            masters,
             root: access_key,
             ring: Ring::new(keys),
             changing: Mutex::new(()),
@@ -224,10 +205,11 @@ impl Keys {
                 None => return Err(KeyError::NoSuchAccount { what }),
             },
         };
-        let record = KeyRecord {
+        let mut record = KeyRecord {
             access_key: new.access_key.unwrap_or_else(new_access_key),
             name: new.name,
-            secret: secret.expose().to_owned(),
+            plain: None,
+            sealed: None,
             created: self.clock.now(),
             disabled: false,
             read_only: new.read_only,
@@ -236,6 +218,7 @@ impl Keys {
             owner,
             policy: new.policy,
         };
+        record.keep(&secret, &self.masters)?;
         let _order = self.changing.lock().await;
         for what in [&record.access_key, &record.name] {
             // A name that is another key's public half would make two keys answer to one word.
@@ -286,7 +269,7 @@ impl Keys {
     pub async fn disable(self: &Arc<Self>, which: &str) -> Result<KeyInfo, KeyError> {
         self.change(which, |mut record| {
             record.disabled = true;
-            Fate::Changed(record)
+            Ok(Fate::Changed(record))
         })
         .await
     }
@@ -298,7 +281,7 @@ impl Keys {
     pub async fn enable(self: &Arc<Self>, which: &str) -> Result<KeyInfo, KeyError> {
         self.change(which, |mut record| {
             record.disabled = false;
-            Fate::Changed(record)
+            Ok(Fate::Changed(record))
         })
         .await
     }
@@ -309,10 +292,10 @@ impl Keys {
     /// [`KeyError::NoSuchAccessKey`].
     pub async fn rotate(self: &Arc<Self>, which: &str) -> Result<IssuedKey, KeyError> {
         let secret = new_secret();
-        let text = secret.expose().to_owned();
+        let (new, masters) = (secret.clone(), self.masters.clone());
         let change = move |mut record: Box<KeyRecord>| {
-            record.secret.clone_from(&text);
-            Fate::Changed(record)
+            record.keep(&new, &masters)?;
+            Ok(Fate::Changed(record))
         };
         let key = self.change(which, change).await?;
         Ok(IssuedKey { key, secret })
@@ -323,14 +306,14 @@ impl Keys {
     /// # Errors
     /// [`KeyError::NoSuchAccessKey`].
     pub async fn remove(self: &Arc<Self>, which: &str) -> Result<KeyInfo, KeyError> {
-        self.change(which, |_record| Fate::Removed).await
+        self.change(which, |_record| Ok(Fate::Removed)).await
     }
 
     /// Changes a key, though its caller may go away meanwhile: what was committed the ring shows.
     async fn change(
         self: &Arc<Self>,
         which: &str,
-        change: impl Fn(Box<KeyRecord>) -> Fate + Send + 'static,
+        change: impl Fn(Box<KeyRecord>) -> Result<Fate, StoreError> + Send + 'static,
     ) -> Result<KeyInfo, KeyError> {
         if which == self.root || which == ROOT_NAME {
             return Err(KeyError::RootKey);
@@ -342,7 +325,7 @@ impl Keys {
     async fn change_now(
         &self,
         which: String,
-        change: impl Fn(Box<KeyRecord>) -> Fate + Send,
+        change: impl Fn(Box<KeyRecord>) -> Result<Fate, StoreError> + Send,
     ) -> Result<KeyInfo, KeyError> {
         let _order = self.changing.lock().await;
         for _try in 0..TRIES_MAX {
@@ -352,7 +335,7 @@ impl Keys {
             let at = row(KEY_ROW, &record.access_key);
             let mut batch = Batch::new();
             batch.assert_unchanged(Space::Keys, at.clone(), Some(raw));
-            let fate = change(Box::new(record.clone()));
+            let fate = change(Box::new(record.clone()))?;
             match &fate {
                 Fate::Changed(record) => batch.put(Space::Keys, at, encode(record.as_ref())?),
                 Fate::Removed => batch
@@ -399,7 +382,8 @@ impl Keys {
 
     fn show(&self, record: &KeyRecord) {
         if record.access_key != self.root {
-            self.ring.show(&record.ring_entry(self.owner()));
+            self.ring
+                .show(&record.ring_entry(self.owner(), &self.masters));
         }
     }
 }

@@ -11,6 +11,8 @@ use crate::auth::{AccessKey, Scope, Secret};
 use crate::clock::Timestamp;
 use crate::id::random;
 use crate::name::BucketName;
+use crate::store::StoreError;
+use crate::store::seal::{MasterRing, SealedSecret, SecretLost};
 
 /// Leads the rows that hold a key, by its public half.
 pub(super) const KEY_ROW: u8 = b'k';
@@ -80,8 +82,9 @@ pub(super) struct KeyRecord {
     pub(super) access_key: String,
     #[n(1)]
     pub(super) name: String,
+    /// Its secret as it once was stored.
     #[n(2)]
-    pub(super) secret: String,
+    pub(super) plain: Option<String>,
     #[n(3)]
     pub(super) created: Timestamp,
     #[n(4)]
@@ -98,9 +101,56 @@ pub(super) struct KeyRecord {
     /// Its own policy, as it was given.
     #[n(9)]
     pub(super) policy: Option<String>,
+    /// Its secret.
+    #[n(10)]
+    pub(super) sealed: Option<SealedSecret>,
 }
 
 impl KeyRecord {
+    /// Its secret.
+    pub(super) fn secret(&self, masters: &MasterRing) -> Result<Secret, SecretLost> {
+        match (&self.sealed, &self.plain) {
+            (Some(sealed), _) => {
+                let opened = masters.open(sealed, &self.context())?;
+                let text = std::str::from_utf8(&opened).map_err(|_not_ours| SecretLost)?;
+                Ok(Secret::new(text))
+            }
+            (None, Some(plain)) => Ok(Secret::new(plain.as_str())),
+            (None, None) => Err(SecretLost),
+        }
+    }
+
+    /// Takes `secret` into the record, sealed.
+    pub(super) fn keep(&mut self, secret: &Secret, masters: &MasterRing) -> Result<(), StoreError> {
+        let sealed = masters.seal(secret.expose().as_bytes(), &self.context());
+        self.sealed = Some(sealed.map_err(StoreError::seal)?);
+        self.plain = None;
+        Ok(())
+    }
+
+    /// A secret opens in the row of its own key only.
+    fn context(&self) -> Vec<u8> {
+        [b"access-key:", self.access_key.as_bytes()].concat()
+    }
+
+    /// A key without a secret.
+    #[cfg(test)]
+    pub(super) fn for_test(access_key: &str) -> Self {
+        Self {
+            access_key: access_key.to_owned(),
+            name: access_key.to_lowercase(),
+            plain: None,
+            created: Timestamp::from_unix_s(0),
+            disabled: false,
+            read_only: false,
+            bucket: None,
+            prefix: None,
+            owner: None,
+            policy: None,
+            sealed: None,
+        }
+    }
+
     fn scope(&self) -> Scope {
         Scope {
             read_only: self.read_only,
@@ -121,7 +171,11 @@ impl KeyRecord {
         }
     }
 
-    pub(super) fn ring_entry(&self, root: &str) -> Arc<AccessKey> {
+    pub(super) fn ring_entry(&self, root: &str, masters: &MasterRing) -> Arc<AccessKey> {
+        let secret = self.secret(masters);
+        if let Err(fault) = &secret {
+            tracing::error!(key = self.name, %fault, "a key's secret can't be read: it is refused");
+        }
         let policy = self.policy.as_deref().map(OwnPolicy::parse).transpose();
         if let Err(fault) = &policy {
             tracing::error!(key = self.name, %fault, "a key's policy can't be read: it is refused");
@@ -129,9 +183,10 @@ impl KeyRecord {
         Arc::new(AccessKey {
             access_key: self.access_key.clone(),
             name: self.name.clone(),
-            secret: Secret::new(self.secret.as_str()),
             // A policy that can't be read must not become no policy, which would allow all.
-            disabled: self.disabled || policy.is_err(),
+            disabled: self.disabled || policy.is_err() || secret.is_err(),
+            // What nobody knows signs nothing, even if somebody switches it on.
+            secret: secret.unwrap_or_else(|_lost| new_secret()),
             scope: self.scope(),
             root: false,
             owner: self.owner.as_deref().unwrap_or(root).to_owned(),

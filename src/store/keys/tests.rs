@@ -5,6 +5,7 @@ use futures_util::FutureExt as _;
 use super::*;
 use crate::clock::SystemClock;
 use crate::store::meta::memory::MemoryEngine;
+use crate::store::seal::MasterKey;
 
 async fn open(meta: &Arc<MemoryEngine>) -> Arc<Keys> {
     let root = RootKey {
@@ -14,7 +15,10 @@ async fn open(meta: &Arc<MemoryEngine>) -> Arc<Keys> {
     let meta: Arc<dyn MetaEngine> = Arc::<MemoryEngine>::clone(meta);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let accounts = Accounts::open(meta.clone(), clock.clone()).await.unwrap();
-    Keys::open(meta, clock, accounts, root).await.unwrap()
+    let masters = MasterRing::new("1".into(), MasterKey::from_bytes([1; 32]));
+    Keys::open(meta, clock, accounts, root, masters)
+        .await
+        .unwrap()
 }
 
 fn named(name: &str) -> NewKey {

@@ -117,6 +117,10 @@ impl MetaEngine for FaultyEngine {
         .boxed()
     }
 
+    fn expunge(&self, spaces: &'static [Space]) -> BoxFuture<'_, Result<(), MetaError>> {
+        self.inner.expunge(spaces)
+    }
+
     fn check(&self) -> Result<(), MetaError> {
         let plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
         if plan.poisoned {

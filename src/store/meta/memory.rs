@@ -109,6 +109,10 @@ impl MetaEngine for MemoryEngine {
         ready(Ok(())).boxed()
     }
 
+    fn expunge(&self, _spaces: &'static [Space]) -> BoxFuture<'_, Result<(), MetaError>> {
+        ready(Ok(())).boxed()
+    }
+
     fn check(&self) -> Result<(), MetaError> {
         Ok(())
     }

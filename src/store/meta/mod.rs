@@ -346,6 +346,10 @@ pub trait MetaEngine: Debug + Send + Sync {
     /// The value of `key`, as the last batch left it.
     fn get(&self, space: Space, key: &[u8]) -> BoxFuture<'_, Result<Option<Bytes>, MetaError>>;
 
+    /// Takes what was overwritten or deleted in `spaces` off the disk too, as far as files go: until then
+    /// it may still be found there by who reads the files. It takes long on large spaces.
+    fn expunge(&self, spaces: &'static [Space]) -> BoxFuture<'_, Result<(), MetaError>>;
+
     /// Shows `visit` the keys of `range` in byte order, as they were at one moment, until it stops.
     /// Use [`walk`], which gives the visitor back.
     fn walk(

@@ -33,6 +33,10 @@ impl MasterKey {
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes))
     }
+
+    pub(super) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
 }
 
 /// A data key as it is stored: sealed by the master key of that name.
@@ -109,6 +113,14 @@ impl MasterRing {
         self.keys.contains_key(name)
     }
 
+    pub(super) fn current_key(&self) -> Option<&MasterKey> {
+        self.keys.get(&self.current)
+    }
+
+    pub(super) fn every_key(&self) -> impl Iterator<Item = &MasterKey> {
+        self.keys.values()
+    }
+
     /// Wraps `key` with the master key of that name. `context` must be the same when it is
     /// unwrapped.
     ///
@@ -173,17 +185,17 @@ impl MasterRing {
         if !self.named.as_ref().is_none_or(known) {
             return None;
         }
-        derived(self.keys.get(&self.current)?, name)
+        derived(self.current_key()?, name)
     }
 }
 
-fn derived(master: &MasterKey, name: &str) -> Option<MasterKey> {
+pub(super) fn derived(master: &MasterKey, name: &str) -> Option<MasterKey> {
     let mac = Hmac::<Sha256>::new_from_slice(master.0.as_slice()).ok()?;
     let derived = mac.chain_update(name.as_bytes()).finalize().into_bytes();
     Some(MasterKey::from_bytes(derived.into()))
 }
 
-fn cipher(master: &MasterKey) -> Option<LessSafeKey> {
+pub(super) fn cipher(master: &MasterKey) -> Option<LessSafeKey> {
     let unbound = UnboundKey::new(&AES_256_GCM, master.0.as_slice());
     unbound.ok().map(LessSafeKey::new)
 }

@@ -2,6 +2,8 @@
 
 pub mod chunk;
 pub mod keyring;
+pub mod secret;
 
 pub use chunk::{DataKey, Sealer, SegmentKey};
 pub use keyring::{MasterKey, MasterRing, RingError, WrappedKey};
+pub use secret::{SealedSecret, SecretLost};

@@ -21,7 +21,11 @@ fn start(server: &crate::support::Server, decoded: usize) -> Ask {
 }
 
 /// A whole upload with a signature for each chunk, and for the trailer where there is one.
-fn signed(server: &crate::support::Server, parts: &[&[u8]], trailer: Option<&str>) -> Ask {
+pub(crate) fn signed(
+    server: &crate::support::Server,
+    parts: &[&[u8]],
+    trailer: Option<&str>,
+) -> Ask {
     let now = Signer::now();
     let decoded = parts.iter().map(|part| part.len()).sum();
     let mut ask = start(server, decoded);

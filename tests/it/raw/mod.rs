@@ -2,7 +2,7 @@
 
 mod answers;
 mod checksum;
-mod chunks;
+pub(crate) mod chunks;
 mod connection;
 mod constraint;
 mod crowd;
@@ -14,6 +14,6 @@ mod oss;
 mod reach;
 mod refusals;
 mod signature;
-mod signature_v2;
-mod sts;
+pub(crate) mod signature_v2;
+pub(crate) mod sts;
 pub(crate) mod wire;

@@ -15,7 +15,7 @@ fn sign(text: &str) -> String {
     STANDARD.encode(mac.finalize().into_bytes())
 }
 
-fn by_header(server: &Server, path: &str) -> Ask {
+pub(crate) fn by_header(server: &Server, path: &str) -> Ask {
     let date = jiff::Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S +0000");
     let signature = sign(&format!("GET\n\n\n{date}\n{path}"));
     Ask::new(server, "GET", path)
@@ -23,7 +23,7 @@ fn by_header(server: &Server, path: &str) -> Ask {
         .header("authorization", &format!("AWS {ACCESS_KEY}:{signature}"))
 }
 
-fn by_query(server: &Server, path: &str) -> Ask {
+pub(crate) fn by_query(server: &Server, path: &str) -> Ask {
     let expires = jiff::Timestamp::now().as_second() + 60;
     Ask::new(server, "GET", path)
         .query("AWSAccessKeyId", ACCESS_KEY)

@@ -10,9 +10,9 @@ use crate::support::{Server, client_config};
 
 /// Temporary credentials as STS told them.
 #[derive(Debug, Clone)]
-struct Session {
-    signer: Signer,
-    token: String,
+pub(crate) struct Session {
+    pub(crate) signer: Signer,
+    pub(crate) token: String,
 }
 
 /// What `consign` answers in JSON.
@@ -24,7 +24,7 @@ fn consign(server: &Server, arguments: &[&str]) -> Value {
 }
 
 /// A signer for STS with a new key of these options.
-fn key(server: &Server, name: &str, options: &[&str]) -> Signer {
+pub(crate) fn key(server: &Server, name: &str, options: &[&str]) -> Signer {
     let made = consign(server, &[&["keys", "add", name], options].concat());
     Signer {
         access_key: made["access_key"].as_str().unwrap().to_owned(),
@@ -39,7 +39,7 @@ fn key_with_policy(server: &Server, name: &str, statements: &Value) -> Signer {
     key(server, name, &["--policy", file.to_str().unwrap()])
 }
 
-fn root() -> Signer {
+pub(crate) fn root() -> Signer {
     Signer {
         service: "sts",
         ..Signer::now()
@@ -54,7 +54,7 @@ fn encoded(text: &str) -> String {
     text.bytes().map(|byte| format!("%{byte:02X}")).collect()
 }
 
-fn call(server: &Server, action: &str, given: &[(&str, &str)]) -> Ask {
+pub(crate) fn call(server: &Server, action: &str, given: &[(&str, &str)]) -> Ask {
     let mut body = format!("Action={action}&Version=2011-06-15");
     for (name, value) in given {
         body.push_str(&format!("&{name}={}", encoded(value)));
@@ -70,7 +70,7 @@ fn posted(server: &Server, body: &str) -> Ask {
 }
 
 /// Signed as SDKs sign for STS: no header tells the body's digest.
-fn signed(ask: Ask, signer: &Signer) -> Ask {
+pub(crate) fn signed(ask: Ask, signer: &Signer) -> Ask {
     let digest = sha256(&ask.body);
     ask.authorized_plainly(signer, &digest).0
 }
@@ -85,7 +85,7 @@ fn element<'a>(answer: &'a Answer, name: &str) -> &'a str {
     &rest[..rest.find(&close).unwrap()]
 }
 
-fn session_of(answer: &Answer) -> Session {
+pub(crate) fn session_of(answer: &Answer) -> Session {
     Session {
         signer: Signer {
             access_key: element(answer, "AccessKeyId").to_owned(),
@@ -106,7 +106,12 @@ fn role(server: &Server, name: &str) -> String {
 }
 
 /// A session of the role `name`, narrowed by `policy`.
-async fn assume(server: &Server, signer: &Signer, name: &str, policy: Option<&str>) -> Session {
+pub(crate) async fn assume(
+    server: &Server,
+    signer: &Signer,
+    name: &str,
+    policy: Option<&str>,
+) -> Session {
     let arn = role(server, name);
     let mut given = vec![("RoleArn", arn.as_str()), ("RoleSessionName", "user-1")];
     given.extend(policy.map(|policy| ("Policy", policy)));
@@ -114,7 +119,7 @@ async fn assume(server: &Server, signer: &Signer, name: &str, policy: Option<&st
     session_of(&ask.expect(server, 200, "").await)
 }
 
-fn put_url(server: &Server, session: &Session, key: &str) -> Ask {
+pub(crate) fn put_url(server: &Server, session: &Session, key: &str) -> Ask {
     Ask::new(server, "PUT", &format!("/raw/{key}"))
         .query("X-Amz-Security-Token", &session.token)
         .presigned(&session.signer, "600")

@@ -25,7 +25,10 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
-use rocksdb::{ColumnFamily, DB, DBRawIterator, ErrorKind, ReadOptions, ReadTier};
+use rocksdb::{
+    BottommostLevelCompaction, ColumnFamily, CompactOptions, DB, DBRawIterator, ErrorKind,
+    ReadOptions, ReadTier,
+};
 use tokio::sync::oneshot;
 
 use super::{Batch, KeyRange, MetaEngine, MetaError, Space, Step, Verified, Visitor};
@@ -183,6 +186,11 @@ impl MetaEngine for RocksEngine {
         .boxed()
     }
 
+    fn expunge(&self, spaces: &'static [Space]) -> BoxFuture<'_, Result<(), MetaError>> {
+        let shared = Arc::clone(&self.shared);
+        on_blocking_thread(move || shared.expunge(spaces))
+    }
+
     fn check(&self) -> Result<(), MetaError> {
         let ended = self.committer.as_ref().is_none_or(JoinHandle::is_finished);
         if ended || self.shared.poisoned.get().is_some() {
@@ -247,6 +255,23 @@ impl Shared {
         }
         rows.status().map_err(engine_error)?;
         Ok(Verified { bytes, next: None })
+    }
+
+    fn expunge(&self, spaces: &[Space]) -> Result<(), MetaError> {
+        // The log is shared: it goes once every family's part of it is in a file.
+        for space in Space::ALL {
+            let flushed = self.db.flush_cf(self.family(space)?);
+            flushed.map_err(engine_error)?;
+        }
+        let mut options = CompactOptions::default();
+        // Else the last level, where the oldest rows are, might be left as it is.
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        for space in spaces {
+            let all = None::<&[u8]>;
+            self.db
+                .compact_range_cf_opt(self.family(*space)?, all, all, &options);
+        }
+        Ok(())
     }
 
     /// An iterator that stands on the first row of `range` and ends with it.
