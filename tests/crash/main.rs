@@ -334,7 +334,11 @@ async fn nothing_that_was_answered_is_lost_however_often_the_server_dies() {
     let begun = Instant::now();
     let app = App::start().await;
     let mut scene = Scene::new(&app, seed).await;
-    let kills = plan::draw(count, &mut scene.random);
+    let only = std::env::var("CONSIGN_TEST_POINT").ok();
+    let kills = match &only {
+        Some(name) => plan::all_at(name, count, &mut scene.random),
+        None => plan::draw(count, &mut scene.random),
+    };
     let mut rounds = kills.iter().peekable();
     let mut done = 0;
     while let Some(kill) = rounds.next() {
@@ -373,7 +377,7 @@ async fn nothing_that_was_answered_is_lost_however_often_the_server_dies() {
         scene.model.answers(),
         scene.model.reads(),
     );
-    if count >= 4 * POINTS.len() {
+    if count >= 4 * POINTS.len() && only.is_none() {
         let never = POINTS
             .iter()
             .filter(|point| !scene.killed_at.contains_key(*point));

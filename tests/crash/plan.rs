@@ -77,6 +77,17 @@ pub(crate) fn draw(count: usize, random: &mut Random) -> Vec<Kill> {
     kills
 }
 
+/// `count` deaths at one point, for who looks for what it does.
+pub(crate) fn all_at(name: &str, count: usize, random: &mut Random) -> Vec<Kill> {
+    let known = POINTS.iter().copied().find(|point| *point == name);
+    let name = known.unwrap_or_else(|| panic!("{name} is none of {POINTS:?}"));
+    let mut point = || Point {
+        name,
+        nth: 1 + random.below(often(name)),
+    };
+    (0..count).map(|_| Kill::At(point())).collect()
+}
+
 fn shuffled(random: &mut Random) -> Vec<&'static str> {
     let mut points = POINTS.to_vec();
     for at in (1..points.len()).rev() {
