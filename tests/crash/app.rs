@@ -21,6 +21,9 @@ const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwTbBwbVbXvGk=";
 /// Of so many messages one is refused when it first comes.
 const FAILS_ONE_OF: u64 = 10;
 
+/// What events are told apart by here.
+const KINDS: [&str; 2] = ["ObjectCreated", "ObjectRemoved"];
+
 /// A message that the app server took.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Message {
@@ -148,37 +151,28 @@ impl Message {
             withdraws: record["consign"]["withdraws"].as_str().map(str::to_owned),
         }
     }
-
-    fn is(&self, due: &Due) -> bool {
-        match due {
-            Due::OfRequest(request, key, kind) => {
-                self.request == *request && self.key == *key && self.event.starts_with(kind)
-            }
-            Due::OfObject(key, etag) => self.key == *key && self.etag == *etag,
-            Due::OfVersion(key, version) => self.key == *key && self.version == *version,
-        }
-    }
 }
 
 /// The callbacks that are due and did not come.
 pub(crate) fn missing(dues: &BTreeSet<Due>, messages: &BTreeMap<String, Message>) -> Vec<String> {
-    let requests: BTreeSet<_> = messages
-        .values()
-        .map(|m| (m.request.as_str(), m.key.as_str()))
-        .collect();
-    let came = |due: &&Due| match due {
-        // The common case, without a look at every message.
-        Due::OfRequest(request, key, _)
-            if !requests.contains(&(request.as_str(), key.as_str())) =>
-        {
-            false
-        }
-        due => messages.values().any(|message| message.is(due)),
-    };
-    dues.iter()
-        .filter(|due| !came(due))
-        .map(|due| format!("{due:?}"))
-        .collect()
+    let mut came = BTreeSet::new();
+    for message in messages.values() {
+        let Message {
+            request,
+            key,
+            etag,
+            version,
+            ..
+        } = message.clone();
+        let kind = KINDS
+            .into_iter()
+            .find(|kind| message.event.starts_with(kind));
+        came.extend(kind.map(|kind| Due::OfRequest(request, key.clone(), kind)));
+        came.insert(Due::OfObject(key.clone(), etag));
+        came.insert(Due::OfVersion(key, version));
+    }
+    let missing = dues.difference(&came);
+    missing.map(|due| format!("{due:?}")).collect()
 }
 
 /// What is wrong with the messages that came: one change told under two ids, or one that never was.

@@ -70,7 +70,8 @@ const QUIET_KILLS: usize = 6;
 struct Scene {
     server: Server,
     model: Arc<Model>,
-    seed: u64,
+    /// What repeats it.
+    again: String,
     random: Random,
     killed_at: BTreeMap<&'static str, u64>,
     missed: Vec<&'static str>,
@@ -81,8 +82,8 @@ impl Drop for Scene {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let folder = self.server.keep_folder().display();
-            eprintln!("seed {}; the server's folder is kept: {folder}", self.seed);
-            eprintln!("again: scripts/torture --seed {}", self.seed);
+            eprintln!("the server's folder is kept: {folder}");
+            eprintln!("again: {}", self.again);
         }
     }
 }
@@ -92,12 +93,12 @@ fn setting(name: &str, default: u64) -> u64 {
 }
 
 impl Scene {
-    async fn new(app: &App, seed: u64) -> Self {
+    async fn new(app: &App, seed: u64, again: String) -> Self {
         let configuration = format!("{}\n[lifecycle]\nday_seconds = 1\n", app.configuration());
         let scene = Self {
             server: Server::start_with(&configuration).await,
             model: Arc::default(),
-            seed,
+            again,
             random: Random(seed),
             killed_at: BTreeMap::new(),
             missed: Vec::new(),
@@ -333,8 +334,11 @@ async fn nothing_that_was_answered_is_lost_however_often_the_server_dies() {
     eprintln!("CONSIGN_TEST_SEED={seed} CONSIGN_TEST_KILLS={count}");
     let begun = Instant::now();
     let app = App::start().await;
-    let mut scene = Scene::new(&app, seed).await;
     let only = std::env::var("CONSIGN_TEST_POINT").ok();
+    let at = only.iter().map(|point| format!(" --at {point}"));
+    let at: String = at.collect();
+    let again = format!("scripts/torture --kills {count} --seed {seed}{at}");
+    let mut scene = Scene::new(&app, seed, again).await;
     let kills = match &only {
         Some(name) => plan::all_at(name, count, &mut scene.random),
         None => plan::draw(count, &mut scene.random),
