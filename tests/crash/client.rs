@@ -7,6 +7,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::ServerSideEncryption;
 
 use crate::body::{Piece, Seen, Value, md5_of};
 use crate::model::{Model, Place};
@@ -116,6 +117,9 @@ impl Worker {
     pub(crate) async fn put(&mut self, place: &Place, value: Value) -> Result<(), Dead> {
         let put = self.s3.put_object().bucket(place.0).key(&place.1);
         let put = put.set_tagging((!value.tags.is_empty()).then(|| value.tags.clone()));
+        // A sealed object's bytes are written anew where another's are linked.
+        let sealed = self.chance(10).then_some(ServerSideEncryption::Aes256);
+        let put = put.set_server_side_encryption(sealed);
         let put = put.body(ByteStream::from(value.bytes()));
         let change = self.model.begin(place, Some(value));
         match self.told(put.send().await)? {

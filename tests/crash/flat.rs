@@ -12,6 +12,8 @@ use crate::model::{End, Place, Rename, Upload};
 
 const SHARED_KEYS: usize = 10;
 const OWN_KEYS: usize = 6;
+/// How often an object is appended to.
+const PIECES: usize = 40;
 
 fn raw(key: String) -> Place {
     ("raw", key)
@@ -52,6 +54,10 @@ impl Worker {
             let place = self.own_place();
             let there = self.model.latest(&place);
             match (self.random.below(100), there) {
+                // One key grows until its pieces no longer have room in its record.
+                (0..70, Some(value)) if place.1.ends_with("/0") && value.pieces.len() < PIECES => {
+                    self.append(&place, &value).await?;
+                }
                 (0..10, Some(_)) => self.delete(&place, true).await?,
                 (10..30, Some(value)) => self.append(&place, &value).await?,
                 (30..45, Some(value)) => {
