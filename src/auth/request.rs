@@ -162,6 +162,7 @@ pub(super) fn prove(
             canonical_request: Some(canonical_request),
         })));
     }
+    let duties = duties(head, pairs, claim, now)?;
     if let Some(name) = canonical::ambiguous(pairs) {
         return Err(AuthError::MalformedQuery {
             message: format!("{} was given more than once.", canonical::text(name)),
@@ -194,7 +195,7 @@ pub(super) fn prove(
         who: Who::Key(key),
         body,
         signature: Some(signature),
-        duties: duties(head, pairs, claim, now)?,
+        duties,
     })
 }
 
