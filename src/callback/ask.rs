@@ -118,7 +118,7 @@ impl Callbacks {
         let Some((endpoint, message)) = found else {
             return Told::Failed("the receiver is not there".to_owned());
         };
-        let asked = self.ask(endpoint, &message, within).await;
+        let asked = self.ask(&endpoint, &message, within).await;
         fail_point::reach("keep.answered");
         let row = Row {
             key,
@@ -132,7 +132,7 @@ impl Callbacks {
             error: fault.map(Unanswered::text),
             retry_after: None,
         };
-        match self.record(endpoint, row, outcome, asked.ms).await {
+        match self.record(&endpoint, row, outcome, asked.ms).await {
             // It was held back too long, so that it is delivered the ordinary way: that is all.
             Ok(()) | Err(MetaError::Conflict) => {}
             Err(error) => tracing::error!(%error, "could not record a callback's answer"),

@@ -19,6 +19,8 @@ pub(super) const FINISHED: u8 = b'm';
 const ATTEMPT: u8 = b'a';
 const KEEP_DELIVERED: Duration = Duration::from_secs(7 * 24 * 3600);
 const PAGE: usize = 500;
+/// Rows that one count looks at.
+const COUNTED_MAX: usize = 10_000;
 /// What one list answers at most.
 pub const LIST_MAX: usize = 1000;
 
@@ -86,7 +88,64 @@ pub enum AdminError {
     Meta(#[from] MetaError),
 }
 
+/// What waits and what was given up, as far as it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backlog {
+    /// Messages that wait.
+    pub waiting: usize,
+    /// When the oldest of them was made.
+    pub oldest: Option<Timestamp>,
+    /// Messages that were given up.
+    pub dead: usize,
+    /// Whether all were counted.
+    pub is_whole: bool,
+}
+
+impl Backlog {
+    fn note(&mut self, looked: usize, message: Option<&Message>) -> Step {
+        if let Some(message) = message {
+            match message.state {
+                State::Pending | State::Asked => {
+                    self.waiting += 1;
+                    let at = message.event.at;
+                    self.oldest = Some(self.oldest.map_or(at, |oldest| oldest.min(at)));
+                }
+                State::Dead => self.dead += 1,
+                State::Delivered | State::Withdrawn => {}
+            }
+        }
+        if looked < COUNTED_MAX {
+            return Step::Next;
+        }
+        self.is_whole = false;
+        Step::Stop
+    }
+}
+
 impl Callbacks {
+    /// Counts what waits and what was given up, each among the first 10,000 rows.
+    ///
+    /// # Errors
+    /// [`MetaError`].
+    pub async fn backlog(&self) -> Result<Backlog, MetaError> {
+        let mut backlog = Backlog {
+            is_whole: true,
+            ..Backlog::default()
+        };
+        for (space, range) in [
+            (Space::Outbox, KeyRange::all()),
+            (Space::Deliveries, KeyRange::prefix(vec![FINISHED])),
+        ] {
+            let visit = |(backlog, looked): &mut (Backlog, usize), _key: &[u8], value: &[u8]| {
+                *looked += 1;
+                backlog.note(*looked, Message::decode(value).as_ref())
+            };
+            let meta = self.meta.as_ref();
+            (backlog, _) = walk(meta, space, range, (backlog, 0), visit).await?;
+        }
+        Ok(backlog)
+    }
+
     /// Up to `limit` messages in `state`, of `endpoint` or of all.
     ///
     /// # Errors

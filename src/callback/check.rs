@@ -73,17 +73,19 @@ impl Checks {
 impl Callbacks {
     /// Asks every receiver that must allow `upload`, one after the other, until one does not.
     pub(super) async fn admitted(&self, upload: &Proposed<'_>) -> Verdict {
-        for check in self.checks.matching(upload) {
+        let configured = self.configured();
+        let checks = &configured.checks;
+        for check in checks.matching(upload) {
             let facts = facts(upload);
             // The same question is the same upload tried again: nothing else is alike in all of this.
             let text = Value::Object(facts.clone()).to_string();
             let question = Sha256::digest(format!("{}\0{text}", check.endpoint));
             let question: [u8; 32] = question.into();
-            let verdict = match self.checks.kept(&question) {
+            let verdict = match checks.kept(&question) {
                 Some(verdict) => verdict,
                 None => match self.judged(check, upload, facts).await {
                     Ok(verdict) => {
-                        self.checks.keep(question, check, &verdict);
+                        checks.keep(question, check, &verdict);
                         verdict
                     }
                     Err(why) => down(check, &why),
@@ -111,7 +113,7 @@ impl Callbacks {
         facts.insert("requestId".to_owned(), request.into());
         let body = Value::Object(facts).to_string();
         let deadline = Instant::now() + check.time;
-        let call = self.call(endpoint, (MessageId::new(now), 1), body, deadline);
+        let call = self.call(&endpoint, (MessageId::new(now), 1), body, deadline);
         let answer = tokio::select! {
             answer = call => judge(answer).map_err(|fault| fault.text())?,
             () = self.stop_grace() => return Err("the server stops".to_owned()),

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_util::future::{join, join_all};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -41,12 +42,47 @@ const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
 type Wait = fn(u32, u8, Option<Duration>) -> Duration;
 
+/// What a configuration says of callbacks, made ready.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(super) outbox: Outbox,
+    pub(super) checks: Checks,
+    endpoints: Vec<Arc<Endpoint>>,
+}
+
+impl Prepared {
+    /// Judges a configuration.
+    ///
+    /// # Errors
+    /// [`CallbackError`] says what is wrong with it.
+    fn new(config: &CallbackConfig, counts: &Deliveries) -> Result<Self, CallbackError> {
+        let outbox = Outbox::new(config)?;
+        let reach = Reach::new(&config.networks);
+        let client = endpoint::client(&reach)?;
+        let endpoints = config.endpoints.iter().map(|config| {
+            let counts = counts.of(&config.name);
+            Endpoint::new(config, (&client, &reach), counts).map(Arc::new)
+        });
+        let endpoints = endpoints.collect::<Result<_, _>>()?;
+        Ok(Self {
+            outbox,
+            checks: Checks::new(&config.checks),
+            endpoints,
+        })
+    }
+
+    pub(super) fn endpoint(&self, name: &str) -> Option<Arc<Endpoint>> {
+        let mut named = self.endpoints.iter().filter(|one| one.name() == name);
+        named.next().cloned()
+    }
+}
+
 /// The callbacks of a server.
 #[derive(Debug)]
 pub struct Callbacks {
-    pub(super) outbox: Outbox,
-    pub(super) checks: Checks,
-    endpoints: Vec<Endpoint>,
+    configured: ArcSwap<Prepared>,
+    /// Sent to where `configured` changed.
+    changed: watch::Sender<()>,
     pub(super) counts: Deliveries,
     pub(super) meta: Arc<dyn MetaEngine>,
     pub(super) clock: Arc<dyn Clock>,
@@ -111,18 +147,12 @@ impl Callbacks {
         clock: Arc<dyn Clock>,
         wait: Wait,
     ) -> Result<Self, CallbackError> {
-        let outbox = Outbox::new(config)?;
-        let reach = Reach::new(&config.networks);
-        let client = endpoint::client(&reach)?;
-        let (endpoints, counts) = (config.endpoints.iter(), Deliveries::default());
-        let endpoints = endpoints
-            .map(|config| Endpoint::new(config, (&client, &reach), counts.of(&config.name)))
-            .collect::<Result<_, _>>()?;
+        let counts = Deliveries::default();
+        let configured = ArcSwap::from_pointee(Prepared::new(config, &counts)?);
         let (woken, hasher) = (watch::Sender::new(0), RandomState::new());
         Ok(Self {
-            outbox,
-            checks: Checks::new(&config.checks),
-            endpoints,
+            configured,
+            changed: watch::Sender::new(()),
             counts,
             meta,
             clock,
@@ -133,14 +163,35 @@ impl Callbacks {
         })
     }
 
-    /// The endpoints' names, as configured.
-    pub fn endpoint_names(&self) -> impl Iterator<Item = &str> {
-        self.endpoints.iter().map(Endpoint::name)
+    /// What is configured at the moment: whoever asks twice may see a change in between.
+    pub(super) fn configured(&self) -> Arc<Prepared> {
+        self.configured.load_full()
     }
 
-    pub(super) fn endpoint(&self, name: &str) -> Option<&Endpoint> {
-        let mut named = self.endpoints.iter().filter(|one| one.name() == name);
-        named.next()
+    /// Judges another configuration, and makes it ready.
+    ///
+    /// # Errors
+    /// As [`Callbacks::new`].
+    pub fn prepare(&self, config: &CallbackConfig) -> Result<Prepared, CallbackError> {
+        Prepared::new(config, &self.counts)
+    }
+
+    /// Takes another configuration. Calls under way end as they began; what waits for an endpoint that
+    /// is gone stays, and goes on once there is one of that name.
+    pub fn configure(&self, prepared: Prepared) {
+        self.configured.store(Arc::new(prepared));
+        self.changed.send_replace(());
+    }
+
+    /// The endpoints' names, as configured.
+    pub fn endpoint_names(&self) -> Vec<String> {
+        let configured = self.configured();
+        let names = configured.endpoints.iter().map(|one| one.name().to_owned());
+        names.collect()
+    }
+
+    pub(super) fn endpoint(&self, name: &str) -> Option<Arc<Endpoint>> {
+        self.configured.load().endpoint(name)
     }
 
     /// Tells the deliverer that a batch was committed.
@@ -155,11 +206,29 @@ impl Callbacks {
         if let Err(error) = self.count_dead().await {
             tracing::warn!(%error, "could not count the dead callbacks");
         }
-        let all = self
-            .endpoints
-            .iter()
-            .map(|endpoint| self.serve(endpoint, &stop));
-        join(join_all(all), self.prune_often(&stop)).await;
+        join(self.serve_all(&stop), self.prune_often(&stop)).await;
+    }
+
+    /// Serves the endpoints that there are, and begins anew where the configuration changes.
+    async fn serve_all(&self, stop: &CancellationToken) {
+        let mut changed = self.changed.subscribe();
+        while !stop.is_cancelled() {
+            // Before the look: a change during it is one more round.
+            changed.mark_unchanged();
+            let configured = self.configured();
+            let until = stop.child_token();
+            let endpoints = configured.endpoints.iter();
+            let all = join_all(endpoints.map(|endpoint| self.serve(endpoint, &until)));
+            let end = async {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    // The sender is ours: it is there as long as we are.
+                    _ = changed.changed() => {}
+                }
+                until.cancel();
+            };
+            join(all, end).await;
+        }
     }
 
     async fn prune_often(&self, stop: &CancellationToken) {

@@ -20,7 +20,8 @@ impl CommitHook for Callbacks {
     fn stage(&self, change: &Change<'_>, batch: &mut Batch) -> Option<Awaited> {
         let event = event_of(change);
         let chosen = change.origin.callback.as_ref();
-        let waits = self.outbox.stage(&event, chosen, batch);
+        let configured = self.configured();
+        let waits = configured.outbox.stage(&event, chosen, batch);
         let rules = change.bucket.settings.notifications.iter();
         for rule in rules.filter(|rule| rule.tells(&event.name, &event.key)) {
             self.stage_rule(rule, event.clone(), batch);
@@ -52,7 +53,8 @@ impl CommitHook for Callbacks {
 
     fn must_agree(&self, bucket: &Bucket, key: &str, by: &Origin) -> bool {
         let (bucket, event) = (bucket.name.as_str(), by.event.as_str());
-        let plan = self
+        let configured = self.configured();
+        let plan = configured
             .outbox
             .rules
             .plan(bucket, key, event, by.callback.as_ref());
@@ -67,16 +69,17 @@ impl CommitHook for Callbacks {
         async move {
             let event = event_of(change);
             let chosen = change.origin.callback.as_ref();
-            let plan = self.outbox.rules.of(&event, chosen);
+            let configured = self.configured();
+            let plan = configured.outbox.rules.of(&event, chosen);
             let Some((listener, wait)) = plan.waits else {
                 return Ok(None);
             };
-            let Some(endpoint) = self.endpoint(listener.endpoint) else {
+            let Some(endpoint) = configured.endpoint(listener.endpoint) else {
                 return Ok(None);
             };
             let told = event.telling(listener.vars);
             let message = Self::held(listener.endpoint, told, State::Asked, wait.time);
-            let (row, answer, attempt) = self.agreed(endpoint, message, wait.time).await?;
+            let (row, answer, attempt) = self.agreed(&endpoint, message, wait.time).await?;
             Ok(Some(Consent {
                 key: row.key,
                 value: row.value,
@@ -102,7 +105,7 @@ impl CommitHook for Callbacks {
     }
 
     fn knows(&self, endpoint: &str) -> bool {
-        self.endpoint_names().any(|name| name == endpoint)
+        self.endpoint(endpoint).is_some()
     }
 
     fn stage_test(

@@ -25,9 +25,9 @@ pub mod verify;
 #[cfg(test)]
 mod tests;
 
-pub use audit::AdminError;
+pub use audit::{AdminError, Backlog};
 pub use config::{CallbackConfig, CallbackError, CheckConfig, EndpointConfig, RuleConfig, Secret};
-pub use deliver::Callbacks;
+pub use deliver::{Callbacks, Prepared};
 pub use event::Event;
 pub use outbox::{Message, Outbox, State};
 pub use verify::{Signed, Verifier, VerifyError};

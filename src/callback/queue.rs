@@ -29,8 +29,8 @@ impl Callbacks {
     /// # Errors
     /// What the metadata engine fails with.
     pub async fn queue(&self) -> Result<Vec<Reading>, MetaError> {
-        let names = self.endpoint_names().map(|name| Line {
-            endpoint: name.to_owned(),
+        let names = self.endpoint_names().into_iter().map(|name| Line {
+            endpoint: name,
             messages: 0,
             oldest: None,
         });

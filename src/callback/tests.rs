@@ -155,6 +155,7 @@ async fn change(callbacks: &Callbacks, key: &str, sequence: u64) {
     let mut batch = Batch::new();
     assert!(
         callbacks
+            .configured()
             .outbox
             .stage(&event(key, sequence), None, &mut batch)
             .is_none()

@@ -1,10 +1,11 @@
 //! Asks the running server: RocksDB admits one process, so commands talk to it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
+use super::trust::Trust;
 use crate::auth::presign::{Signer, Target, sign_header};
 use crate::auth::sigv4::sha256_hex;
 use crate::auth::{Secret, canonical};
@@ -40,7 +41,7 @@ pub enum ClientError {
     #[error(transparent)]
     RootKey(#[from] server::RootKeyError),
     /// The request did not reach it.
-    #[error("can't reach the server at {endpoint}: {source}")]
+    #[error("can't reach the server at {endpoint}: {}", causes(.source))]
     Unreachable {
         /// Where it was looked for.
         endpoint: String,
@@ -55,9 +56,23 @@ pub enum ClientError {
         /// Why.
         message: String,
     },
+    /// A certificate or key of the command's own can't be used.
+    #[error("{}: {message}", path.display())]
+    Trust {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
     /// The request could not be formed.
     #[error("can't sign the request: {0}")]
     Sign(String),
+}
+
+/// An error with what it comes from: the reason of a failed handshake lies deep.
+fn causes(error: &dyn std::error::Error) -> String {
+    let all = std::iter::successors(Some(error), |error| error.source());
+    all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// The key that commands sign with: the configured one, or the data folder's own.
@@ -93,21 +108,23 @@ impl AdminClient {
     ///
     /// # Errors
     /// [`ClientError`] where there is none, or no key for it.
-    pub fn new(config: &Config, endpoint: Option<&str>) -> Result<Self, ClientError> {
+    pub(super) fn new(
+        config: &Config,
+        endpoint: Option<&str>,
+        trust: &Trust,
+    ) -> Result<Self, ClientError> {
         let not_running = || ClientError::NotRunning {
             folder: config.data_dir.display().to_string(),
         };
-        let endpoint = match endpoint {
-            Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
-            None => server::announced(&config.data_dir)
-                .ok_or_else(not_running)?
-                .administration()
-                .to_owned(),
+        let (endpoint, known) = match endpoint {
+            Some(endpoint) => (endpoint.trim_end_matches('/').to_owned(), Vec::new()),
+            None => {
+                let holder = server::announced(&config.data_dir).ok_or_else(not_running)?;
+                (holder.administration().to_owned(), holder.certificates)
+            }
         };
-        // It fails only where a provider is installed already, which serves as well.
-        drop(rustls::crypto::ring::default_provider().install_default());
         // A proxy must not see what is meant for this machine.
-        let http = reqwest::Client::builder().no_proxy().build();
+        let http = trust.client(known)?.no_proxy().build();
         let http = http.map_err(|source| ClientError::Unreachable {
             endpoint: endpoint.clone(),
             source,

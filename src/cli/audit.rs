@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use http::Method;
 use serde_json::Value;
 
+use super::trust::Trust;
 use super::{AdminClient, CliError, Common, block_on, print_json, text};
 use crate::config::Config;
 use crate::server::{self, Head, Verdict};
@@ -27,6 +28,8 @@ use crate::server::{self, Head, Verdict};
 pub(super) struct AuditArgs {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    trust: Trust,
     #[command(subcommand)]
     command: AuditCommand,
 }
@@ -66,7 +69,7 @@ pub(super) fn run(args: &AuditArgs) -> Result<ExitCode, CliError> {
     let config = args.common.load()?;
     match &args.command {
         AuditCommand::List(list) => show(&config, list),
-        AuditCommand::Verify(verify) => check(&config, verify),
+        AuditCommand::Verify(verify) => check(&config, verify, &args.trust),
     }
 }
 
@@ -119,10 +122,10 @@ fn told(value: &Value) -> String {
     )
 }
 
-fn check(config: &Config, args: &VerifyArgs) -> Result<ExitCode, CliError> {
+fn check(config: &Config, args: &VerifyArgs, trust: &Trust) -> Result<ExitCode, CliError> {
     // Files from elsewhere may end before what the server remembers.
     let known = if args.files.is_empty() {
-        block_on(head(config))?
+        block_on(head(config, trust))?
     } else {
         None
     };
@@ -141,9 +144,9 @@ fn check(config: &Config, args: &VerifyArgs) -> Result<ExitCode, CliError> {
 }
 
 /// The last line that the server remembers: the one that runs, or the folder itself.
-async fn head(config: &Config) -> Result<Option<Head>, CliError> {
+async fn head(config: &Config, trust: &Trust) -> Result<Option<Head>, CliError> {
     if server::announced(&config.data_dir).is_some() {
-        let client = AdminClient::new(config, None)?;
+        let client = AdminClient::new(config, None, trust)?;
         // A server that was killed leaves its announcement behind.
         if client.is_reachable().await {
             let told = client.ask(Method::GET, "audit", None).await?;

@@ -9,7 +9,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::fsck::{ASK_EVERY, Bar, online};
-use super::{AdminClient, CliError, Common, block_on, print_json, text};
+use super::{AdminClient, CliError, Common, Remote, block_on, print_json, text};
 use crate::config::Config;
 use crate::server::{self, BackupOptions, BackupProgress, OfflineError};
 
@@ -31,10 +31,7 @@ pub(super) struct BackupArgs {
     /// The folder of backups, on the server's machine
     folder: PathBuf,
     #[command(flatten)]
-    common: Common,
-    /// The server's address, if it is not the one that runs in the data folder
-    #[arg(long, value_name = "URL", env = "CONSIGN_ENDPOINT")]
-    endpoint: Option<String>,
+    remote: Remote,
     /// Read every backup in the folder and compare it with its checksums; make none
     #[arg(long, conflicts_with_all = ["keep", "copy", "without_keys"])]
     verify: bool,
@@ -47,9 +44,6 @@ pub(super) struct BackupArgs {
     /// Leave out root-key.json, master-key.json and the like: sealed objects can't be read without
     #[arg(long)]
     without_keys: bool,
-    /// Answer in JSON
-    #[arg(long)]
-    json: bool,
 }
 
 /// Bring a backup back into a new data folder
@@ -75,22 +69,22 @@ pub(super) struct RestoreArgs {
 pub(super) fn run(args: &BackupArgs) -> Result<ExitCode, CliError> {
     let folder = std::path::absolute(&args.folder)?;
     if args.verify {
-        return verify(&folder, args.json);
+        return verify(&folder, args.remote.json);
     }
-    let config = args.common.load()?;
+    let config = args.remote.common.load()?;
     let options = BackupOptions {
         copy: args.copy,
         without_keys: args.without_keys,
         keep: args.keep,
     };
     let report = block_on(async {
-        match online(&config, args.endpoint.as_deref()).await? {
+        match online(&config, &args.remote).await? {
             Some(client) => ask(&client, &config, &folder, &options).await,
             None => open(&config, &folder, options).await,
         }
     })?;
     let damaged = list(&report, "damaged");
-    if args.json {
+    if args.remote.json {
         print_json(&report)?;
     } else {
         print(&report, &folder, args.without_keys);

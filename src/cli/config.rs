@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use super::{CliError, Common};
-use crate::config::Config;
+use crate::config::{Config, settings};
 use crate::server;
 
 /// Check the configuration
@@ -22,10 +22,25 @@ enum ConfigCommand {
         #[command(flatten)]
         common: Common,
     },
+    /// List every setting, its variable, and whether a change of it needs a restart
+    Settings,
 }
 
 pub(super) fn run(args: &ConfigArgs) -> Result<ExitCode, CliError> {
-    let ConfigCommand::Check { common } = &args.command;
+    match &args.command {
+        ConfigCommand::Check { common } => check(common),
+        ConfigCommand::Settings => {
+            for setting in settings() {
+                let change = if setting.live { "reload" } else { "restart" };
+                println!("{:<34}{:<42}{change}", setting.name, setting.variable);
+            }
+            println!("{:<34}{:<42}reload", "[[callback.…]]", "");
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn check(common: &Common) -> Result<ExitCode, CliError> {
     let sources = common.sources();
     let config = Config::load(&sources)?;
     server::check(&config)?;

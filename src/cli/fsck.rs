@@ -9,7 +9,7 @@ use http::Method;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::{AdminClient, CliError, Common, block_on, print_json, text};
+use super::{AdminClient, CliError, Remote, block_on, print_json, text};
 use crate::config::Config;
 use crate::server;
 use crate::store::fsck::{FsckOptions, FsckProgress};
@@ -31,27 +31,21 @@ const LONG: Duration = Duration::from_secs(1);
 )]
 pub(super) struct FsckArgs {
     #[command(flatten)]
-    common: Common,
-    /// The server's address, if it is not the one that runs in the data folder
-    #[arg(long, value_name = "URL", env = "CONSIGN_ENDPOINT")]
-    endpoint: Option<String>,
+    remote: Remote,
     /// Read every byte of every blob, too
     #[arg(long)]
     read_blobs: bool,
-    /// Answer in JSON
-    #[arg(long)]
-    json: bool,
 }
 
 pub(super) fn run(args: &FsckArgs) -> Result<ExitCode, CliError> {
-    let config = args.common.load()?;
+    let config = args.remote.common.load()?;
     let report = block_on(async {
-        match online(&config, args.endpoint.as_deref()).await? {
+        match online(&config, &args.remote).await? {
             Some(client) => ask(&client, args.read_blobs).await,
             None => open(&config, args.read_blobs).await,
         }
     })?;
-    if args.json {
+    if args.remote.json {
         print_json(&report)?;
     } else {
         print_report(&report);
@@ -70,14 +64,15 @@ pub(super) fn run(args: &FsckArgs) -> Result<ExitCode, CliError> {
 /// The server to ask: the one that is named, or the one in the folder if it answers.
 pub(super) async fn online(
     config: &Config,
-    endpoint: Option<&str>,
+    remote: &Remote,
 ) -> Result<Option<AdminClient>, CliError> {
-    if endpoint.is_none() && server::announced(&config.data_dir).is_none() {
+    let is_named = remote.endpoint.is_some();
+    if !is_named && server::announced(&config.data_dir).is_none() {
         return Ok(None);
     }
-    let client = AdminClient::new(config, endpoint)?;
+    let client = remote.client_by(config)?;
     // A server that was killed leaves its announcement behind.
-    let there = endpoint.is_some() || client.is_reachable().await;
+    let there = is_named || client.is_reachable().await;
     Ok(there.then_some(client))
 }
 

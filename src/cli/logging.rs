@@ -2,8 +2,8 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::Directive;
+use tracing_subscriber::{EnvFilter, reload};
 
 use super::CliError;
 use crate::config::{Log, LogFormat};
@@ -12,14 +12,25 @@ use crate::config::{Log, LogFormat};
 /// are signatures and tokens. Whatever level is asked for, these stay quiet.
 const SPEAKERS: [&str; 6] = ["h2", "hyper", "hyper_util", "multer", "reqwest", "rustls"];
 
-/// Sends log lines to standard error from now on.
-pub(super) fn start(log: &Log) -> Result<(), CliError> {
+/// Changes which log lines are written.
+pub(super) type Refilter = Box<dyn Fn(EnvFilter) + Send + Sync>;
+
+/// Which log lines are written.
+///
+/// # Errors
+/// [`CliError::Usage`].
+pub(super) fn filter(log: &Log) -> Result<EnvFilter, CliError> {
     let filter = EnvFilter::try_new(&log.level)
         .map_err(|error| CliError::Usage(format!("log.level is no filter: {error}")))?;
-    let filter = SPEAKERS.iter().fold(filter, |filter, speaker| {
+    Ok(SPEAKERS.iter().fold(filter, |filter, speaker| {
         let quiet = format!("{speaker}=info").parse::<Directive>();
         quiet.map_or(filter.clone(), |quiet| filter.add_directive(quiet))
-    });
+    }))
+}
+
+/// Sends log lines to standard error from now on.
+pub(super) fn start(log: &Log) -> Result<Refilter, CliError> {
+    let filter = filter(log)?;
     let terminal = std::io::stderr().is_terminal();
     let json = match log.format {
         LogFormat::Auto => !terminal,
@@ -29,14 +40,22 @@ pub(super) fn start(log: &Log) -> Result<(), CliError> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
-    let started = if json {
-        builder
-            .json()
-            .flatten_event(true)
-            .with_span_list(false)
-            .try_init()
+    let (refilter, started): (Refilter, _) = if json {
+        let builder = builder.json().flatten_event(true).with_span_list(false);
+        let builder = builder.with_filter_reloading();
+        (refilter(builder.reload_handle()), builder.try_init())
     } else {
-        builder.with_ansi(terminal).with_target(false).try_init()
+        let builder = builder.with_ansi(terminal).with_target(false);
+        let builder = builder.with_filter_reloading();
+        (refilter(builder.reload_handle()), builder.try_init())
     };
-    started.map_err(|error| CliError::Usage(format!("can\'t start the log: {error}")))
+    started.map_err(|error| CliError::Usage(format!("can\'t start the log: {error}")))?;
+    Ok(refilter)
+}
+
+fn refilter<S: 'static>(handle: reload::Handle<EnvFilter, S>) -> Refilter {
+    Box::new(move |filter| {
+        // It fails only where the log is gone.
+        drop(handle.reload(filter));
+    })
 }

@@ -31,11 +31,13 @@ mod listen;
 mod logging;
 mod presign;
 mod quota;
+mod reload;
 mod scrub;
 mod serve;
 pub(crate) mod size;
 mod status;
 mod transfer;
+mod trust;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -116,6 +118,7 @@ enum Command {
     Export(transfer::ExportArgs),
     Import(transfer::ImportArgs),
     Status(status::StatusArgs),
+    Reload(reload::ReloadArgs),
     Config(config::ConfigArgs),
     Completion(completion::CompletionArgs),
 }
@@ -169,6 +172,8 @@ struct Remote {
     /// The server's address, if it is not the one that runs in the data folder
     #[arg(long, value_name = "URL", env = "CONSIGN_ENDPOINT", global = true)]
     endpoint: Option<String>,
+    #[command(flatten)]
+    trust: trust::Trust,
     /// Answer in JSON
     #[arg(long, global = true)]
     json: bool,
@@ -176,8 +181,15 @@ struct Remote {
 
 impl Remote {
     fn client(&self) -> Result<AdminClient, CliError> {
-        let config = self.common.load()?;
-        Ok(AdminClient::new(&config, self.endpoint.as_deref())?)
+        self.client_by(&self.common.load()?)
+    }
+
+    fn client_by(&self, config: &Config) -> Result<AdminClient, CliError> {
+        Ok(AdminClient::new(
+            config,
+            self.endpoint.as_deref(),
+            &self.trust,
+        )?)
     }
 }
 
@@ -202,6 +214,7 @@ pub fn main() -> ExitCode {
         Command::Export(args) => transfer::run_export(&args),
         Command::Import(args) => transfer::run_import(&args),
         Command::Status(args) => status::run(&args),
+        Command::Reload(args) => reload::run(&args),
         Command::Config(args) => config::run(&args),
         Command::Completion(args) => completion::run(&args),
     };

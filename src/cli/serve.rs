@@ -3,8 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::logging::Refilter;
 use super::{CliError, Common, logging};
 use crate::config::{Config, ConfigError, Durability};
 use crate::server::Server;
@@ -35,12 +37,12 @@ const BLOCKING_THREADS: usize = 128;
 
 pub(super) fn run(args: &ServeArgs) -> Result<ExitCode, CliError> {
     let config = load(args)?;
-    logging::start(&config.log)?;
+    let refilter = logging::start(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()?;
-    runtime.block_on(serve(config))
+    runtime.block_on(serve(args, config, refilter))
 }
 
 fn load(args: &ServeArgs) -> Result<Config, CliError> {
@@ -63,25 +65,69 @@ fn load(args: &ServeArgs) -> Result<Config, CliError> {
     Config::load(&sources).map_err(|error: ConfigError| error.into())
 }
 
-async fn serve(config: Config) -> Result<ExitCode, CliError> {
+async fn serve(args: &ServeArgs, config: Config, refilter: Refilter) -> Result<ExitCode, CliError> {
     // Before the start, so that no signal finds the default action, which is to die at once.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     if config.durability == Durability::None {
         tracing::warn!("durability is \"none\": a crash loses what was answered");
     }
     let server = Server::start(config.clone()).await?;
     greet(&server, &config);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    tell_manager(&[NotifyState::Ready]);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => drop(reload(args, &server, &refilter).await),
+            Some(order) = server.ordered() => {
+                order.answer(reload(args, &server, &refilter).await);
+            }
+        }
     }
+    tell_manager(&[NotifyState::Stopping]);
     tracing::info!("stopping: no new requests, finishing those in flight");
     tokio::select! {
         () = server.shutdown() => {}
         _ = interrupt.recv() => tracing::warn!("stopped at once"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Tells the service manager that started us, if one did.
+fn tell_manager(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "can't tell the service manager");
+    }
+}
+
+/// Reads the configuration again, as the start did; returns the settings that wait for a restart, or
+/// why everything is as before.
+async fn reload(
+    args: &ServeArgs,
+    server: &Server,
+    refilter: &Refilter,
+) -> Result<Vec<&'static str>, String> {
+    let read = async {
+        let config = load(args)?;
+        let filter = logging::filter(&config.log)?;
+        let waiting = server.reload(&config).await?;
+        refilter(filter);
+        Ok::<_, CliError>(waiting)
+    };
+    let outcome = read.await.map_err(|error| error.to_string());
+    match &outcome {
+        Ok(waiting) if waiting.is_empty() => tracing::info!("reloaded the configuration"),
+        Ok(waiting) => {
+            let waiting = waiting.join(", ");
+            tracing::warn!(%waiting, "reloaded the configuration; these wait for a restart");
+        }
+        Err(error) => {
+            tracing::error!(%error, "the new configuration is faulty: everything is as before");
+        }
+    }
+    outcome
 }
 
 /// A server goes on where nobody reads its greeting.
@@ -114,7 +160,7 @@ fn greet(server: &Server, config: &Config) {
             config.data_dir.join("root-key.json").display()
         );
     }
-    if !config.listen.ip().is_loopback() {
+    if !config.listen.ip().is_loopback() && !config.tls.is_on() {
         println!("  note        reachable from other machines, without TLS: put a proxy before it");
     }
     let secret = if server.root_key_is_new() {

@@ -51,7 +51,25 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     demand(config.inline_bytes_max <= INLINE_BYTES_MAX, || {
         format!("inline_bytes_max must be at most {INLINE_BYTES_MAX}")
     })?;
+    check_tls(config)?;
     config.callback.check()
+}
+
+fn check_tls(config: &Config) -> Result<(), ConfigError> {
+    let own = &config.admin.tls;
+    for (name, tls) in [("tls", &config.tls), ("admin.tls", own)] {
+        demand(tls.certificates.len() == tls.keys.len(), || {
+            format!("{name}.certificate needs a {name}.key for each, in the same order")
+        })?;
+    }
+    let apart = config.admin.listen.is_some();
+    demand(apart || (!own.is_on() && own.client_ca.is_none()), || {
+        "admin.tls needs admin.listen".to_owned()
+    })?;
+    demand(
+        own.client_ca.is_none() || config.admin_tls().is_on(),
+        || "admin.tls.client_ca needs a certificate to be shown to clients".to_owned(),
+    )
 }
 
 fn demand(holds: bool, message: impl FnOnce() -> String) -> Result<(), ConfigError> {

@@ -11,11 +11,14 @@ use super::{Config, DEFAULT_FILE};
 const ENV_FILE: &str = "CONSIGN_CONFIG";
 
 /// Variables of ours that are no settings: those of client commands.
-const ENV_OTHER: [&str; 4] = [
+const ENV_OTHER: [&str; 7] = [
     ENV_FILE,
     "CONSIGN_ENDPOINT",
     "CONSIGN_ACCESS_KEY",
     "CONSIGN_SECRET_KEY",
+    "CONSIGN_CA_FILE",
+    "CONSIGN_CLIENT_CERTIFICATE",
+    "CONSIGN_CLIENT_KEY",
 ];
 
 /// Variables that begin so belong to tests of the server itself. Where it has no fail points, one that

@@ -8,6 +8,7 @@ mod check;
 mod error;
 mod file;
 mod merge;
+mod reload;
 mod setting;
 
 use std::fmt;
@@ -22,6 +23,7 @@ use crate::public_url::PublicUrl;
 
 pub use error::{ConfigError, Place};
 pub use merge::Sources;
+pub use reload::{Given, SettingFacts, settings};
 
 pub use callback::{
     ANSWER_SECONDS, ANSWER_SECONDS_DEFAULT, ATTEMPTS, ATTEMPTS_DEFAULT, CACHE_SECONDS,
@@ -73,6 +75,8 @@ pub struct Config {
     pub dialects: Vec<Dialect>,
     /// The dialect of OSS, where it is spoken.
     pub oss: OssSettings,
+    /// The certificates of the address; without any it is not encrypted.
+    pub tls: TlsSettings,
     /// Where the administration is served.
     pub admin: AdminSettings,
     /// What a client may take.
@@ -87,6 +91,8 @@ pub struct Config {
     pub log: Log,
     /// Endpoints and rules of callbacks.
     pub callback: CallbackSettings,
+    /// Which settings were given.
+    pub given: Given,
 }
 
 /// The key that may do everything, the management of keys included; wiped when dropped.
@@ -137,6 +143,32 @@ pub struct OssSettings {
 pub struct AdminSettings {
     /// Its own address, port 0 taking a free one; none: that of everything else.
     pub listen: Option<SocketAddr>,
+    /// The certificates of that address; without any, those of everything else.
+    pub tls: TlsSettings,
+}
+
+/// The certificates of one address, in files of PEM.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TlsSettings {
+    /// Certificates, each with its chain: who asks for none of their names is shown the first.
+    pub certificates: Vec<PathBuf>,
+    /// The key of each.
+    pub keys: Vec<PathBuf>,
+    /// The authorities that clients' certificates must come from; none: clients need none.
+    pub client_ca: Option<PathBuf>,
+}
+
+impl TlsSettings {
+    /// Whether TLS is spoken.
+    pub const fn is_on(&self) -> bool {
+        !self.certificates.is_empty()
+    }
+
+    /// Each certificate with its key.
+    pub fn pairs(&self) -> impl Iterator<Item = (&Path, &Path)> {
+        let certificates = self.certificates.iter().map(PathBuf::as_path);
+        certificates.zip(self.keys.iter().map(PathBuf::as_path))
+    }
 }
 
 /// The keys that wrap those of sealed objects, wiped when dropped.
@@ -319,6 +351,7 @@ impl Default for Config {
             logging_time: Duration::from_mins(1),
             dialects: Vec::new(),
             oss: OssSettings::default(),
+            tls: TlsSettings::default(),
             admin: AdminSettings::default(),
             limits: Limits::default(),
             active_content: ActiveContent::default(),
@@ -329,6 +362,7 @@ impl Default for Config {
                 level: "info".to_owned(),
             },
             callback: CallbackSettings::default(),
+            given: Given::default(),
         }
     }
 }
@@ -346,6 +380,16 @@ impl Config {
             }),
             durability: Durability::None,
             ..Self::default()
+        }
+    }
+
+    /// How the administration's own address is encrypted.
+    pub fn admin_tls(&self) -> TlsSettings {
+        let own = &self.admin.tls;
+        let from = if own.is_on() { own } else { &self.tls };
+        TlsSettings {
+            client_ca: own.client_ca.clone(),
+            ..from.clone()
         }
     }
 

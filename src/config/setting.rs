@@ -1,6 +1,7 @@
 //! The table of plain settings: a name, and how its text becomes part of the [`Config`].
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use crate::public_url::PublicUrl;
 pub(super) struct Setting {
     /// Its name in the file, and in `--set`.
     pub(super) name: &'static str,
+    /// Whether a change takes effect while the server runs: see [`Config::reloaded`].
+    pub(super) live: bool,
     apply: Apply,
 }
 
@@ -41,16 +44,20 @@ pub(super) const SETTINGS: &[Setting] = &[
     }),
     list("domains", |config, values| {
         put(&mut config.domains, lowercase(values))
-    }),
+    })
+    .live(),
     list("website_domains", |config, values| {
         put(&mut config.website_domains, lowercase(values))
-    }),
+    })
+    .live(),
     list("public_urls", |config, values| {
         put(&mut config.public_urls, each(values, public_url)?)
-    }),
+    })
+    .live(),
     list("trusted_proxies", |config, values| {
         put(&mut config.trusted_proxies, each(values, network)?)
-    }),
+    })
+    .live(),
     one("root_access_key", |config, text| {
         put(&mut root(config).access_key, filled(text)?)
     }),
@@ -65,16 +72,20 @@ pub(super) const SETTINGS: &[Setting] = &[
     }),
     one("presign_seconds_max", |config, text| {
         put(&mut config.presign_seconds_max, number(text)?)
-    }),
+    })
+    .live(),
     one("signature_v2", |config, text| {
         put(&mut config.signature_v2, switch(text)?)
-    }),
+    })
+    .live(),
     list("dialects", |config, values| {
         put(&mut config.dialects, dialects(values)?)
-    }),
+    })
+    .live(),
     list("oss.callback_urls", |config, values| {
         put(&mut config.oss.callback_urls, urls(values)?)
-    }),
+    })
+    .live(),
     one("encryption.master_key", |config, text| {
         put(&mut config.encryption.master_key, Some(master_key(text)?))
     }),
@@ -87,13 +98,24 @@ pub(super) const SETTINGS: &[Setting] = &[
     }),
     list("encryption.kms_keys", |config, values| {
         put(&mut config.encryption.kms_keys, Some(values.to_vec()))
-    }),
+    })
+    .live(),
     one("logging.seconds", |config, text| {
         put(&mut config.logging_time, seconds(text)?)
-    }),
+    })
+    .live(),
     one("lifecycle.day_seconds", |config, text| {
         put(&mut config.lifecycle_day, seconds(text)?)
-    }),
+    })
+    .live(),
+    list("tls.certificate", |config, values| {
+        put(&mut config.tls.certificates, each(values, path)?)
+    })
+    .live(),
+    list("tls.key", |config, values| {
+        put(&mut config.tls.keys, each(values, path)?)
+    })
+    .live(),
     one("admin.listen", |config, text| {
         put(&mut config.admin.listen, Some(listen(text)?))
     }),
@@ -103,6 +125,18 @@ pub(super) const SETTINGS: &[Setting] = &[
     one("scrub.every_days", |config, text| {
         put(&mut config.scrub.every, days(text)?)
     }),
+    list("admin.tls.certificate", |config, values| {
+        put(&mut config.admin.tls.certificates, each(values, path)?)
+    })
+    .live(),
+    list("admin.tls.key", |config, values| {
+        put(&mut config.admin.tls.keys, each(values, path)?)
+    })
+    .live(),
+    one("admin.tls.client_ca", |config, text| {
+        put(&mut config.admin.tls.client_ca, Some(path(text)?))
+    })
+    .live(),
     one("limits.connections", |config, text| {
         put(&mut config.limits.connections, number(text)?)
     }),
@@ -111,19 +145,24 @@ pub(super) const SETTINGS: &[Setting] = &[
     }),
     one("limits.head_bytes", |config, text| {
         put(&mut config.limits.head_bytes, number(text)?)
-    }),
+    })
+    .live(),
     one("limits.head_seconds", |config, text| {
         put(&mut config.limits.head_time, seconds(text)?)
-    }),
+    })
+    .live(),
     one("limits.idle_seconds", |config, text| {
         put(&mut config.limits.idle_time, seconds(text)?)
-    }),
+    })
+    .live(),
     one("limits.body_idle_seconds", |config, text| {
         put(&mut config.limits.body_idle_time, seconds(text)?)
-    }),
+    })
+    .live(),
     one("limits.shutdown_seconds", |config, text| {
         put(&mut config.limits.shutdown_time, seconds(text)?)
-    }),
+    })
+    .live(),
     one("guard.failures_per_minute_key", |config, text| {
         put(&mut config.guard.failures_per_key, number(text)?)
     }),
@@ -156,16 +195,24 @@ pub(super) const SETTINGS: &[Setting] = &[
     }),
     list("callback.networks", |config, values| {
         put(&mut config.callback.networks, each(values, network)?)
-    }),
+    })
+    .live(),
     one("log.format", |config, text| {
         put(&mut config.log.format, log_format(text)?)
     }),
     one("log.level", |config, text| {
         put(&mut config.log.level, filled(text)?)
-    }),
+    })
+    .live(),
 ];
 
 impl Setting {
+    /// The same, taking effect while the server runs.
+    const fn live(mut self) -> Self {
+        self.live = true;
+        self
+    }
+
     /// The environment variable that sets it: `limits.connections` is `CONSIGN_LIMITS_CONNECTIONS`.
     pub(super) fn env_name(&self) -> String {
         format!(
@@ -176,6 +223,7 @@ impl Setting {
 
     /// Applies what a file says.
     pub(super) fn apply(&self, config: &mut Config, values: &[String]) -> Result<(), String> {
+        config.given.note(self.name, &values.join(","));
         match (&self.apply, values) {
             (Apply::List(apply), values) => apply(config, values),
             (Apply::One(apply), [text]) => apply(config, text),
@@ -185,6 +233,7 @@ impl Setting {
 
     /// Applies what the environment or a flag says.
     pub(super) fn apply_text(&self, config: &mut Config, text: &str) -> Result<(), String> {
+        config.given.note(self.name, text);
         match &self.apply {
             Apply::One(apply) => apply(config, text),
             Apply::List(apply) => {
@@ -201,6 +250,7 @@ impl Setting {
 const fn one(name: &'static str, apply: fn(&mut Config, &str) -> Result<(), String>) -> Setting {
     Setting {
         name,
+        live: false,
         apply: Apply::One(apply),
     }
 }
@@ -211,6 +261,7 @@ const fn list(
 ) -> Setting {
     Setting {
         name,
+        live: false,
         apply: Apply::List(apply),
     }
 }
@@ -258,6 +309,10 @@ fn filled(text: &str) -> Result<String, String> {
     } else {
         Ok(text.to_owned())
     }
+}
+
+fn path(text: &str) -> Result<PathBuf, String> {
+    filled(text).map(PathBuf::from)
 }
 
 fn number<T: FromStr>(text: &str) -> Result<T, String> {

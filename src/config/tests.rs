@@ -114,6 +114,18 @@ fn wrong_values_say_what_they_must_be() {
             "from 0 to 300",
         ),
         (
+            "[tls]\ncertificate = \"a.pem\"\n",
+            "tls.certificate needs a tls.key for each",
+        ),
+        (
+            "[admin.tls]\ncertificate = \"a.pem\"\nkey = \"a.key\"\n",
+            "admin.tls needs admin.listen",
+        ),
+        (
+            "[admin]\nlisten = \":1\"\n[admin.tls]\nclient_ca = \"ca.pem\"\n",
+            "needs a certificate",
+        ),
+        (
             "[[callback.check]]\nendpiont = \"a\"\n",
             "did you mean \"endpoint\"?",
         ),
@@ -155,4 +167,64 @@ fn the_sample_file_holds_every_setting_and_is_valid_when_uncommented() {
             setting.name
         );
     }
+}
+
+#[test]
+fn what_the_table_calls_live_is_what_a_reload_takes() {
+    let start = load("", &[], &[]).unwrap();
+    let (pair, apart) = (
+        "[tls]\ncertificate = \"a\"\nkey = \"a\"\n",
+        "[admin]\nlisten = \":1\"\n[admin.tls]\ncertificate = \"a\"\nkey = \"a\"\n",
+    );
+    let texts = [
+        ("domains", "a.test"),
+        ("website_domains", "a.test"),
+        ("public_urls", "https://a.test"),
+        ("trusted_proxies", "10.0.0.0/8"),
+        ("presign_seconds_max", "7"),
+        ("signature_v2", "true"),
+        ("dialects", "oss"),
+        ("encryption.kms_keys", "a"),
+        ("logging.seconds", "7"),
+        ("lifecycle.day_seconds", "7"),
+        ("limits.head_bytes", "8192"),
+        ("limits.head_seconds", "7"),
+        ("limits.idle_seconds", "7"),
+        ("limits.body_idle_seconds", "7"),
+        ("limits.shutdown_seconds", "7"),
+        ("log.level", "warn"),
+        ("callback.networks", "10.0.0.0/8"),
+        ("listen", "127.0.0.1:7"),
+        ("data_dir", "other"),
+        ("region", "eu-west-1"),
+        ("durability", "none"),
+        ("inline_bytes_max", "7"),
+        ("limits.connections", "7"),
+        ("limits.requests", "7"),
+        ("log.format", "json"),
+        ("admin.listen", "127.0.0.1:7"),
+    ];
+    for (name, text) in texts {
+        let new = load("", &[], &[(name, text)]).unwrap();
+        let setting = setting::SETTINGS.iter().find(|one| one.name == name);
+        let live = setting.unwrap().live;
+        let (as_text, next) = (format!("{start:?}"), format!("{:?}", start.reloaded(&new)));
+        assert_eq!(as_text != next, live, "{name}");
+        assert_eq!(start.waiting(&new), if live { vec![] } else { vec![name] });
+    }
+    for setting in setting::SETTINGS.iter().filter(|setting| setting.live) {
+        let other = ["oss.callback_urls"].contains(&setting.name) || setting.name.contains("tls.");
+        let covered = texts.iter().any(|(name, _)| *name == setting.name);
+        assert!(covered || other, "{} is not tried here", setting.name);
+    }
+    // Another certificate is taken; TLS is not begun or ended under way.
+    let with = load(pair, &[], &[]).unwrap();
+    assert_eq!(start.reloaded(&with).tls, start.tls);
+    assert_eq!(start.waiting(&with), ["tls.certificate", "tls.key"]);
+    let changed = load("", &[], &[("tls.certificate", "c"), ("tls.key", "c")]).unwrap();
+    assert_eq!(with.reloaded(&changed).tls, changed.tls);
+    assert!(with.waiting(&changed).is_empty());
+    let both = load(apart, &[], &[]).unwrap();
+    let more = load(&format!("{pair}{apart}"), &[], &[]).unwrap();
+    assert_eq!(both.waiting(&more), ["tls.certificate", "tls.key"]);
 }

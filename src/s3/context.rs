@@ -104,11 +104,11 @@ pub struct Service {
     /// The buckets' policies as they were read.
     pub policies: Policies,
     /// Who is told to slow down.
-    pub throttle: Throttle,
+    pub throttle: Arc<Throttle>,
     /// The last requests whose signature was refused.
     pub refusals: Arc<Refusals>,
     /// The records of requests on their way.
-    pub access_log: AccessLog,
+    pub access_log: Arc<AccessLog>,
     /// What requests are counted into.
     pub requests: Arc<Requests>,
     /// The numbers of the whole server, where somebody tells them.
@@ -175,6 +175,33 @@ pub type OpenHandler = fn(Arc<Service>, Head) -> BoxFuture<'static, Result<Reply
 pub type Handler = fn(Call) -> BoxFuture<'static, Result<Reply, S3Error>>;
 
 impl Service {
+    /// The same under other settings: requests that have begun keep those that they began with.
+    #[must_use]
+    pub fn reconfigured(
+        &self,
+        settings: ServiceSettings,
+        masters: MasterRing,
+        oss: Option<Arc<dyn super::oss::Callbacks>>,
+    ) -> Self {
+        Self {
+            store: self.store.clone(),
+            keys: Arc::clone(&self.keys),
+            accounts: Arc::clone(&self.accounts),
+            settings,
+            masters,
+            clock: Arc::clone(&self.clock),
+            policies: Policies::default(),
+            throttle: Arc::clone(&self.throttle),
+            refusals: Arc::clone(&self.refusals),
+            access_log: Arc::clone(&self.access_log),
+            requests: Arc::clone(&self.requests),
+            numbers: self.numbers.clone(),
+            audit: self.audit.clone(),
+            admin: self.admin.clone(),
+            oss,
+        }
+    }
+
     /// The number of the account of that canonical id; empty where no account has it.
     pub fn number_of(&self, id: &str) -> String {
         let account = self.accounts.by_id(id);

@@ -14,6 +14,15 @@ pub enum Door {
     Administration,
 }
 
+/// How a request's connection is encrypted: one that carries none came in the clear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Encrypted {
+    /// The protocol: `TLSv1.3`.
+    pub version: &'static str,
+    /// The cipher suite, by its name in IANA's registry.
+    pub suite: &'static str,
+}
+
 impl Door {
     /// The one by which this request came.
     pub(super) fn of(parts: &Parts) -> Self {

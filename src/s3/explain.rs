@@ -122,6 +122,17 @@ impl Explainer {
         }
     }
 
+    /// The same for a server that is reached so and authenticates by these settings.
+    #[must_use]
+    pub fn reconfigured(&self, reach: Arc<Reach>, settings: AuthSettings) -> Self {
+        Self {
+            reach,
+            keys: Arc::clone(&self.keys),
+            settings,
+            own: self.own.clone(),
+        }
+    }
+
     /// Explains a request as if it came now.
     pub fn explain(&self, request: &Request, now: Timestamp) -> Explanation {
         self.known(request, now, explain)
@@ -145,7 +156,7 @@ impl Explainer {
             authority: request.authority.clone(),
             raw_path: request.raw_path.clone(),
         };
-        let arrival = Arrival::seen(&self.reach, place, &HeaderMap::new(), None);
+        let arrival = Arrival::seen(&self.reach, place, &HeaderMap::new(), (None, false));
         let target = Target::parse(arrival.authority(), arrival.path(), self.reach.domains());
         let target = target.ok();
         let bucket = target.as_ref().and_then(|target| target.bucket.as_ref());

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::access::Policies;
-use super::access_log::AccessLog;
 use super::active::ActiveContent;
 use super::context::{Service, ServiceSettings};
 use super::learned::Asked;
@@ -69,9 +68,9 @@ pub(crate) async fn service_over(
         clock,
         policies: Policies::default(),
         refusals: Arc::default(),
-        throttle: Throttle::new(ThrottleSettings::default()),
+        throttle: Arc::new(Throttle::new(ThrottleSettings::default())),
         audit: None,
-        access_log: AccessLog::default(),
+        access_log: Arc::default(),
         requests: Asked::counters(),
         numbers: None,
         admin: None,

@@ -49,7 +49,7 @@ pub mod xml;
 pub use active::ActiveContent;
 pub use admin::{AdminError, AdminHandler};
 pub use context::{Call, FormCall, Numbers, Service, ServiceSettings};
-pub use door::Door;
+pub use door::{Door, Encrypted};
 pub use error::{Code, S3Error};
 pub use handle::{handle, turn_away};
 pub use head::Head;

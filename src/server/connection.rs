@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, Version, header};
 use http_body::{Body, Frame, SizeHint};
@@ -23,8 +24,10 @@ use tracing::Instrument;
 
 use super::guard::{Activity, Guarded, ImpatientBody, InFlight};
 use super::listen::{Places, Room};
+use super::tls::{self, Stream, Tls};
 use crate::config::Limits;
 use crate::id::RequestId;
+use crate::s3::Encrypted;
 
 /// What answers requests. The server knows nothing more of it.
 pub(super) trait Respond: Send + Sync + 'static {
@@ -74,7 +77,10 @@ const IDLE_WHERE_SCARCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Shared<R> {
     pub(super) responder: Arc<R>,
-    pub(super) limits: Limits,
+    /// A connection keeps those that it began with.
+    pub(super) limits: Arc<ArcSwap<Limits>>,
+    /// The certificates; none where nothing is encrypted.
+    pub(super) tls: Option<Arc<Tls>>,
     pub(super) connections: Places,
     pub(super) requests: Places,
     pub(super) tasks: TaskTracker,
@@ -109,17 +115,24 @@ pub(super) async fn serve<R: Respond>(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "can't set TCP_NODELAY");
     }
+    let limits = **shared.limits.load();
+    let Some((stream, encrypted)) = secured(&shared, stream, peer).await else {
+        return;
+    };
     let activity = Activity::new();
-    let guarded = Guarded::new(stream, Arc::clone(&activity), shared.limits.idle_time);
+    let guarded = Guarded::new(stream, Arc::clone(&activity), limits.idle_time);
     let requests = {
         let (shared, activity) = (Arc::clone(&shared), Arc::clone(&activity));
         let is_welcome = room.is_welcome;
-        service_fn(move |request| {
+        service_fn(move |mut request: Request<Incoming>| {
+            if let Some(encrypted) = encrypted {
+                request.extensions_mut().insert(encrypted);
+            }
             let from = (peer, is_welcome);
             answer(Arc::clone(&shared), activity.begin(), request, from)
         })
     };
-    let builder = builder(&shared);
+    let builder = builder(&shared, &limits);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(guarded), requests));
     let mut look = tokio::time::interval(LOOK_EVERY);
     let mut stopping = false;
@@ -137,7 +150,6 @@ pub(super) async fn serve<R: Respond>(
             }
             () = shared.cut.cancelled() => return,
             _ = look.tick() => {
-                let limits = &shared.limits;
                 let mute = activity.is_mute_for(limits.idle_time.max(limits.head_time));
                 if mute || activity.head_is_late(limits.head_time) {
                     tracing::debug!(%peer, "the head of a request came too slowly, or never");
@@ -153,8 +165,35 @@ pub(super) async fn serve<R: Respond>(
     }
 }
 
-fn builder<R>(shared: &Shared<R>) -> auto::Builder<Executor> {
-    let limits = &shared.limits;
+/// The connection's bytes, once hands are shaken where TLS is spoken; none where nothing comes of it.
+async fn secured<R>(
+    shared: &Shared<R>,
+    stream: TcpStream,
+    peer: SocketAddr,
+) -> Option<(Stream, Option<Encrypted>)> {
+    let Some(tls) = &shared.tls else {
+        return Some((Stream::Left(stream), None));
+    };
+    // Boxed: a handshake's state is not to be carried by connections without one.
+    let shaking = Box::pin(tls::shake_hands(tls, stream));
+    let shaken = tokio::select! {
+        () = shared.stop.cancelled() => return None,
+        shaken = tokio::time::timeout(shared.limits.load().head_time, shaking) => shaken,
+    };
+    match shaken {
+        Ok(Ok(done)) => done.map(|(stream, encrypted)| (stream, Some(encrypted))),
+        Ok(Err(error)) => {
+            tracing::debug!(%peer, %error, "the TLS handshake failed");
+            None
+        }
+        Err(_late) => {
+            tracing::debug!(%peer, "the TLS handshake took too long");
+            None
+        }
+    }
+}
+
+fn builder<R>(shared: &Shared<R>, limits: &Limits) -> auto::Builder<Executor> {
     let mut builder = auto::Builder::new(Executor(shared.tasks.clone()));
     builder
         .http1()
@@ -183,7 +222,7 @@ async fn answer<R: Respond>(
 ) -> Result<Response<Answer<R::Body>>, Infallible> {
     let id = RequestId::random();
     let span = tracing::info_span!("request", %id);
-    let idle = shared.limits.body_idle_time;
+    let idle = shared.limits.load().body_idle_time;
     let activity = in_flight.activity();
     // Hyper gives no leave to send nothing, and botocore takes the answer that comes in its stead for
     // that of its next request too, unless the connection ends.

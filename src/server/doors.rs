@@ -3,13 +3,16 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use http::{Request, Response};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{RequestBody, Respond, Shared};
 use super::listen::{Listener, Places};
+use super::tls::Tls;
 use super::{Background, StartError, open_files, run};
-use crate::config::{Config, Limits};
+use crate::clock::Clock;
+use crate::config::{Config, Limits, TlsSettings};
 use crate::id::RequestId;
 use crate::metrics::Connections;
 use crate::s3::{self, Door, ReplyBody, Service};
@@ -23,7 +26,7 @@ const ADMIN_REQUESTS_MAX: usize = 256;
 /// The service as it is seen through one door.
 #[derive(Debug)]
 pub(super) struct Front {
-    service: Arc<Service>,
+    service: Arc<ArcSwap<Service>>,
     door: Door,
 }
 
@@ -37,7 +40,7 @@ impl Respond for Front {
         id: RequestId,
     ) -> Response<ReplyBody> {
         request.extensions_mut().insert(self.door);
-        s3::handle(Arc::clone(&self.service), request, Some(peer), id).await
+        s3::handle(self.service.load_full(), request, Some(peer), id).await
     }
 
     fn turn_away(
@@ -46,7 +49,7 @@ impl Respond for Front {
         peer: SocketAddr,
         id: RequestId,
     ) -> Option<Response<ReplyBody>> {
-        s3::turn_away(&self.service, (request, self.door), Some(peer), id)
+        s3::turn_away(&self.service.load(), (request, self.door), Some(peer), id)
     }
 }
 
@@ -55,6 +58,7 @@ impl Respond for Front {
 struct Taken {
     listener: Listener,
     connections: Places,
+    tls: Option<Arc<Tls>>,
     endpoint: String,
 }
 
@@ -69,13 +73,17 @@ impl Doors {
     /// Takes the configured addresses.
     ///
     /// # Errors
-    /// [`StartError::Listen`].
-    pub(super) fn take(config: &Config) -> Result<Self, StartError> {
+    /// [`StartError::Listen`], and [`StartError::Tls`] where the certificates are faulty.
+    pub(super) fn take(config: &Config, clock: &Arc<dyn Clock>) -> Result<Self, StartError> {
         let connections = open_files::afford(config.limits.connections);
-        let admin = config.admin.listen;
-        let admin = admin.map(|address| listen(address, ADMIN_CONNECTIONS_MAX));
+        let tls = certificates(&config.tls, clock)?;
+        let main = listen(config.listen, connections, tls)?;
+        let admin = config.admin.listen.map(|address| {
+            let tls = certificates(&config.admin_tls(), clock)?;
+            listen(address, ADMIN_CONNECTIONS_MAX, tls)
+        });
         Ok(Self {
-            main: listen(config.listen, connections)?,
+            main,
             admin: admin.transpose()?,
         })
     }
@@ -95,21 +103,40 @@ impl Doors {
         self.admin.as_ref().map(|taken| taken.endpoint.as_str())
     }
 
+    /// The places of the main door's connections.
+    pub(super) fn connections(&self) -> Places {
+        self.main.connections.clone()
+    }
+
+    /// The certificates of the main door, and those of the administration's own.
+    pub(super) fn certificates_of_each(&self) -> (Option<Arc<Tls>>, Option<Arc<Tls>>) {
+        let of_admin = self.admin.as_ref().and_then(|taken| taken.tls.clone());
+        (self.main.tls.clone(), of_admin)
+    }
+
+    /// The certificates of all doors.
+    pub(super) fn certificates(&self) -> Vec<Arc<Tls>> {
+        let (main, admin) = self.certificates_of_each();
+        main.into_iter().chain(admin).collect()
+    }
+
     /// Serves what comes in until `background` stops. What is returned ends all doors.
     pub(super) fn open(
         self,
-        service: &Arc<Service>,
-        limits: Limits,
+        service: &Arc<ArcSwap<Service>>,
+        limits: &Arc<ArcSwap<Limits>>,
         Background { tasks, stop, .. }: &Background,
     ) -> Arc<Shared<Front>> {
         let cut = CancellationToken::new();
+        let requests_max = limits.load().requests;
         let serve = |taken: Taken, door, requests| {
             let shared = Arc::new(Shared {
                 responder: Arc::new(Front {
                     service: Arc::clone(service),
                     door,
                 }),
-                limits,
+                limits: Arc::clone(limits),
+                tls: taken.tls,
                 connections: taken.connections,
                 requests: Places::new(requests),
                 tasks: tasks.clone(),
@@ -120,30 +147,50 @@ impl Doors {
             shared
         };
         match self.admin {
-            None => serve(self.main, Door::Whole, limits.requests),
+            None => serve(self.main, Door::Whole, requests_max),
             Some(admin) => {
                 // However many ask for objects, the operator finds room.
                 serve(admin, Door::Administration, ADMIN_REQUESTS_MAX);
-                serve(self.main, Door::Objects, limits.requests)
+                serve(self.main, Door::Objects, requests_max)
             }
         }
     }
 }
 
-fn listen(address: SocketAddr, connections_max: usize) -> Result<Taken, StartError> {
+/// The certificates that `settings` name; none where they name none.
+///
+/// # Errors
+/// [`StartError::Tls`].
+pub(super) fn certificates(
+    settings: &TlsSettings,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Arc<Tls>>, StartError> {
+    if !settings.is_on() {
+        return Ok(None);
+    }
+    let tls = Tls::load(settings, Arc::clone(clock))?;
+    Ok(Some(Arc::new(tls)))
+}
+
+fn listen(
+    address: SocketAddr,
+    connections_max: usize,
+    tls: Option<Arc<Tls>>,
+) -> Result<Taken, StartError> {
     let refused = |source| StartError::Listen { address, source };
     let connections = Places::new(connections_max);
     let listener = Listener::bind(address, connections.clone()).map_err(refused)?;
-    let endpoint = endpoint_of(listener.address().map_err(refused)?);
+    let endpoint = endpoint_of(listener.address().map_err(refused)?, tls.is_some());
     Ok(Taken {
         listener,
         connections,
+        tls,
         endpoint,
     })
 }
 
-/// How to reach a server that listens on `address` from the same machine.
-pub fn endpoint_of(address: SocketAddr) -> String {
+/// How to reach a server that listens on `address` from the same machine, encrypted or not.
+pub fn endpoint_of(address: SocketAddr, encrypted: bool) -> String {
     let mut address = address;
     if address.ip().is_unspecified() {
         let loopback = match address {
@@ -152,5 +199,6 @@ pub fn endpoint_of(address: SocketAddr) -> String {
         };
         address.set_ip(loopback);
     }
-    format!("http://{address}")
+    let scheme = if encrypted { "https" } else { "http" };
+    format!("{scheme}://{address}")
 }

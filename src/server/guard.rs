@@ -10,8 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
+
+use super::tls::Stream;
 
 /// How long a refused body is read away, for the client to read its answer meanwhile.
 const LINGER: Duration = Duration::from_secs(5);
@@ -189,7 +190,7 @@ fn stalled(what: &str) -> io::Error {
 /// A socket whose reads are noted, and whose writes may not stall for ever.
 #[derive(Debug)]
 pub(super) struct Guarded {
-    stream: TcpStream,
+    stream: Stream,
     activity: Arc<Activity>,
     writes: Patience,
     lingers: Patience,
@@ -198,11 +199,7 @@ pub(super) struct Guarded {
 }
 
 impl Guarded {
-    pub(super) const fn new(
-        stream: TcpStream,
-        activity: Arc<Activity>,
-        write_idle: Duration,
-    ) -> Self {
+    pub(super) const fn new(stream: Stream, activity: Arc<Activity>, write_idle: Duration) -> Self {
         Self {
             stream,
             activity,
@@ -282,12 +279,15 @@ impl AsyncWrite for Guarded {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        // Encrypted bytes may wait here for a client that reads nothing.
+        let step = Pin::new(&mut self.stream).poll_flush(cx);
+        self.watch(cx, step)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.shut.is_none() {
-            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+            let step = Pin::new(&mut self.stream).poll_shutdown(cx);
+            ready!(self.watch(cx, step))?;
             self.shut = Some(Instant::now());
         }
         if self.activity.is_still_sending() {

@@ -58,6 +58,16 @@ impl Places {
         Arc::clone(&self.free).try_acquire_owned().ok()
     }
 
+    /// How many there are at most.
+    pub(super) const fn all(&self) -> usize {
+        self.all
+    }
+
+    /// How many there are.
+    pub(super) fn taken(&self) -> usize {
+        self.all.saturating_sub(self.free.available_permits())
+    }
+
     /// Whether so many are taken that idle connections should make room: three quarters.
     pub(super) fn are_scarce(&self) -> bool {
         self.free.available_permits() < self.all.div_ceil(4)

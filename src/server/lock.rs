@@ -25,6 +25,9 @@ pub struct Holder {
     /// Where its administration answers, if that is not the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin: Option<String>,
+    /// The certificates that it shows: SHA-256 of each, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<String>,
 }
 
 impl Holder {
@@ -94,7 +97,7 @@ impl FolderLock {
             }
             Err(TryLockError::Error(source)) => return Err(io(source)),
         }
-        let mut lock = Self {
+        let lock = Self {
             file,
             path: path.to_owned(),
         };
@@ -102,6 +105,7 @@ impl FolderLock {
             pid: std::process::id(),
             endpoint: String::new(),
             admin: None,
+            certificates: Vec::new(),
         })
         .map_err(io)?;
         Ok(lock)
@@ -111,16 +115,11 @@ impl FolderLock {
     ///
     /// # Errors
     /// [`LockError::Io`].
-    pub fn announce(&mut self, endpoint: &str, admin: Option<&str>) -> Result<(), LockError> {
-        let holder = Holder {
-            pid: std::process::id(),
-            endpoint: endpoint.to_owned(),
-            admin: admin.map(str::to_owned),
-        };
-        let told = self.tell(&holder).and_then(|()| {
+    pub fn announce(&self, holder: &Holder) -> Result<(), LockError> {
+        let told = self.tell(holder).and_then(|()| {
             std::fs::write(
                 self.path.join(SERVER_FILE),
-                serde_json::to_vec_pretty(&holder)?,
+                serde_json::to_vec_pretty(holder)?,
             )
         });
         told.map_err(|source| LockError::Io {
@@ -129,10 +128,11 @@ impl FolderLock {
         })
     }
 
-    fn tell(&mut self, holder: &Holder) -> std::io::Result<()> {
-        self.file.set_len(0)?;
-        self.file.rewind()?;
-        self.file.write_all(&serde_json::to_vec(holder)?)
+    fn tell(&self, holder: &Holder) -> std::io::Result<()> {
+        let mut file = &self.file;
+        file.set_len(0)?;
+        file.rewind()?;
+        file.write_all(&serde_json::to_vec(holder)?)
     }
 }
 
@@ -162,8 +162,14 @@ mod tests {
     #[test]
     fn a_second_server_is_told_who_holds_the_folder() {
         let folder = tempfile::tempdir().unwrap();
-        let mut first = FolderLock::take(folder.path()).unwrap();
-        first.announce("http://127.0.0.1:9000", None).unwrap();
+        let first = FolderLock::take(folder.path()).unwrap();
+        let holder = Holder {
+            pid: std::process::id(),
+            endpoint: "http://127.0.0.1:9000".to_owned(),
+            admin: None,
+            certificates: Vec::new(),
+        };
+        first.announce(&holder).unwrap();
         let refused = FolderLock::take(folder.path()).unwrap_err().to_string();
         let pid = std::process::id();
         assert!(

@@ -4,9 +4,11 @@
 //! means.
 
 mod admin;
+mod announce;
 mod audit;
 mod backup;
 mod connection;
+mod custody;
 mod doors;
 mod engines;
 mod explain;
@@ -18,13 +20,16 @@ mod monitor;
 mod offline;
 mod open_files;
 mod oss;
+mod reload;
 mod root_key;
 mod run;
+mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use arc_swap::ArcSwap;
+use tokio::sync::{Mutex, Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
@@ -38,30 +43,31 @@ pub use doors::endpoint_of;
 pub use explain::explain;
 pub use lock::{FolderLock, Holder, LockError, announced};
 pub use offline::{OfflineError, audit_head, backup as backup_offline, fsck};
+pub use reload::Order;
 pub use root_key::{RootKeyError, load as load_root_key};
+pub use tls::TlsError;
 
-use admin::{Admin, BackupJob, Fsck};
+use admin::{Admin, BackupJob, Fsck, Itself};
+use announce::Announcement;
 use audit::AuditLog;
 use connection::Shared;
+use custody::Custody;
 use doors::{Doors, Front};
 use monitor::{Monitor, Watched};
+use reload::{Live, Orders};
 
-use crate::auth;
+use crate::auth::KeyRing;
 use crate::callback::{CallbackConfig, Callbacks, CheckConfig, EndpointConfig, RuleConfig, Secret};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{
     ActiveContent, CallbackSettings, CheckSettings, Config, EndpointSettings, GuardSettings,
     RootKey, RuleSettings, SyncSettings, Wait,
 };
-use crate::metrics::{Commits, Connections};
 use crate::s3::explain::{Explainer, Refusals};
 use crate::s3::throttle::{Throttle, ThrottleSettings};
 use crate::s3::{self, Asked, Reach, Service, ServiceSettings};
-use crate::store::accounts::Accounts;
 use crate::store::blob::BlobError;
-use crate::store::keys;
-use crate::store::meta::{MetaEngine, MetaError};
-use crate::store::seal::MasterRing;
+use crate::store::meta::MetaError;
 use crate::store::{ObjectStore, StoreError, StoreSettings};
 
 /// Why a server can't start.
@@ -91,6 +97,12 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// The certificates are faulty.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
+    /// The system ended a task that was needed.
+    #[error("interrupted: {0}")]
+    Interrupted(String),
     /// The address can't be listened on.
     #[error("can't listen on {address}: {source}")]
     Listen {
@@ -108,12 +120,12 @@ pub struct Server {
     admin_endpoint: Option<String>,
     root_key: RootKey,
     root_key_is_new: bool,
-    service: Arc<Service>,
+    live: Live,
+    orders: Mutex<mpsc::Receiver<Order>>,
     shared: Arc<Shared<Front>>,
-    shutdown_time: std::time::Duration,
     audit: Option<Arc<AuditLog>>,
     /// Held to the end: the folder is ours until the last task ended.
-    _lock: FolderLock,
+    _lock: Arc<FolderLock>,
 }
 
 /// Where work goes that no request waits for.
@@ -126,8 +138,6 @@ struct Background {
 }
 
 /// The service, and what works beside it.
-type Wired = (Service, Arc<Callbacks>, Option<Arc<AuditLog>>);
-
 impl Server {
     /// Opens the data folder and starts to listen.
     ///
@@ -137,47 +147,69 @@ impl Server {
         if cfg!(feature = "fail-points") {
             tracing::warn!("this build has fail points: it is for tests alone");
         }
-        let mut lock = FolderLock::take(&config.data_dir)?;
+        let lock = Arc::new(FolderLock::take(&config.data_dir)?);
         let (root_key, root_key_is_new) = match &config.root_key {
             Some(key) => (key.clone(), false),
             None => root_key::load_or_make(&config.data_dir)?,
         };
-        let doors = Doors::take(&config)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let doors = Doors::take(&config, &clock)?;
         let endpoint = doors.endpoint().to_owned();
         let admin_endpoint = doors.admin_endpoint().map(str::to_owned);
         let background = Background::default();
-        let counts = doors.counts().clone();
-        let wired = wire(&config, &root_key, &background, (&endpoint, counts));
-        let (mut service, callbacks, audit) = wired.await?;
+        let (given, orders) = reload::orders();
+        let wired = wire(&config, &root_key, (&background, given), &doors).await?;
+        let Wired {
+            mut service,
+            callbacks,
+            explainer,
+            audit,
+        } = wired;
+        let announcement = Announcement::of(&doors, &lock);
         service.oss = oss::wire(&config, &endpoint).await?;
-        let service = Arc::new(service);
-        let shared = doors.open(&service, config.limits, &background);
+        let service = Arc::new(ArcSwap::from_pointee(service));
+        let limits = Arc::new(ArcSwap::from_pointee(config.limits));
+        let (main, admin) = doors.certificates_of_each();
+        let shared = doors.open(&service, &limits, &background);
         let Background {
             tasks,
             stop,
             scrub_now,
         } = background;
         let until = stop.clone();
-        tasks.spawn(async move { callbacks.run(until).await });
-        lock.announce(&endpoint, admin_endpoint.as_deref())?;
-        let store = service.store.clone();
+        let deliverer = Arc::clone(&callbacks);
+        tasks.spawn(async move { deliverer.run(until).await });
+        announcement.publish()?;
+        announcement.keep(&tasks, &stop);
+        let store = service.load().store.clone();
+        let (times, seen) = watch::channel(run::Times::of(&config));
         backup::clean(&config.data_dir);
         tasks.spawn(run::sweep(store.clone(), stop.clone()));
         tasks.spawn(run::nonces(store.clone(), run::NONCES_EVERY, stop.clone()));
         let scrub = run::scrub(store.clone(), config.scrub, scrub_now, stop.clone());
         tasks.spawn(scrub);
-        tasks.spawn(run::lifecycle(store, config.lifecycle_day, stop.clone()));
+        tasks.spawn(run::lifecycle(store, seen.clone(), stop.clone()));
         let logged = Arc::clone(&service);
-        tasks.spawn(run::access_log(logged, config.logging_time, stop));
-        let shutdown_time = config.limits.shutdown_time;
+        tasks.spawn(run::access_log(logged, seen, stop));
+        let live = Live {
+            running: Mutex::new(config),
+            service,
+            limits,
+            callbacks,
+            explainer,
+            times,
+            main,
+            admin,
+            announcement,
+        };
         Ok(Self {
             endpoint,
             admin_endpoint,
             root_key,
             root_key_is_new,
-            service,
+            live,
+            orders: Mutex::new(orders),
             shared,
-            shutdown_time,
             audit,
             _lock: lock,
         })
@@ -203,10 +235,25 @@ impl Server {
         self.root_key_is_new
     }
 
+    /// Takes another configuration as far as that goes while the server runs; returns the settings
+    /// that wait for a restart.
+    ///
+    /// # Errors
+    /// [`StartError`]: then everything is as before.
+    pub async fn reload(&self, config: &Config) -> Result<Vec<&'static str>, StartError> {
+        self.live.reload(config).await
+    }
+
+    /// The next order to reload that the administration is given. Cancelling loses none.
+    pub async fn ordered(&self) -> Option<Order> {
+        self.orders.lock().await.recv().await
+    }
+
     /// Finishes the requests in flight, and ends.
     pub async fn shutdown(self) {
-        run::stop(&self.shared, self.shutdown_time).await;
-        s3::access_log::deliver(&self.service).await;
+        let patience = self.live.limits.load().shutdown_time;
+        run::stop(&self.shared, patience).await;
+        s3::access_log::deliver(&self.live.service.load_full()).await;
         if let Some(audit) = &self.audit {
             audit.close().await;
         }
@@ -242,12 +289,20 @@ async fn stores(
     Ok((store, callbacks))
 }
 
+/// The layers on top of each other, and what of them follows the configuration.
+struct Wired {
+    service: Service,
+    callbacks: Arc<Callbacks>,
+    explainer: Arc<ArcSwap<Explainer>>,
+    audit: Option<Arc<AuditLog>>,
+}
+
 /// Opens the engines and puts the layers on top of each other.
 async fn wire(
     config: &Config,
     root: &RootKey,
-    background: &Background,
-    (endpoint, connections): (&str, Connections),
+    (background, orders): (&Background, Orders),
+    doors: &Doors,
 ) -> Result<Wired, StartError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let engines = engines::open(config, &clock).await?;
@@ -261,12 +316,13 @@ async fn wire(
     } = Custody::take(config, root, &meta, &clock).await?;
     let settings = settings_of(config);
     let refusals = Arc::new(Refusals::default());
-    let own = endpoint.trim_start_matches("http://").to_owned();
-    let reach = Arc::clone(&settings.reach);
+    let explainer = explainer_of(&settings, keys.clone(), doors.endpoint());
+    let explainer = Arc::new(ArcSwap::from_pointee(explainer));
     let admin = Admin {
         meta,
         refusals: Arc::clone(&refusals),
-        explainer: Explainer::new(reach, keys.clone(), settings.auth(), own),
+        explainer: Arc::clone(&explainer),
+        orders,
         store: store.clone(),
         keys: Arc::clone(&keys),
         accounts: Arc::clone(&accounts),
@@ -277,18 +333,20 @@ async fn wire(
         fsck: Fsck::default(),
         backup: BackupJob::default(),
         source: Some(backup::Source::of(config, &engines, &store)),
+        certificates: doors.certificates(),
+        itself: Itself::of(config, doors),
     };
     let requests = Asked::counters();
     let watched = Watched {
         requests: &requests,
-        connections: &connections,
+        connections: doors.counts(),
         engines,
         store: &store,
         callbacks: &callbacks,
     };
     let monitor = Monitor::of(watched, config, clock.now());
-    Ok((
-        Service {
+    Ok(Wired {
+        service: Service {
             store,
             keys,
             accounts,
@@ -297,8 +355,8 @@ async fn wire(
             clock,
             policies: s3::access::Policies::default(),
             refusals,
-            throttle: Throttle::new(throttle_of(&config.guard)),
-            access_log: s3::access_log::AccessLog::default(),
+            throttle: Arc::new(Throttle::new(throttle_of(&config.guard))),
+            access_log: Arc::default(),
             requests,
             numbers: Some(Arc::new(monitor)),
             audit: audit
@@ -308,56 +366,9 @@ async fn wire(
             oss: None,
         },
         callbacks,
+        explainer,
         audit,
-    ))
-}
-
-/// Who may, with what seals their secrets and what tells of them.
-struct Custody {
-    accounts: Arc<Accounts>,
-    keys: Arc<keys::Keys>,
-    masters: MasterRing,
-    audit: Option<Arc<AuditLog>>,
-}
-
-impl Custody {
-    async fn take(
-        config: &Config,
-        root: &RootKey,
-        meta: &Arc<dyn MetaEngine>,
-        clock: &Arc<dyn Clock>,
-    ) -> Result<Self, StartError> {
-        let root = keys::RootKey {
-            access_key: root.access_key.clone(),
-            secret: auth::Secret::new(root.secret_key.as_str()),
-        };
-        let masters = master_key::load_or_make(&config.data_dir, &config.encryption)?;
-        let audit = audit_of(config, meta, &masters, clock).await?;
-        let (meta, clock) = (Arc::clone(meta), Arc::clone(clock));
-        let accounts = Accounts::open(Arc::clone(&meta), Arc::clone(&clock)).await?;
-        let of_keys = Arc::clone(&accounts);
-        let keys = keys::Keys::open(meta, clock, of_keys, root, masters.clone()).await?;
-        Ok(Self {
-            accounts,
-            keys,
-            masters,
-            audit,
-        })
-    }
-}
-
-/// The audit log, where one is kept.
-async fn audit_of(
-    config: &Config,
-    meta: &Arc<dyn MetaEngine>,
-    masters: &MasterRing,
-    clock: &Arc<dyn Clock>,
-) -> Result<Option<Arc<AuditLog>>, StartError> {
-    if !config.audit.enabled {
-        return Ok(None);
-    }
-    let (meta, clock) = (Arc::clone(meta), Arc::clone(clock));
-    Ok(Some(AuditLog::open(config, meta, masters, clock).await?))
+    })
 }
 
 /// Who is told to slow down.
@@ -371,6 +382,13 @@ fn throttle_of(guard: &GuardSettings) -> ThrottleSettings {
         bytes_per_address: guard.bytes_per_address,
         exempt: guard.exempt.clone(),
     }
+}
+
+/// What explains requests to a server that is reached at `endpoint`.
+fn explainer_of(settings: &ServiceSettings, keys: Arc<dyn KeyRing>, endpoint: &str) -> Explainer {
+    let own = endpoint.split_once("://").map_or(endpoint, |(_, own)| own);
+    let reach = Arc::clone(&settings.reach);
+    Explainer::new(reach, keys, settings.auth(), own.to_owned())
 }
 
 /// What the service is told of itself.
@@ -394,11 +412,16 @@ fn settings_of(config: &Config) -> ServiceSettings {
     }
 }
 
-/// Judges what a configuration says of callbacks, as a start would.
+/// Judges what a configuration says of callbacks and certificates, as a start would.
 ///
 /// # Errors
-/// [`StartError::Callback`].
+/// [`StartError::Callback`] or [`StartError::Tls`].
 pub fn check(config: &Config) -> Result<(), StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    doors::certificates(&config.tls, &clock)?;
+    if config.admin.listen.is_some() {
+        doors::certificates(&config.admin_tls(), &clock)?;
+    }
     Ok(Callbacks::check(&callbacks_of(&config.callback))?)
 }
 

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{self, Respond, Shared};
 use super::listen::Listener;
-use crate::config::ScrubSettings;
+use crate::config::{Config, ScrubSettings};
 use crate::s3::{self, Service};
 use crate::store::ObjectStore;
 use crate::store::lifecycle::LifecycleReport;
@@ -119,10 +120,33 @@ pub(super) async fn scrub(
     }
 }
 
+/// How often what nobody waits for is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Times {
+    /// How long a day of lifecycle rules is.
+    pub(super) lifecycle_day: Duration,
+    /// How often the records of requests are delivered.
+    pub(super) logging: Duration,
+}
+
+impl Times {
+    pub(super) const fn of(config: &Config) -> Self {
+        Self {
+            lifecycle_day: config.lifecycle_day,
+            logging: config.logging_time,
+        }
+    }
+}
+
 /// Applies lifecycle rules: at every midnight (UTC), or, where a day is shorter, in each half of one.
-pub(super) async fn lifecycle(store: ObjectStore, day: Duration, stop: CancellationToken) {
-    let length = DayLength(day);
+pub(super) async fn lifecycle(
+    store: ObjectStore,
+    mut times: watch::Receiver<Times>,
+    stop: CancellationToken,
+) {
     loop {
+        let day = times.borrow_and_update().lifecycle_day;
+        let length = DayLength(day);
         let wait = if length == DayLength::default() {
             length
                 .after(store.clock().now(), 0)
@@ -132,6 +156,7 @@ pub(super) async fn lifecycle(store: ObjectStore, day: Duration, stop: Cancellat
         };
         tokio::select! {
             () = stop.cancelled() => return,
+            Ok(()) = times.changed() => continue,
             () = tokio::time::sleep(wait.max(LIFECYCLE_PAUSE_MIN)) => {}
         }
         match store.apply_lifecycle(length).await {
@@ -150,14 +175,22 @@ pub(super) async fn lifecycle(store: ObjectStore, day: Duration, stop: Cancellat
 
 /// Delivers the records of requests to the buckets that ask for them, `every` so often. The last
 /// ones go when all requests are done.
-pub(super) async fn access_log(service: Arc<Service>, every: Duration, stop: CancellationToken) {
-    if let Err(error) = s3::access_log::find(&service).await {
+pub(super) async fn access_log(
+    service: Arc<ArcSwap<Service>>,
+    mut times: watch::Receiver<Times>,
+    stop: CancellationToken,
+) {
+    if let Err(error) = s3::access_log::find(&service.load_full()).await {
         tracing::warn!(%error, "could not see which buckets ask for access records");
     }
     loop {
+        let every = times.borrow_and_update().logging;
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(every) => s3::access_log::deliver(&service).await,
+            Ok(()) = times.changed() => {}
+            () = tokio::time::sleep(every) => {
+                s3::access_log::deliver(&service.load_full()).await;
+            }
         }
     }
 }
@@ -253,7 +286,8 @@ mod tests {
             responder: Arc::default(),
             connections,
             requests: Places::new(limits.requests),
-            limits,
+            limits: Arc::new(ArcSwap::from_pointee(limits)),
+            tls: None,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),

@@ -14,6 +14,7 @@
 )]
 
 mod callback;
+mod certificates;
 mod cli;
 mod foreign;
 mod raw;

@@ -68,6 +68,18 @@ impl Server {
         rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
     }
 
+    /// Tells the process to read its configuration again.
+    pub(crate) fn hang_up(&self) {
+        let id = i32::try_from(self.child.id()).unwrap();
+        let process = rustix::process::Pid::from_raw(id).unwrap();
+        rustix::process::kill_process(process, rustix::process::Signal::HUP).unwrap();
+    }
+
+    /// Writes another configuration file, which the server does not know yet.
+    pub(crate) fn configure(&self, configuration: &str) {
+        std::fs::write(self.folder.path().join("consign.toml"), configuration).unwrap();
+    }
+
     /// Waits for the end that was asked for.
     pub(crate) async fn ended(&mut self) -> std::process::ExitStatus {
         let tries = START_TIME_MAX.as_millis() / POLL.as_millis();
@@ -166,7 +178,10 @@ impl Server {
     }
 
     pub(crate) fn authority(&self) -> &str {
-        self.endpoint.trim_start_matches("http://")
+        let endpoint = self.endpoint.as_str();
+        endpoint
+            .split_once("://")
+            .map_or(endpoint, |(_, rest)| rest)
     }
 
     async fn wait_until_ready(&mut self) {

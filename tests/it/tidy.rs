@@ -160,6 +160,10 @@ const DOORS: &[(&str, &[&str])] = &[
     ),
     ("getrandom", &["id"]),
     ("prometheus_client", &["metrics"]),
+    ("tokio_rustls", &["server"]),
+    ("sd_notify", &["cli"]),
+    ("webpki", &["server"]),
+    ("rustls", &["server", "cli", "callback"]),
 ];
 
 fn sources() -> Vec<PathBuf> {

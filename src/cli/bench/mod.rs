@@ -86,7 +86,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode, CliError> {
     let address = match &args.endpoint {
         Some(endpoint) => endpoint.clone(),
         None => admin_client::endpoint_of(&config.data_dir)
-            .unwrap_or_else(|| crate::server::endpoint_of(config.listen)),
+            .unwrap_or_else(|| crate::server::endpoint_of(config.listen, config.tls.is_on())),
     };
     let given = args.access_key.clone().zip(args.secret_key.clone());
     let (access_key, secret) = if let Some(given) = given {

@@ -257,7 +257,8 @@ pub(super) fn run(args: &PresignArgs) -> Result<ExitCode, CliError> {
 fn endpoint(config: &Config, by: &By) -> String {
     let announced = || admin_client::endpoint_of(&config.data_dir);
     let endpoint = by.endpoint.clone().or_else(announced);
-    let endpoint = endpoint.unwrap_or_else(|| crate::server::endpoint_of(config.listen));
+    let endpoint =
+        endpoint.unwrap_or_else(|| crate::server::endpoint_of(config.listen, config.tls.is_on()));
     endpoint.trim_end_matches('/').to_owned()
 }
 

@@ -13,6 +13,7 @@ use http::HeaderMap;
 use http::request::Parts;
 
 use self::forwarded::Forwarded;
+use super::door::Encrypted;
 use super::error::{Code, S3Error};
 use super::target::{bucket_of_host, bucket_under};
 use crate::auth::{Elsewhere, Place};
@@ -175,15 +176,16 @@ impl Arrival {
             authority: authority(parts)?.to_owned(),
             raw_path: parts.uri.path().to_owned(),
         };
-        Ok(Self::seen(reach, sent, &parts.headers, peer))
+        let encrypted = parts.extensions.get::<Encrypted>().is_some();
+        Ok(Self::seen(reach, sent, &parts.headers, (peer, encrypted)))
     }
 
-    /// Sees what `peer` sent to that place.
+    /// Sees what `peer` sent to that place, and whether it was encrypted on the way.
     pub fn seen(
         reach: &Arc<Reach>,
         sent: Place,
         headers: &HeaderMap,
-        peer: Option<SocketAddr>,
+        (peer, encrypted): (Option<SocketAddr>, bool),
     ) -> Self {
         let proxy = peer.filter(|peer| reach.trusts(*peer));
         let said = proxy.map(|peer| Forwarded::read(headers, peer, &reach.trusted_proxies));
@@ -212,7 +214,7 @@ impl Arrival {
             },
             prefix_len,
             client: said.client.or(peer),
-            secure: said.secure.unwrap_or(false),
+            secure: said.secure.unwrap_or(encrypted),
             public,
         }))
     }
@@ -238,7 +240,7 @@ impl Arrival {
         self.0.client
     }
 
-    /// Whether it came through TLS, as far as a trusted proxy says so.
+    /// Whether it came through TLS: as a trusted proxy says of its own client, or to us.
     pub fn is_secure(&self) -> bool {
         self.0.secure
     }

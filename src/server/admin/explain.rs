@@ -25,7 +25,7 @@ impl Admin {
         if request.bytes() > REQUEST_BYTES_MAX {
             return Err(AdminError::Invalid("the request is too large".to_owned()));
         }
-        let explanation = self.explainer.explain(&request, self.clock.now());
+        let explanation = self.explainer.load().explain(&request, self.clock.now());
         Ok(json!({ "explanation": explanation }))
     }
 
@@ -45,7 +45,7 @@ impl Admin {
                 })?;
                 let mut told = row(&refused);
                 if let Value::Object(told) = &mut told {
-                    let explanation = self.explainer.explain_refused(&refused);
+                    let explanation = self.explainer.load().explain_refused(&refused);
                     told.insert("explanation".to_owned(), json!(explanation));
                 }
                 Ok(told)

@@ -50,6 +50,19 @@ impl Admin {
     }
 }
 
+/// How the last check stands.
+pub(super) fn state(fsck: &Fsck) -> &'static str {
+    let Some(run) = fsck.last() else {
+        return "never";
+    };
+    match run.report() {
+        Ok(None) => "running",
+        Ok(Some(report)) if report.is_clean() => "clean",
+        Ok(Some(_)) => "damaged",
+        Err(_) => "failed",
+    }
+}
+
 fn shown(run: &Run<FsckProgress, FsckReport>) -> Result<Value, AdminError> {
     let report = run.report()?;
     Ok(json!({

@@ -11,9 +11,11 @@ mod job;
 mod keys;
 mod quotas;
 mod scrub;
+mod status;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -22,6 +24,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::backup::Source;
+use super::reload::{self, Orders};
+use super::tls::Tls;
 use super::{Background, audit};
 use crate::callback::Callbacks;
 use crate::clock::{Clock, Timestamp};
@@ -34,6 +38,7 @@ use crate::store::meta::MetaEngine;
 
 pub(super) use backup::BackupJob;
 pub(super) use fsck::Fsck;
+pub(super) use status::Itself;
 
 /// What the operator may see and change.
 #[derive(Debug)]
@@ -50,8 +55,11 @@ pub(super) struct Admin {
     pub(super) backup: BackupJob,
     /// What backups are made of; none where nothing is kept on a disk.
     pub(super) source: Option<Source>,
+    pub(super) certificates: Vec<Arc<Tls>>,
+    pub(super) itself: Itself,
     pub(super) refusals: Arc<Refusals>,
-    pub(super) explainer: Explainer,
+    pub(super) explainer: Arc<ArcSwap<Explainer>>,
+    pub(super) orders: Orders,
 }
 
 /// A request as its path names it.
@@ -96,6 +104,7 @@ impl Admin {
             ("refusals", _) => self.answer_refusals(asked),
             ("audit", &Method::GET) => self.audit_head().await,
             ("backup", _) => self.answer_backup(asked),
+            ("reload", &Method::POST) => self.answer_reload().await,
             ("fsck", _) => self.answer_fsck(asked),
             ("scrub", _) => self.answer_scrub(asked).await,
             _ => Err(asked.unknown()),
@@ -110,16 +119,14 @@ impl Admin {
         Ok(json!({ "seq": head.seq, "mac": hex::encode(head.mac) }))
     }
 
-    async fn status(&self) -> Value {
-        json!({
-            "ready": self.store.check().await.is_ok(),
-            "version": env!("CARGO_PKG_VERSION"),
-            "pid": std::process::id(),
-            "started": self.started.iso8601_ms(),
-            "uptime_seconds": self.clock.now().since(self.started).as_secs(),
-            "scrub": scrub::shown(self.store.scrub_monitor().status()),
-            "callback_endpoints": self.callbacks.endpoint_names().collect::<Vec<_>>(),
-        })
+    async fn answer_reload(&self) -> Result<Value, AdminError> {
+        match reload::order(&self.orders).await {
+            Some(Ok(waiting)) => Ok(json!({ "waiting_for_restart": waiting })),
+            Some(Err(message)) => Err(AdminError::Invalid(message)),
+            None => Err(AdminError::Failed(
+                "nobody heeds orders to reload".to_owned(),
+            )),
+        }
     }
 }
 

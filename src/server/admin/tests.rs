@@ -43,7 +43,13 @@ async fn admin() -> Admin {
     Admin {
         meta: meta.clone(),
         refusals: Arc::default(),
-        explainer: Explainer::new(reach, keys.clone(), auth, "h:9000".into()),
+        explainer: Arc::new(ArcSwap::from_pointee(Explainer::new(
+            reach,
+            keys.clone(),
+            auth,
+            "h:9000".into(),
+        ))),
+        orders: reload::orders().0,
         store: store.await.unwrap(),
         keys,
         accounts,
@@ -53,6 +59,14 @@ async fn admin() -> Admin {
         fsck: Fsck::default(),
         backup: BackupJob::default(),
         source: None,
+        certificates: Vec::new(),
+        itself: Itself {
+            data_dir: ".".into(),
+            endpoint: "http://h:9000".into(),
+            admin_endpoint: None,
+            connections: crate::server::listen::Places::new(1),
+            warnings: Vec::new(),
+        },
         clock,
     }
 }

@@ -11,6 +11,8 @@ mod listen;
 mod pipe;
 mod presign;
 mod quota;
+mod reload;
+mod status;
 mod transfer;
 mod upkeep;
 

@@ -1,5 +1,6 @@
 //! Clients that others wrote, unmodified, over a real socket. `scripts/test` installs them.
 
+mod deploy;
 mod pages;
 mod proxies;
 mod verify;
@@ -7,6 +8,7 @@ mod verify;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::certificates::{Authority, Files};
 use crate::support::{ACCESS_KEY, REGION, SECRET_KEY, Server};
 
 fn clients() -> PathBuf {
@@ -24,6 +26,8 @@ fn clients() -> PathBuf {
         "pages/web/installed.json",
         "pages/node/installed.json",
         "pages/test/installed.json",
+        "lint/python/requirements.txt",
+        "lint/node/installed.json",
     ];
     for one in needed {
         assert!(
@@ -71,7 +75,7 @@ fn run_against(server: &Server, program: &str, script: &str, more: &[(&str, Stri
         .env("no_proxy", "127.0.0.1")
         // The tester's own ~/.aws and ~/.s3cfg must not take part.
         .env("HOME", work.path())
-        // rclone refuses to start with a CA bundle of the tester's, and nothing here uses TLS.
+        // rclone refuses to start with a CA bundle of the tester's; tests of TLS bring their own.
         .env_remove("AWS_CA_BUNDLE")
         .env("CONSIGN_ENDPOINT", &server.endpoint)
         .env("CONSIGN_WORK", work.path())
@@ -118,6 +122,32 @@ async fn every_operation_of_the_service_model() {
 #[tokio::test]
 async fn aws_cli() {
     run("bash", "aws_cli.sh").await;
+}
+
+/// Runs the client against a server whose certificate it must trust by its own settings.
+async fn run_over_tls(program: &str, script: &str) {
+    let (files, authority) = (Files::new(), Authority::new());
+    files.put("a", &authority.sign(&["127.0.0.1"]));
+    files.put_one("ca.pem", &authority.pem());
+    let server = Server::start_with(&format!("[tls]\n{}", files.settings(&["a"]))).await;
+    let bundle = files.path("ca.pem").display().to_string();
+    let names = ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"];
+    run_against(
+        &server,
+        program,
+        script,
+        &names.map(|name| (name, bundle.clone())),
+    );
+}
+
+#[tokio::test]
+async fn boto3_over_tls() {
+    run_over_tls("python3", "boto.py").await;
+}
+
+#[tokio::test]
+async fn aws_cli_and_curl_over_tls() {
+    run_over_tls("bash", "aws_cli.sh").await;
 }
 
 #[tokio::test]

@@ -16,4 +16,5 @@ mod refusals;
 mod signature;
 pub(crate) mod signature_v2;
 pub(crate) mod sts;
+mod tls;
 pub(crate) mod wire;

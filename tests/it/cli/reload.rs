@@ -1,0 +1,135 @@
+//! A changed configuration, while the server runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{json, make_bucket, put, refused, run};
+use crate::receiver::{Inbox, Receiver};
+use crate::support::{Server, plain_http};
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+async fn asked_for_an_hour(server: &Server) -> u16 {
+    let url = run(server, "presign get uploads/a --expires 1h");
+    let answer = plain_http().get(url.trim()).send().await.unwrap();
+    answer.status().as_u16()
+}
+
+#[tokio::test]
+async fn what_can_change_changes_and_the_rest_is_named() {
+    let server = Server::start_with("presign_seconds_max = 7200\n").await;
+    make_bucket(&server.client(), "uploads").await;
+    put(&server.client(), "uploads", "a").await.unwrap();
+    assert_eq!(asked_for_an_hour(&server).await, 200);
+
+    server.configure("presign_seconds_max = 60\nregion = \"eu-west-1\"\n[limits]\nrequests = 7\n");
+    let told = run(&server, "reload");
+    assert_eq!(
+        told,
+        "Reloaded.\nregion needs a restart.\nlimits.requests needs a restart.\n"
+    );
+    assert_eq!(asked_for_an_hour(&server).await, 400);
+    // The region is as it was: clients of the old one are still heard.
+    put(&server.client(), "uploads", "b").await.unwrap();
+
+    // As at its start, so that nothing waits any more.
+    server.configure("presign_seconds_max = 7200\n");
+    let told = json(&server, "reload");
+    assert_eq!(told["waiting_for_restart"], serde_json::json!([]));
+    assert_eq!(asked_for_an_hour(&server).await, 200);
+}
+
+#[tokio::test]
+async fn a_faulty_configuration_changes_nothing() {
+    let server = Server::start_with("presign_seconds_max = 7200\n").await;
+    make_bucket(&server.client(), "uploads").await;
+    put(&server.client(), "uploads", "a").await.unwrap();
+    for (faulty, says) in [
+        ("presign_seconds_max = 60\nlisen = \":1\"\n", "did you mean"),
+        (
+            "presign_seconds_max = 60\n[log]\nlevel = \"in=fo=x\"\n",
+            "log.level",
+        ),
+        (
+            "presign_seconds_max = 60\n[[callback.rule]]\nendpoint = \"none\"\nevents = [\"s3:*\"]\n",
+            "none",
+        ),
+        (
+            "presign_seconds_max = 60\n[[callback.endpoint]]\nname = \"b d\"\nurl = \"http://x/\"\n\
+             secrets = [\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwTbBwbVbXvGk=\"]\n",
+            "b d",
+        ),
+    ] {
+        server.configure(faulty);
+        let said = refused(&server, "reload");
+        assert!(said.contains(says), "{faulty}: {said}");
+        assert_eq!(asked_for_an_hour(&server).await, 200, "{faulty}");
+    }
+    assert!(server.log().contains("everything is as before"));
+}
+
+#[tokio::test]
+async fn a_signal_reloads_too() {
+    let server = Server::start().await;
+    make_bucket(&server.client(), "uploads").await;
+    put(&server.client(), "uploads", "a").await.unwrap();
+    server.configure("presign_seconds_max = 60\n");
+    server.hang_up();
+    let changed = async {
+        while asked_for_an_hour(&server).await != 400 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, changed).await.unwrap();
+}
+
+#[tokio::test]
+async fn callbacks_go_where_the_new_configuration_says() {
+    let (first, second) = (Arc::new(Inbox::default()), Arc::new(Inbox::default()));
+    let one = Receiver::start("127.0.0.1:0", Arc::clone(&first), 0).await;
+    let two = Receiver::start("127.0.0.1:0", Arc::clone(&second), 0).await;
+    let server = Server::start().await;
+    make_bucket(&server.client(), "uploads").await;
+    put(&server.client(), "uploads", "nobody").await.unwrap();
+    for (receiver, inbox, key) in [(&one, &first, "one"), (&two, &second, "two")] {
+        server.configure(&receiver.configuration("uploads"));
+        run(&server, "reload");
+        put(&server.client(), "uploads", key).await.unwrap();
+        inbox.wait(PATIENCE, |came| !came.is_empty()).await;
+    }
+    server.configure("");
+    run(&server, "reload");
+    put(&server.client(), "uploads", "nobody").await.unwrap();
+    assert_eq!(
+        (first.keys(), second.keys()),
+        (vec!["one".to_owned()], vec!["two".to_owned()])
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_has_begun_ends_as_it_began() {
+    let server = Server::start().await;
+    make_bucket(&server.client(), "uploads").await;
+    let url = run(&server, "presign put uploads/a --expires 1h");
+    let path = url.trim().strip_prefix(&server.endpoint).unwrap();
+    let authority = server.authority();
+    let mut stream = TcpStream::connect(authority).await.unwrap();
+    let head = format!(
+        "PUT {path} HTTP/1.1\r\nhost: {authority}\r\ncontent-length: 6\r\n\
+         expect: 100-continue\r\nconnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut leave = [0; 25];
+    stream.read_exact(&mut leave).await.unwrap();
+    assert_eq!(&leave, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(b"abc").await.unwrap();
+    server.configure("presign_seconds_max = 60\nlog.level = \"warn\"\n");
+    run(&server, "reload");
+    stream.write_all(b"def").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
