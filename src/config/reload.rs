@@ -6,7 +6,7 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 
 use super::setting::SETTINGS;
-use super::{Config, EncryptionSettings, Limits, Log, TlsSettings};
+use super::{Config, Limits, Log, TlsSettings};
 
 /// Which settings were given, by a digest of what they were given as: some are secrets.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -80,10 +80,6 @@ impl Config {
             signature_v2: new.signature_v2,
             dialects: new.dialects.clone(),
             oss: new.oss.clone(),
-            encryption: EncryptionSettings {
-                kms_keys: new.encryption.kms_keys.clone(),
-                ..self.encryption.clone()
-            },
             lifecycle_day: new.lifecycle_day,
             logging_time: new.logging_time,
             limits: Limits {
@@ -98,6 +94,9 @@ impl Config {
             callback: new.callback.clone(),
             ..self.clone()
         };
+        next.encryption
+            .kms_keys
+            .clone_from(&new.encryption.kms_keys);
         // As a whole: what the administration shows may be either's.
         let switched = |from: &TlsSettings, to: &TlsSettings| from.is_on() != to.is_on();
         let (from, to) = (self.admin_tls(), new.admin_tls());

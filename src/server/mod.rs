@@ -53,6 +53,7 @@ use audit::AuditLog;
 use connection::Shared;
 use custody::Custody;
 use doors::{Doors, Front};
+use engines::Engines;
 use monitor::{Monitor, Watched};
 use reload::{Live, Orders};
 
