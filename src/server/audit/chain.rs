@@ -17,17 +17,29 @@ const MAC: &str = ",\"mac\":\"";
 pub(super) type ChainKey = Zeroizing<[u8; 32]>;
 
 /// Where a chain stands: its last line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, minicbor::Encode, minicbor::Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Head {
     /// Its number, from 1; 0 before the first.
-    #[n(0)]
     pub seq: u64,
     /// Its signature.
-    #[cbor(n(1), with = "minicbor::bytes")]
     pub mac: [u8; 32],
 }
 
 impl Head {
+    /// As it is kept: the number in big-endian bytes, and the signature.
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        [self.seq.to_be_bytes().as_slice(), &self.mac].concat()
+    }
+
+    /// What [`Head::to_bytes`] made.
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (seq, mac) = bytes.split_first_chunk::<8>()?;
+        Some(Self {
+            seq: u64::from_be_bytes(*seq),
+            mac: mac.try_into().ok()?,
+        })
+    }
+
     /// Whether the line of that number, which names that signature, follows it.
     fn precedes(&self, seq: u64, named: &[u8; 32]) -> bool {
         self.seq.checked_add(1) == Some(seq) && self.mac.ct_eq(named).into()

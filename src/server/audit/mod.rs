@@ -92,10 +92,11 @@ struct Writer {
 /// What the engine fails with.
 pub(super) async fn known(meta: &dyn MetaEngine) -> Result<Option<Head>, MetaError> {
     let raw = meta.get(Space::System, HEAD).await?;
-    let head = raw.map(|raw| minicbor::decode::<Head>(&raw));
-    head.transpose().map_err(|_cbor| MetaError::Corrupt {
+    let unfit = || MetaError::Corrupt {
         reason: "the head of the audit log can't be read".to_owned(),
-    })
+    };
+    let head = raw.map(|raw| Head::from_bytes(&raw).ok_or_else(unfit));
+    head.transpose()
 }
 
 /// Judges the audit log in the data folder, or the `named` files of it, which the present master keys must
@@ -362,9 +363,8 @@ impl Writer {
         let appended = self.append(&text);
         appended.map_err(|error| error.to_string())?;
         self.head = head;
-        let value = minicbor::to_vec(head).map_err(|error| error.to_string())?;
         let mut batch = Batch::new();
-        batch.put(Space::System, HEAD, Bytes::from(value));
+        batch.put(Space::System, HEAD, Bytes::from(head.to_bytes()));
         let remembered = runtime.block_on(self.meta.commit(batch));
         remembered.map_err(|error| error.to_string())
     }

@@ -22,6 +22,7 @@ fn text(value: &Value, name: &str) -> String {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 async fn the_disk_holds_no_secret_of_a_key_and_a_new_master_key_opens_it() {
     let master = |byte: u8| STANDARD.encode([byte; 32]);
     let first = format!("[encryption]\nmaster_key = \"{}\"\n", master(1));
@@ -167,6 +168,7 @@ fn oss_headers(by: &Signer) -> (String, String) {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 async fn no_log_holds_a_secret_a_signature_or_a_token() {
     let configuration = format!(
         "dialects = [\"oss\"]\nsignature_v2 = true\n[log]\nlevel = \"trace\"\n[oss]\n\
