@@ -169,7 +169,7 @@ impl Case {
                 expect: expect.clone(),
                 ..self.clone()
             };
-            case.name.truncate(case.name.floor_char_boundary(160));
+            case.name.truncate(case.name.floor_char_boundary(400));
             case.put_in(value);
             case
         });
