@@ -325,11 +325,13 @@ mod tests {
             lookup: Arc::new(move |_host| {
                 // A public address and a private one; then the machine itself.
                 let first = count.fetch_add(1, Ordering::Relaxed) == 0;
-                let found = if first { "203.0.113.7" } else { "127.0.0.1" };
-                Ok(vec![
-                    SocketAddr::new(ip("10.0.0.1"), 0),
-                    SocketAddr::new(ip(found), 0),
-                ])
+                let found: &[&str] = if first {
+                    &["10.0.0.1", "203.0.113.7"]
+                } else {
+                    &["127.0.0.1"]
+                };
+                let found = found.iter().map(|text| SocketAddr::new(ip(text), 0));
+                Ok(found.collect())
             }),
         };
         let first = resolver.resolve_now("app.example.com").unwrap();

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::request::Parts;
 use http::{Method, StatusCode};
+use serde_json::Value;
 
 use super::audit::{Asked, AuditKind, Deed, unkept};
 use super::body::{Payload, Proof};
@@ -33,6 +34,9 @@ const TOLD: &[&str] = &[
     "read_only",
     "state",
 ];
+
+/// Characters of each that are written down.
+const TOLD_CHARS_MAX: usize = 256;
 
 /// Bytes of an administration request's body.
 const BODY_BYTES_MAX: u64 = 1024 * 1024;
@@ -114,7 +118,7 @@ async fn announce(
 ) -> Result<(), S3Error> {
     let deed = Deed {
         kind: AuditKind::Admin,
-        operation: format!("{} {path}", head.method),
+        operation: cut(&format!("{} {path}", head.method)),
         about: told(body),
     };
     head.learned.does(deed.clone());
@@ -136,14 +140,24 @@ async fn announce(
 }
 
 /// What of an order may be written down: never its secrets.
-fn told(body: &[u8]) -> serde_json::Map<String, serde_json::Value> {
-    let Ok(serde_json::Value::Object(order)) = serde_json::from_slice(body) else {
+fn told(body: &[u8]) -> serde_json::Map<String, Value> {
+    let Ok(Value::Object(order)) = serde_json::from_slice(body) else {
         return serde_json::Map::new();
     };
-    let told = order
-        .into_iter()
-        .filter(|(name, _)| TOLD.contains(&name.as_str()));
+    let told = order.into_iter().filter_map(|(name, value)| {
+        let short = match value {
+            Value::String(text) => cut(&text).into(),
+            Value::Bool(_) | Value::Number(_) => value,
+            Value::Null | Value::Array(_) | Value::Object(_) => return None,
+        };
+        TOLD.contains(&name.as_str()).then_some((name, short))
+    });
     told.collect()
+}
+
+/// As much of a text as a line of the audit log takes.
+fn cut(text: &str) -> String {
+    text.chars().take(TOLD_CHARS_MAX).collect()
 }
 
 const fn status_of(error: &AdminError) -> StatusCode {

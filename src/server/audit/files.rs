@@ -111,8 +111,11 @@ pub(super) fn verify(
     let known = known.filter(|known| known.seq > 0);
     for path in files {
         verdict.good_bytes = 0;
+        let before = verdict.lines;
         read(path, keys, known, &mut verdict)?;
-        if verdict.torn && Some(path) != files.last() {
+        // Only the last file may end in the middle, or be empty still.
+        let unfinished = verdict.torn || verdict.lines == before;
+        if unfinished && verdict.fault.is_none() && Some(path) != files.last() {
             verdict.torn = false;
             verdict.fault = Some(found(path, 0, Fault::Malformed));
         }

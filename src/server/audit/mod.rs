@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -84,6 +84,8 @@ struct Writer {
     meta: Arc<dyn MetaEngine>,
     clock: Arc<dyn Clock>,
     crowd: Arc<Mutex<Crowd>>,
+    /// When those without lines of their own had one last.
+    counted_at: Instant,
 }
 
 /// The last line that the metadata remember; none before the first.
@@ -162,6 +164,7 @@ impl AuditLog {
             meta,
             clock: Arc::clone(&clock),
             crowd: Arc::clone(&crowd),
+            counted_at: Instant::now(),
         };
         let (orders, received) = mpsc::sync_channel(WAITING_MAX);
         let runtime = Handle::current();
@@ -319,7 +322,7 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => (Vec::new(), true),
             };
             waiting.extend(orders.try_iter().take(WAITING_MAX));
-            waiting.extend(self.counted());
+            waiting.extend(self.counted(ends));
             if !waiting.is_empty() {
                 let kept = self.keep(runtime, &waiting);
                 if let Err(error) = &kept {
@@ -337,7 +340,12 @@ impl Writer {
     }
 
     /// The line for those who have none of their own.
-    fn counted(&self) -> Option<Order> {
+    fn counted(&mut self, ends: bool) -> Option<Order> {
+        let early = self.counted_at.elapsed() < COUNTED_TIME;
+        if early && !ends {
+            return None;
+        }
+        self.counted_at = Instant::now();
         let mut crowd = self.crowd.lock().unwrap_or_else(PoisonError::into_inner);
         if crowd.counted.is_empty() {
             return None;

@@ -262,6 +262,14 @@ async fn no_log_holds_a_secret_a_signature_or_a_token() {
             );
         assert_eq!(of_oss.send(&server).await.status, status);
     }
+    // An STS that refuses logs it, below the level of what is told of every request.
+    let stranger = Signer {
+        secret: wrong.secret.clone(),
+        ..sts::root()
+    };
+    let refused = sts::signed(sts::call(&server, "GetCallerIdentity", &[]), &stranger);
+    secrets.of("a signature for STS", &refused);
+    assert_eq!(refused.send(&server).await.status, 403);
     for ask in [
         signature_v2::by_header(&server, "/raw"),
         signature_v2::by_query(&server, "/raw"),
