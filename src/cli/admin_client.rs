@@ -116,12 +116,11 @@ impl AdminClient {
         let not_running = || ClientError::NotRunning {
             folder: config.data_dir.display().to_string(),
         };
-        let (endpoint, known) = match endpoint {
-            Some(endpoint) => (endpoint.trim_end_matches('/').to_owned(), Vec::new()),
-            None => {
-                let holder = server::announced(&config.data_dir).ok_or_else(not_running)?;
-                (holder.administration().to_owned(), holder.certificates)
-            }
+        let (endpoint, known) = if let Some(endpoint) = endpoint {
+            (endpoint.trim_end_matches('/').to_owned(), Vec::new())
+        } else {
+            let holder = server::announced(&config.data_dir).ok_or_else(not_running)?;
+            (holder.administration().to_owned(), holder.certificates)
         };
         // A proxy must not see what is meant for this machine.
         let http = trust.client(known)?.no_proxy().build();

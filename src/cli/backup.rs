@@ -26,7 +26,6 @@ use crate::server::{self, BackupOptions, BackupProgress, OfflineError};
     consign backup /mnt/backup/consign --verify       read all of it\n  \
     consign restore /mnt/backup/consign --data-dir ./new-data"
 )]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(super) struct BackupArgs {
     /// The folder of backups, on the server's machine
     folder: PathBuf,

@@ -140,7 +140,7 @@ impl ServerCertVerifier for Known {
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let shown = sha256_hex(end_entity);
-        if self.fingerprints.iter().any(|known| *known == shown) {
+        if self.fingerprints.contains(&shown) {
             return Ok(ServerCertVerified::assertion());
         }
         let unknown = CertificateError::ApplicationVerificationFailure;

@@ -60,6 +60,7 @@ fn an_unknown_setting_names_its_line_and_the_nearest_one() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one row for each refusal")]
 fn wrong_values_say_what_they_must_be() {
     for (text, part) in [
         ("durability = \"maybe\"", "must be \"fsync\" or \"none\""),

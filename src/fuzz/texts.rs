@@ -235,7 +235,7 @@ pub(super) fn forwarded(data: &[u8]) {
     };
     let seen = |headers: &HeaderMap, peer: &str| {
         let peer: SocketAddr = peer.parse().unwrap();
-        Arrival::seen(&reach(), sent.clone(), headers, Some(peer))
+        Arrival::seen(&reach(), sent.clone(), headers, (Some(peer), false))
     };
     // Who is not trusted says nothing.
     let stranger = seen(&headers, "203.0.113.7:1");
@@ -289,7 +289,7 @@ fn check_places(arrival: &Arrival) {
     let places = arrival.places();
     assert!(places.len() <= 64);
     for place in places {
-        let there = Arrival::seen(&reach, place.clone(), &HeaderMap::new(), None);
+        let there = Arrival::seen(&reach, place.clone(), &HeaderMap::new(), (None, false));
         assert_eq!(meaning(&there).ok(), Some(meant.clone()), "{place:?}");
     }
 }

@@ -185,10 +185,9 @@ impl Server {
         let store = service.load().store.clone();
         let (times, seen) = watch::channel(run::Times::of(&config));
         backup::clean(&config.data_dir);
-        tasks.spawn(run::sweep(store.clone(), stop.clone()));
-        tasks.spawn(run::nonces(store.clone(), run::NONCES_EVERY, stop.clone()));
         let scrub = run::scrub(store.clone(), config.scrub, scrub_now, stop.clone());
         tasks.spawn(scrub);
+        run::tidy_up(&tasks, &store, &stop);
         tasks.spawn(run::lifecycle(store, seen.clone(), stop.clone()));
         let logged = Arc::clone(&service);
         tasks.spawn(run::access_log(logged, seen, stop));

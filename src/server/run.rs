@@ -6,6 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::connection::{self, Respond, Shared};
 use super::listen::Listener;
@@ -16,7 +17,7 @@ use crate::store::lifecycle::LifecycleReport;
 use crate::store::settings::DayLength;
 
 /// How often nonces are forgotten.
-pub(super) const NONCES_EVERY: Duration = Duration::from_secs(60 * 60);
+const NONCES_EVERY: Duration = Duration::from_secs(60 * 60);
 /// How long a scrub that failed waits, and how often it is asked whether one is due.
 const SCRUB_PAUSE: Duration = Duration::from_secs(60 * 60);
 /// At most so often the lifecycle rules are applied.
@@ -37,8 +38,14 @@ pub(super) async fn accept<R: Respond>(listener: Listener, shared: Arc<Shared<R>
     }
 }
 
+/// Begins to delete what nobody needs any more.
+pub(super) fn tidy_up(tasks: &TaskTracker, store: &ObjectStore, stop: &CancellationToken) {
+    tasks.spawn(sweep(store.clone(), stop.clone()));
+    tasks.spawn(nonces(store.clone(), NONCES_EVERY, stop.clone()));
+}
+
 /// Deletes what earlier runs left unnamed; the next start goes on where this one is stopped.
-pub(super) async fn sweep(store: ObjectStore, stop: CancellationToken) {
+async fn sweep(store: ObjectStore, stop: CancellationToken) {
     let swept = tokio::select! {
         () = stop.cancelled() => return,
         swept = store.sweep() => swept,
@@ -56,7 +63,7 @@ pub(super) async fn sweep(store: ObjectStore, stop: CancellationToken) {
 }
 
 /// Forgets signatures that were good for one use and can't be used any more, `every` so often.
-pub(super) async fn nonces(store: ObjectStore, every: Duration, stop: CancellationToken) {
+async fn nonces(store: ObjectStore, every: Duration, stop: CancellationToken) {
     loop {
         match store.forget_nonces().await {
             Ok(0) => {}
@@ -223,7 +230,6 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
     use tokio::sync::Notify;
-    use tokio_util::task::TaskTracker;
 
     use super::super::connection::RequestBody;
     use super::super::listen::Places;

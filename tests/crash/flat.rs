@@ -181,7 +181,9 @@ impl Worker {
             .bucket("raw")
             .delete(objects.build().unwrap());
         let Some(done) = self.told(delete.send().await)? else {
-            changes.iter().for_each(|change| self.model.refused(change));
+            for change in &changes {
+                self.model.refused(change);
+            }
             return Ok(());
         };
         for change in &changes {

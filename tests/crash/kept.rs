@@ -169,9 +169,9 @@ impl Worker {
     ) -> Result<(), Dead> {
         if self.told(done)?.is_some() {
             let now = self.model.now();
-            versions
-                .iter()
-                .for_each(|version| self.model.fate(key, &version.id, Fate::Gone(now)));
+            for version in versions {
+                self.model.fate(key, &version.id, Fate::Gone(now));
+            }
             self.model.answered();
         }
         Ok(())
@@ -185,8 +185,7 @@ impl Worker {
         let begun = self.model.now();
         let seen: Told<_> = self
             .look(&("kept", key.to_owned()), Some(&version.id))
-            .await
-            .map(|seen| seen);
+            .await;
         let seen = seen?.map(|(seen, _)| seen);
         let fate = self.known_fate(key, &version.id);
         let right = match (&seen, fate) {

@@ -12,7 +12,10 @@
     clippy::string_slice,
     clippy::print_stderr,
     clippy::disallowed_methods,
+    clippy::format_collect,
     clippy::format_push_string,
+    clippy::large_futures,
+    clippy::single_match_else,
     reason = "a test fails by panicking, and owns its tasks"
 )]
 

@@ -91,6 +91,7 @@ pub(crate) enum End {
 
 /// A callback that must come, under one id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(clippy::enum_variant_names, reason = "read as \"due of a request\"")]
 pub(crate) enum Due {
     /// Of what that request did to the key: made an object, or removed one.
     OfRequest(String, String, &'static str),

@@ -30,7 +30,8 @@ fn headers_are_not_sought_among_all_parameters_one_by_one() {
         "SignedHeaders=",
         &format!("SignedHeaders={}", names.concat()),
     );
-    sent.query = (0..10_000).map(|n| format!("{n}&")).collect();
+    let pairs: Vec<_> = (0..10_000).map(|n| format!("{n}&")).collect();
+    sent.query = pairs.concat();
     let began = Instant::now();
     refused(&sent);
     assert!(began.elapsed().as_secs() < 5, "{:?}", began.elapsed());

@@ -169,7 +169,7 @@ impl AuditLog {
         let (orders, received) = mpsc::sync_channel(WAITING_MAX);
         let runtime = Handle::current();
         let thread = std::thread::Builder::new().name("audit".into());
-        let thread = thread.spawn(move || writer.run(&runtime, received));
+        let thread = thread.spawn(move || writer.run(&runtime, &received));
         let log = Arc::new(Self {
             orders: Mutex::new(Some(orders)),
             crowd,
@@ -314,7 +314,7 @@ fn look(folder: PathBuf, keys: &[ChainKey], known: Option<Head>) -> std::io::Res
 }
 
 impl Writer {
-    fn run(mut self, runtime: &Handle, orders: mpsc::Receiver<Order>) {
+    fn run(mut self, runtime: &Handle, orders: &mpsc::Receiver<Order>) {
         loop {
             let (mut waiting, ends) = match orders.recv_timeout(COUNTED_TIME) {
                 Ok(order) => (vec![order], false),
@@ -382,12 +382,11 @@ impl Writer {
         if self.bytes.saturating_add(len) > self.bytes_max && self.bytes > 0 {
             self.file = None;
         }
-        let mut file = match self.file.take() {
-            Some(file) => file,
-            None => {
-                self.bytes = 0;
-                files::create(&self.folder, self.head.seq.saturating_add(1))?
-            }
+        let mut file = if let Some(file) = self.file.take() {
+            file
+        } else {
+            self.bytes = 0;
+            files::create(&self.folder, self.head.seq.saturating_add(1))?
         };
         let mut written = file.write_all(text.as_bytes());
         if self.syncs {

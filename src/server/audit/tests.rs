@@ -26,10 +26,11 @@ impl Place {
     }
 
     async fn open(&self) -> Arc<AuditLog> {
-        let masters = master_key::load_or_make(self.folder.path(), &self.config.encryption);
+        let (folder, encryption) = (self.folder.path(), &self.config.encryption);
+        let masters = master_key::load_or_make(folder, encryption).unwrap();
         let meta: Arc<dyn MetaEngine> = Arc::<MemoryEngine>::clone(&self.meta);
         let clock = Arc::new(SystemClock);
-        let opened = AuditLog::open(&self.config, meta, &masters.unwrap(), clock);
+        let opened = AuditLog::open(&self.config, meta, &masters, clock);
         opened.await.unwrap()
     }
 
@@ -109,7 +110,9 @@ async fn whoever_changes_a_line_is_found_out() {
             let lines: Vec<_> = text.split_inclusive('\n').collect();
             lines[..lines.len() - 1].concat()
         }),
-        ("half of an end", |text| text[..text.len() - 20].to_owned()),
+        ("half of an end", |text| {
+            text.split_at(text.len() - 20).0.to_owned()
+        }),
         ("nothing left", |_text| String::new()),
         ("an added line", |text| {
             text.clone() + text.lines().next().unwrap() + "\n"

@@ -189,8 +189,11 @@ fn not_after(certificate: &[u8]) -> Option<Timestamp> {
     Timestamp::parse_amz_date(&format!("{day}T{time}")).ok()
 }
 
-/// The first field of `bytes` in DER, as its tag and content, and what follows it.
-fn field(bytes: &[u8]) -> Option<((u8, &[u8]), &[u8])> {
+/// A field in DER: its tag and its content.
+type Field<'a> = (u8, &'a [u8]);
+
+/// The first field of `bytes`, and what follows it.
+fn field(bytes: &[u8]) -> Option<(Field<'_>, &[u8])> {
     let (&[tag, short], rest) = bytes.split_first_chunk::<2>()?;
     let (len, rest) = match usize::from(short) {
         short @ 0..=0x7f => (short, rest),

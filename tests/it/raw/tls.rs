@@ -24,9 +24,10 @@ async fn server_of(authority: &Authority) -> (Server, Files) {
 /// Signs `ask` as the root key does, and sends it over TLS.
 async fn send(client: &reqwest::Client, server: &Server, ask: Ask) -> Response {
     let (ask, _seed) = ask.authorized(&Signer::now(), UNSIGNED);
-    let url = format!("{}{}", server.endpoint, ask.path);
+    let query: Vec<_> = ask.query.iter().map(|(n, v)| format!("{n}={v}")).collect();
+    let url = format!("{}{}?{}", server.endpoint, ask.path, query.join("&"));
     let method = ask.method.parse().unwrap();
-    let mut request = client.request(method, url).query(&ask.query).body(ask.body);
+    let mut request = client.request(method, url).body(ask.body);
     for (name, value) in &ask.headers {
         request = request.header(name, value);
     }

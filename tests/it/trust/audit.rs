@@ -27,7 +27,6 @@ fn of<'a>(lines: &'a [Value], kind: &str) -> Vec<&'a Value> {
 }
 
 #[tokio::test]
-#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 async fn changes_and_refusals_are_in_the_log_and_reads_are_not() {
     let mut server = ready().await;
     assert!(consign(&server, &["keys", "add", "app", "--bucket", "raw"]).0);

@@ -111,7 +111,7 @@ async fn requests_and_bytes_have_rates_where_the_operator_sets_them() {
         let ask = Ask::new(&server, "PUT", &format!("/raw/{key}"));
         let ask = ask
             .header("x-forwarded-for", "192.0.2.1")
-            .body(&[7; 200_000]);
+            .body(&vec![7; 200_000]);
         signed(ask, &Signer::now())
     };
     put("a").expect(&server, 200, "").await;
