@@ -283,6 +283,8 @@ pub struct Limits {
     pub connections: usize,
     /// Requests in flight at a time, on all connections; further ones are turned away.
     pub requests: usize,
+    /// Bytes of the disk that uploads leave free; 0: none.
+    pub free_bytes_min: u64,
     /// Bytes of a request's line and headers.
     pub head_bytes: usize,
     /// Time to send a request's head.
@@ -300,6 +302,7 @@ impl Default for Limits {
         Self {
             connections: 8192,
             requests: 4096,
+            free_bytes_min: 256 * 1024 * 1024,
             head_bytes: 64 * 1024,
             head_time: Duration::from_secs(10),
             idle_time: Duration::from_secs(60),

@@ -85,6 +85,7 @@ impl Config {
             limits: Limits {
                 connections: self.limits.connections,
                 requests: self.limits.requests,
+                free_bytes_min: self.limits.free_bytes_min,
                 ..new.limits
             },
             log: Log {

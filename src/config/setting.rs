@@ -143,6 +143,9 @@ pub(super) const SETTINGS: &[Setting] = &[
     one("limits.requests", |config, text| {
         put(&mut config.limits.requests, number(text)?)
     }),
+    one("limits.free_bytes_min", |config, text| {
+        put(&mut config.limits.free_bytes_min, number(text)?)
+    }),
     one("limits.head_bytes", |config, text| {
         put(&mut config.limits.head_bytes, number(text)?)
     })

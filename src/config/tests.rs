@@ -202,6 +202,7 @@ fn what_the_table_calls_live_is_what_a_reload_takes() {
         ("inline_bytes_max", "7"),
         ("limits.connections", "7"),
         ("limits.requests", "7"),
+        ("limits.free_bytes_min", "7"),
         ("log.format", "json"),
         ("admin.listen", "127.0.0.1:7"),
     ];

@@ -373,6 +373,12 @@ fn not_agreed(error: StoreError) -> S3Error {
         StoreError::Refused {
             reason: Some(reason),
         } => S3Error::because(Code::UploadRefused, reason),
+        error @ (StoreError::Meta(MetaError::Poisoned { .. })
+        | StoreError::Blob(BlobError::Poisoned { .. })) => S3Error::because(
+            Code::ServiceUnavailable,
+            "The disk failed to keep what was written: until the server is started anew it only reads.",
+        )
+        .caused_by(error),
         StoreError::Withdrawn { why } => S3Error::because(
             Code::UploadWithdrawn,
             format!("{} {why}.", Code::UploadWithdrawn.message()),
@@ -442,10 +448,9 @@ impl From<StoreError> for S3Error {
             }
             StoreError::Conflict => Self::new(Code::ConditionalRequestConflict),
             StoreError::TooLarge { len, max } => too_large(len, max),
-            StoreError::Meta(MetaError::Full) | StoreError::Blob(BlobError::Full) => Self::because(
-                Code::ServiceUnavailable,
-                "There is no space left to store this.",
-            ),
+            StoreError::Meta(MetaError::Full) | StoreError::Blob(BlobError::Full) => {
+                Self::new(Code::InsufficientStorage)
+            }
             other => not_agreed(other),
         }
     }

@@ -55,6 +55,7 @@ codes! {
     IncompleteBody "IncompleteBody" 400 "You did not provide the number of bytes specified by the Content-Length HTTP header.";
     IncorrectNumberOfFilesInPostRequest "IncorrectNumberOfFilesInPostRequest" 400 "POST requires exactly one file upload per request.";
     InlineDataTooLarge "InlineDataTooLarge" 400 "Inline data exceeds the maximum allowed size.";
+    InsufficientStorage "InsufficientStorage" 507 "There is no space left to store this.";
     InternalError "InternalError" 500 "We encountered an internal error. Please try again.";
     InvalidAccessKeyId "InvalidAccessKeyId" 403 "The AWS Access Key Id you provided does not exist in our records.";
     InvalidArgument "InvalidArgument" 400 "Invalid Argument";

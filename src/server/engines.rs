@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Durability};
 use crate::metrics::Commits;
 use crate::store::blob::files::{self, FileBlobs};
+use crate::store::blob::room::Room;
 use crate::store::blob::{BlobStore, durable};
 use crate::store::meta::{self, KeyRange, MetaEngine, MetaError, Space, rocks};
 
@@ -58,6 +59,8 @@ pub(super) async fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Engi
     }
     let blobs = on_blocking_thread(move || Ok(FileBlobs::open(&blob_dir, of_blobs, at)?));
     let blobs = blobs.await?;
+    let folders = vec![dir.join("meta"), dir.join("blobs")];
+    blobs.leave_free(Room::new(folders, config.limits.free_bytes_min));
     Ok(Engines {
         commits: meta.commits().clone(),
         of_meta: meta.vitals(),
@@ -65,6 +68,23 @@ pub(super) async fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Engi
         meta: Arc::new(meta),
         blobs: Arc::new(blobs),
     })
+}
+
+/// Makes durable what the data folder holds by now: keys, engines, and its own name. Nothing was
+/// answered yet, and no key was shown. An earlier start may have been killed before it came so far.
+///
+/// # Errors
+/// [`StartError::Blob`].
+pub(super) async fn sync_names(config: &Config) -> Result<(), StartError> {
+    if config.durability == Durability::None {
+        return Ok(());
+    }
+    let dir = config.data_dir.clone();
+    on_blocking_thread(move || {
+        durable::sync_folder(&dir)?;
+        Ok(durable::sync_parents(&dir)?)
+    })
+    .await
 }
 
 fn lost(folder: &Path, what: &str) -> MetaError {

@@ -32,7 +32,7 @@ pub(super) fn load_or_make(
 ) -> Result<MasterRing, RootKeyError> {
     let path = data_dir.join(FILE);
     if settings.master_key.is_none() && !path.exists() {
-        make(data_dir, &path).map_err(|source| RootKeyError::Io { path, source })?;
+        make(&path).map_err(|source| RootKeyError::Io { path, source })?;
     }
     load(data_dir, settings)
 }
@@ -82,11 +82,11 @@ pub(super) fn load(
     Ok(with_previous(ring.ok_or_else(invalid)?).with_named(named))
 }
 
-fn make(data_dir: &Path, path: &Path) -> std::io::Result<()> {
+fn make(path: &Path) -> std::io::Result<()> {
     let key = STANDARD.encode(crate::id::random::<32>());
     let stored = Stored {
         current: "1".to_owned(),
         keys: [("1".to_owned(), key)].into(),
     };
-    root_key::keep(data_dir, path, &serde_json::to_vec_pretty(&stored)?)
+    root_key::keep(path, &serde_json::to_vec_pretty(&stored)?)
 }

@@ -28,6 +28,13 @@ pub(super) async fn wire(
     config: &Config,
     endpoint: &str,
 ) -> Result<Option<Arc<dyn Callbacks>>, StartError> {
+    let spoken = speak(config, endpoint).await?;
+    // No key is made after this one: now all that was made becomes durable, at a reload too.
+    super::engines::sync_names(config).await?;
+    Ok(spoken)
+}
+
+async fn speak(config: &Config, endpoint: &str) -> Result<Option<Arc<dyn Callbacks>>, StartError> {
     if !config.dialects.contains(&Dialect::Oss) {
         return Ok(None);
     }
@@ -58,7 +65,7 @@ fn load_or_make(data_dir: &Path) -> Result<String, StartError> {
     let key = match read(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let key = new_key()?;
-            keep(data_dir, &path, key.as_bytes()).and_then(|()| read(&path))
+            keep(&path, key.as_bytes()).and_then(|()| read(&path))
         }
         read => read,
     };

@@ -74,21 +74,21 @@ pub(super) fn load_or_make(data_dir: &Path) -> Result<(RootKey, bool), RootKeyEr
         secret_key: new_secret_key(),
     };
     let path = data_dir.join(FILE);
-    store(data_dir, &path, &key).map_err(|source| RootKeyError::Io { path, source })?;
+    store(&path, &key).map_err(|source| RootKeyError::Io { path, source })?;
     Ok((key, true))
 }
 
-fn store(data_dir: &Path, path: &Path, key: &RootKey) -> std::io::Result<()> {
+fn store(path: &Path, key: &RootKey) -> std::io::Result<()> {
     let stored = Stored {
         access_key: key.access_key.clone(),
         secret_key: key.secret_key.clone(),
     };
-    keep(data_dir, path, &serde_json::to_vec_pretty(&stored)?)
+    keep(path, &serde_json::to_vec_pretty(&stored)?)
 }
 
-/// Keeps a secret at `path` in the folder, for its owner only. It is there whole or not at all, and
-/// never takes the place of another.
-pub(super) fn keep(data_dir: &Path, path: &Path, secret: &[u8]) -> std::io::Result<()> {
+/// Keeps a secret at `path`, for its owner only. It is there whole or not at all, and never takes
+/// the place of another. Its name is durable once the start has synced the data folder.
+pub(super) fn keep(path: &Path, secret: &[u8]) -> std::io::Result<()> {
     let mut staged = path.as_os_str().to_owned();
     staged.push(".new");
     let staged = PathBuf::from(staged);
@@ -100,8 +100,7 @@ pub(super) fn keep(data_dir: &Path, path: &Path, secret: &[u8]) -> std::io::Resu
     file.sync_all()?;
     // A link, not a rename: it never replaces a key that is already there.
     std::fs::hard_link(&staged, path)?;
-    std::fs::remove_file(&staged)?;
-    std::fs::File::open(data_dir)?.sync_all()
+    std::fs::remove_file(&staged)
 }
 
 /// A fresh access key id in AWS's form: `AKIA` and 16 of `A` to `Z` and `2` to `7`.

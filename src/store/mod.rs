@@ -134,9 +134,10 @@ impl ObjectStore {
     /// Whether the store can be read and takes writes: what a probe of readiness asks.
     ///
     /// # Errors
-    /// [`StoreError::Meta`] where it can't or doesn't.
+    /// [`StoreError::Meta`] or [`StoreError::Blob`] where it can't or doesn't.
     pub async fn check(&self) -> Result<(), StoreError> {
         self.0.meta.check()?;
+        self.0.blobs.writable()?;
         self.0.meta.get(Space::System, FORMAT_KEY).await.map(drop)?;
         Ok(())
     }

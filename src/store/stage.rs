@@ -211,9 +211,12 @@ impl Stager {
             self.keep(last).await?;
             sealed = Some(how);
         }
-        let bytes = match self.writer {
-            Some(writer) => StagedBytes::Blob(writer.finish().await?),
-            None => StagedBytes::Inline(self.small.freeze()),
+        let bytes = if let Some(writer) = self.writer {
+            StagedBytes::Blob(writer.finish().await?)
+        } else {
+            let len = u64::try_from(self.small.len()).unwrap_or(u64::MAX);
+            self.store.blobs().room(len)?;
+            StagedBytes::Inline(self.small.freeze())
         };
         Ok(self.store.staged(bytes, sealed))
     }

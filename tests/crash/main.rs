@@ -28,6 +28,7 @@ mod flat;
 mod kept;
 mod model;
 mod plan;
+mod power;
 #[path = "../it/support.rs"]
 mod support;
 #[path = "../it/raw/wire.rs"]

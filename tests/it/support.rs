@@ -22,6 +22,7 @@ const POLL: Duration = Duration::from_millis(20);
 pub(crate) struct Server {
     child: Child,
     folder: TempDir,
+    data: PathBuf,
     configuration: String,
     pub(crate) endpoint: String,
 }
@@ -39,15 +40,31 @@ impl Server {
 
     /// A server with this folder, in which its data may lie already.
     pub(crate) async fn start_in(folder: TempDir, configuration: &str) -> Self {
-        let child = launch(folder.path(), configuration);
+        let data = data_folder(folder.path());
+        let started = Self::try_start(folder, data, configuration).await;
+        started.unwrap_or_else(|fault| panic!("{fault}"))
+    }
+
+    /// A server whose data folder lies elsewhere; how it failed, where it ends instead.
+    pub(crate) async fn start_at(data: &Path, configuration: &str) -> Result<Self, String> {
+        Self::try_start(TempDir::new().unwrap(), data.to_owned(), configuration).await
+    }
+
+    async fn try_start(
+        folder: TempDir,
+        data: PathBuf,
+        configuration: &str,
+    ) -> Result<Self, String> {
+        let child = launch(folder.path(), &data, configuration);
         let mut server = Self {
             child,
             folder,
+            data,
             configuration: configuration.to_owned(),
             endpoint: String::new(),
         };
-        server.wait_until_ready().await;
-        server
+        server.become_ready().await?;
+        Ok(server)
     }
 
     /// Ends the process as a power cut would, as far as a process can see one.
@@ -94,14 +111,19 @@ impl Server {
 
     /// Starts again on the same folder; the endpoint is a new one.
     pub(crate) async fn restart(&mut self) {
-        self.child = launch(self.folder.path(), &self.configuration);
-        self.wait_until_ready().await;
+        let restarted = self.restart_or_fault().await;
+        restarted.unwrap_or_else(|fault| panic!("{fault}"));
+    }
+
+    /// As [`Server::restart`], telling how it failed.
+    pub(crate) async fn restart_or_fault(&mut self) -> Result<(), String> {
+        self.child = launch(self.folder.path(), &self.data, &self.configuration);
+        self.become_ready().await
     }
 
     /// [`Server::restart`] of a server that may die while it starts: whether it lives.
     pub(crate) async fn try_restart(&mut self) -> bool {
-        self.child = launch(self.folder.path(), &self.configuration);
-        self.becomes_ready().await
+        self.restart_or_fault().await.is_ok()
     }
 
     /// Arms a fail point, `NAME:NTH`, for the server at work or the next one.
@@ -134,7 +156,7 @@ impl Server {
 
     /// `consign` with these arguments, told where this server's folder is.
     pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Output {
-        binary(self.folder.path())
+        binary(self.folder.path(), &self.data)
             .args(arguments)
             .stdin(Stdio::null())
             .output()
@@ -143,7 +165,7 @@ impl Server {
 
     /// `consign` with these arguments, at work beside the server; its output is ours to read.
     pub(crate) fn begin(&self, arguments: &[&str]) -> Child {
-        binary(self.folder.path())
+        binary(self.folder.path(), &self.data)
             .args(arguments)
             .env("CONSIGN_CONFIG", self.folder.path().join("consign.toml"))
             .stdin(Stdio::null())
@@ -154,7 +176,7 @@ impl Server {
     }
 
     pub(crate) fn data_folder(&self) -> PathBuf {
-        data_folder(self.folder.path())
+        self.data.clone()
     }
 
     /// An SDK client for this server.
@@ -184,26 +206,21 @@ impl Server {
             .map_or(endpoint, |(_, rest)| rest)
     }
 
-    async fn wait_until_ready(&mut self) {
-        let ready = self.becomes_ready().await;
-        assert!(ready, "the server ended:\n{}", self.log());
-    }
-
-    async fn becomes_ready(&mut self) -> bool {
+    async fn become_ready(&mut self) -> Result<(), String> {
         let announced = self.data_folder().join("server.json");
         let tries = START_TIME_MAX.as_millis() / POLL.as_millis();
         for _ in 0..tries {
             if self.is_dead() {
-                return false;
+                return Err(format!("the server ended:\n{}", self.log()));
             }
             // A killed server leaves its file behind: only the one with our process's id counts.
             if let Some(endpoint) = endpoint_of(&announced, self.child.id()) {
                 self.endpoint = endpoint;
-                return true;
+                return Ok(());
             }
             tokio::time::sleep(POLL).await;
         }
-        panic!("the server did not become ready:\n{}", self.log());
+        Err(format!("the server did not become ready:\n{}", self.log()))
     }
 
     /// The most memory that the server has had, in bytes.
@@ -298,7 +315,7 @@ fn data_folder(folder: &Path) -> PathBuf {
     folder.join("data")
 }
 
-fn binary(folder: &Path) -> Command {
+fn binary(folder: &Path, data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_consign"));
     // The tester's own settings must not reach the server.
     for (name, _) in std::env::vars() {
@@ -308,13 +325,13 @@ fn binary(folder: &Path) -> Command {
     }
     command
         .current_dir(folder)
-        .env("CONSIGN_DATA_DIR", data_folder(folder))
+        .env("CONSIGN_DATA_DIR", data)
         .env("CONSIGN_ROOT_ACCESS_KEY", ACCESS_KEY)
         .env("CONSIGN_ROOT_SECRET_KEY", SECRET_KEY);
     command
 }
 
-fn launch(folder: &Path, configuration: &str) -> Child {
+fn launch(folder: &Path, data: &Path, configuration: &str) -> Child {
     let file = folder.join("consign.toml");
     std::fs::write(&file, configuration).unwrap();
     let log = std::fs::OpenOptions::new()
@@ -322,7 +339,7 @@ fn launch(folder: &Path, configuration: &str) -> Child {
         .append(true)
         .open(folder.join("log"))
         .unwrap();
-    let mut command = binary(folder);
+    let mut command = binary(folder, data);
     command
         .arg("serve")
         .env("CONSIGN_CONFIG", file)

@@ -31,7 +31,7 @@ pub fn publish(
 ) -> Result<(), BlobError> {
     if durability == Durability::Fsync {
         file.sync_data()
-            .map_err(|error| io("syncing", staged, error))?;
+            .map_err(|error| unsynced("syncing", staged, error))?;
     }
     fail_point::reach("blob.synced");
     #[expect(
@@ -57,46 +57,52 @@ pub fn publish_link(from: &Path, place: &Path, durability: Durability) -> Result
     Ok(())
 }
 
-/// Makes `folder` and every missing one above it, durably.
-///
-/// # Errors
-/// [`BlobError::Full`] or [`BlobError::Io`].
-pub fn make_folder(folder: &Path, durability: Durability) -> Result<(), BlobError> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    if let Some(parent) = folder
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-    {
-        make_folder(parent, durability)?;
-    }
-    match std::fs::create_dir(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            Err(io("making", folder, error))
-        }
-        Ok(()) | Err(_) => sync_folder_of(folder, durability),
-    }
-}
-
 /// Makes the names in `folder` durable.
 ///
 /// # Errors
-/// [`BlobError::Full`] or [`BlobError::Io`].
+/// [`BlobError::Full`] or [`BlobError::Poisoned`].
 pub fn sync_folder(folder: &Path) -> Result<(), BlobError> {
     let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(|error| io("syncing the folder", folder, error))
+    synced.map_err(|error| unsynced("syncing the folder", folder, error))
 }
 
 fn sync_folder_of(path: &Path, durability: Durability) -> Result<(), BlobError> {
-    let folder = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
     if durability == Durability::None {
         return Ok(());
     }
-    sync_folder(folder)
+    let folder = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    sync_folder(folder.unwrap_or(Path::new(".")))
+}
+
+/// Makes the name of `folder` durable, and those of all folders above it: any of them may be new.
+/// Those above that may not be read were there before us.
+///
+/// # Errors
+/// [`BlobError::Full`] or [`BlobError::Poisoned`].
+pub fn sync_parents(folder: &Path) -> Result<(), BlobError> {
+    use std::io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem};
+    let whole = std::path::absolute(folder).map_err(|error| io("finding", folder, error))?;
+    for above in whole.ancestors().skip(1) {
+        let synced = File::open(above).and_then(|above| above.sync_all());
+        match synced.map_err(|error| (error.kind(), error)) {
+            Ok(()) | Err((PermissionDenied | ReadOnlyFilesystem | InvalidInput, _)) => {}
+            Err((_, error)) => return Err(unsynced("syncing the folder", above, error)),
+        }
+    }
+    Ok(())
+}
+
+/// After a failed sync the kernel may have dropped what it could not write, and a later one that
+/// succeeds proves nothing. A disk that was full is another matter: what met it is refused.
+fn unsynced(doing: &str, path: &Path, source: std::io::Error) -> BlobError {
+    match io(doing, path, source) {
+        BlobError::Io { doing, source } => BlobError::Poisoned {
+            reason: format!("{doing}: {source}").into(),
+        },
+        full => full,
+    }
 }
 
 /// Names what failed on which path, and tells a full disk from the rest.

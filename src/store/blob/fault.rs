@@ -169,6 +169,14 @@ impl BlobStore for FaultyBlobs {
         self.inner.verify(blob)
     }
 
+    fn room(&self, bytes: u64) -> Result<(), BlobError> {
+        self.inner.room(bytes)
+    }
+
+    fn writable(&self) -> Result<(), BlobError> {
+        self.inner.writable()
+    }
+
     fn list(&self) -> BoxStream<'_, Result<BlobId, BlobError>> {
         self.inner.list()
     }

@@ -7,9 +7,11 @@ pub mod durable;
 pub mod fault;
 pub mod files;
 pub mod memory;
+pub mod room;
 
 use std::fmt::Debug;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -48,6 +50,13 @@ pub enum BlobError {
     /// The disk is full.
     #[error("no space left for blobs")]
     Full,
+    /// A sync failed, after which nothing may be trusted to be durable: no more blobs are taken
+    /// until the store is opened anew. Reading goes on.
+    #[error("the blob store takes no more after a failed sync: {reason}")]
+    Poisoned {
+        /// What had failed.
+        reason: Arc<str>,
+    },
     /// A file operation failed.
     #[error("{doing}: {source}")]
     Io {
@@ -110,6 +119,24 @@ pub trait BlobStore: Debug + Send + Sync {
     /// # Errors
     /// [`BlobError::Missing`] or [`BlobError::Corrupt`].
     fn verify(&self, blob: BlobRef) -> BoxFuture<'_, Result<(), BlobError>>;
+
+    /// Whether there is room for `bytes` more, here and beside: what is kept in memory until it is
+    /// committed asks too.
+    ///
+    /// # Errors
+    /// [`BlobError::Full`] where there is not.
+    fn room(&self, bytes: u64) -> Result<(), BlobError> {
+        // Whoever keeps nothing free has room for anything that it can hold.
+        (bytes < u64::MAX).then_some(()).ok_or(BlobError::Full)
+    }
+
+    /// Whether it still takes blobs, as far as it knows without trying.
+    ///
+    /// # Errors
+    /// [`BlobError::Poisoned`] where only a new start can help.
+    fn writable(&self) -> Result<(), BlobError> {
+        Ok(())
+    }
 
     /// The names of all finished blobs, in no order; those that come or go meanwhile may be missed.
     fn list(&self) -> BoxStream<'_, Result<BlobId, BlobError>>;

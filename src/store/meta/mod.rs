@@ -286,8 +286,8 @@ pub enum MetaError {
     /// An assertion of the batch did not hold. Nothing was changed: read again and decide again.
     #[error("the metadata changed meanwhile")]
     Conflict,
-    /// The disk is full. Whether the batch took effect is known only at the next start: what it
-    /// names must be kept until then.
+    /// The disk is full, or was a moment ago: batches are taken again once it has room. Whether this
+    /// one took effect is not known: what it names must be kept until the next start.
     #[error("no space left for metadata")]
     Full,
     /// A write or sync failed in a way after which nothing may be trusted to be durable: the
@@ -381,7 +381,8 @@ pub trait MetaEngine: Debug + Send + Sync {
     /// Whether it still takes batches, as far as it knows without trying.
     ///
     /// # Errors
-    /// [`MetaError::Poisoned`] where only a new start can help.
+    /// [`MetaError::Poisoned`] where only a new start can help, [`MetaError::Full`] until the disk
+    /// has room.
     fn check(&self) -> Result<(), MetaError>;
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A blob is written as `tmp/<random>` and published as `data/<xx>/<id>`, where `xx` is the id's
 //! last byte: its random end, which spreads them evenly. Every folder is made and synced at the
-//! start, so that publishing syncs one file and one folder.
+//! start, so that publishing syncs one file and one folder. The folders are synced at every start:
+//! an earlier one may have been killed between making and syncing them.
 
 mod adopt;
 mod read;
@@ -10,13 +11,14 @@ mod vitals;
 mod write;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::durable::{self, Durability, io};
+use super::room::Room;
 use super::{BlobError, BlobRef, BlobStore, BlobStream, BlobWriter};
 use crate::clock::Clock;
 use crate::id::BlobId;
@@ -37,13 +39,17 @@ struct Place {
     data: PathBuf,
     durability: Durability,
     clock: Arc<dyn Clock>,
+    room: OnceLock<Room>,
+    /// What a sync failed with: of that run, the last blob was before it.
+    poisoned: OnceLock<Arc<str>>,
 }
 
 impl FileBlobs {
     /// Opens the blobs in `folder`, and removes what unfinished uploads of an earlier run left.
+    /// The name of `folder` itself is for who called to make durable.
     ///
     /// # Errors
-    /// [`BlobError::Io`] or [`BlobError::Full`] where a folder can't be made or cleaned.
+    /// [`BlobError`] where a folder can't be made, synced or cleaned.
     pub fn open(
         folder: &Path,
         durability: Durability,
@@ -51,9 +57,13 @@ impl FileBlobs {
     ) -> Result<Self, BlobError> {
         let blobs = Self::at(folder, durability, clock);
         let (staging, data) = (&blobs.place.staging, &blobs.place.data);
-        durable::make_folder(staging, durability)?;
-        for last in 0..=u8::MAX {
-            durable::make_folder(&data.join(format!("{last:02x}")), durability)?;
+        let spread = (0..=u8::MAX).map(|last| data.join(format!("{last:02x}")));
+        for path in spread.chain([staging.clone()]) {
+            std::fs::create_dir_all(&path).map_err(|e| io("making", &path, e))?;
+        }
+        if durability == Durability::Fsync {
+            durable::sync_folder(data)?;
+            durable::sync_folder(folder)?;
         }
         let left = std::fs::read_dir(staging).map_err(|e| io("listing", staging, e))?;
         for file in left {
@@ -61,6 +71,13 @@ impl FileBlobs {
             std::fs::remove_file(&path).map_err(|e| io("removing", &path, e))?;
         }
         Ok(blobs)
+    }
+
+    /// Has uploads leave free what `room` is to keep. What was said first counts.
+    pub fn leave_free(&self, room: Room) {
+        if self.place.room.set(room).is_err() {
+            tracing::debug!("how much room to leave was said before");
+        }
     }
 
     /// The blobs in `folder`, which is left as it is: for who only reads.
@@ -72,6 +89,8 @@ impl FileBlobs {
                 data,
                 durability,
                 clock,
+                room: OnceLock::new(),
+                poisoned: OnceLock::new(),
             }),
         }
     }
@@ -81,6 +100,25 @@ impl Place {
     fn path(&self, id: BlobId) -> PathBuf {
         let [.., last] = *id.as_bytes();
         self.data.join(format!("{last:02x}")).join(id.to_string())
+    }
+
+    fn check(&self) -> Result<(), BlobError> {
+        let poisoned = self.poisoned.get().cloned();
+        poisoned.map_or(Ok(()), |reason| Err(BlobError::Poisoned { reason }))
+    }
+
+    fn has_room(&self, bytes: u64) -> Result<(), BlobError> {
+        self.room.get().map_or(Ok(()), |room| room.check(bytes))
+    }
+
+    /// Remembers a sync that failed: nothing is published any more.
+    fn settled<T>(&self, outcome: Result<T, BlobError>) -> Result<T, BlobError> {
+        if let Err(BlobError::Poisoned { reason }) = &outcome
+            && self.poisoned.set(Arc::clone(reason)).is_ok()
+        {
+            tracing::error!(%reason, "no more blobs are taken until the next start");
+        }
+        outcome
     }
 
     fn new_id(&self) -> BlobId {
@@ -117,12 +155,14 @@ impl BlobStore for FileBlobs {
     fn link(&self, blob: BlobRef) -> BoxFuture<'_, Result<BlobRef, BlobError>> {
         let place = Arc::clone(&self.place);
         on_blocking_thread(move || {
+            place.check()?;
             let linked = BlobRef {
                 id: place.new_id(),
                 len: blob.len,
             };
             let (from, to) = (place.path(blob.id), place.path(linked.id));
-            durable::publish_link(&from, &to, place.durability)
+            place
+                .settled(durable::publish_link(&from, &to, place.durability))
                 .map_err(|error| missing_where_not_found(error, blob.id))?;
             Ok(linked)
         })
@@ -149,6 +189,14 @@ impl BlobStore for FileBlobs {
             Ok(())
         }
         .boxed()
+    }
+
+    fn room(&self, bytes: u64) -> Result<(), BlobError> {
+        self.place.has_room(bytes)
+    }
+
+    fn writable(&self) -> Result<(), BlobError> {
+        self.place.check()
     }
 
     fn list(&self) -> BoxStream<'_, Result<BlobId, BlobError>> {

@@ -90,3 +90,30 @@ async fn an_upload_given_up_leaves_no_file() {
         0
     );
 }
+
+#[tokio::test]
+async fn after_a_failed_sync_blobs_are_read_and_no_more_are_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let blob = written(&store, &data(70_000)).await;
+    let reason: Arc<str> = "syncing: Input/output error".into();
+    let failed: Result<(), _> = Err(BlobError::Poisoned { reason });
+    store.place.settled(failed).unwrap_err();
+    assert!(matches!(store.writable(), Err(BlobError::Poisoned { .. })));
+    let refused = store.create(None).await.unwrap_err();
+    assert!(matches!(refused, BlobError::Poisoned { .. }));
+    let refused = store.link(blob).await.unwrap_err();
+    assert!(matches!(refused, BlobError::Poisoned { .. }));
+    assert_eq!(read(&store, blob, 0..blob.len).await.unwrap(), data(70_000));
+    store.delete(blob.id).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_disk_without_room_takes_no_blob() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.leave_free(Room::new(vec![folder.path().to_owned()], u64::MAX));
+    let refused = store.create(None).await.unwrap_err();
+    assert!(matches!(refused, BlobError::Full));
+    assert!(matches!(store.room(1), Err(BlobError::Full)));
+}

@@ -21,6 +21,9 @@ use crate::fail_point;
 /// Bytes that may wait while the disk is at work on earlier ones.
 const WAITING_BYTES_MAX: usize = 512 * 1024;
 
+/// So often a blob of unknown length asks whether there is room for more of it.
+const ROOM_BYTES: u64 = 4 * 1024 * 1024;
+
 /// A blob being written.
 #[derive(Debug)]
 pub(super) struct FileWriter {
@@ -128,11 +131,16 @@ struct Staged {
     path: PathBuf,
     file: File,
     sums: BlockSums,
+    /// Bytes for which there was room when it was asked last.
+    granted: u64,
     published: bool,
 }
 
 impl Staged {
     fn create(place: Arc<Place>, expected_len: Option<u64>) -> Result<Self, BlobError> {
+        place.check()?;
+        let granted = expected_len.unwrap_or(ROOM_BYTES);
+        place.has_room(granted)?;
         let path = place.staging.join(Uuid::new_v4().simple().to_string());
         let file = File::create_new(&path).map_err(|error| io("creating", &path, error))?;
         fail_point::reach("blob.staged");
@@ -141,6 +149,7 @@ impl Staged {
             path,
             file,
             sums: BlockSums::default(),
+            granted,
             published: false,
         };
         if let Some(len) = expected_len {
@@ -164,6 +173,10 @@ impl Staged {
     fn append_all(&mut self, pieces: &[Bytes]) -> Result<(), BlobError> {
         for bytes in pieces {
             self.sums.update(bytes);
+            if self.sums.bytes_seen() > self.granted {
+                self.place.has_room(ROOM_BYTES)?;
+                self.granted = self.sums.bytes_seen().saturating_add(ROOM_BYTES);
+            }
             self.append(bytes)?;
         }
         Ok(())
@@ -185,7 +198,9 @@ impl Staged {
             len,
         };
         let to = self.place.path(blob.id);
-        durable::publish(&self.file, &self.path, &to, self.place.durability)?;
+        self.place.check()?;
+        let published = durable::publish(&self.file, &self.path, &to, self.place.durability);
+        self.place.settled(published)?;
         self.published = true;
         Ok(blob)
     }

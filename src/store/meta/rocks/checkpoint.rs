@@ -17,7 +17,8 @@ impl RocksEngine {
     pub async fn checkpoint(&self, folder: PathBuf) -> Result<(), MetaError> {
         let shared = Arc::clone(&self.shared);
         on_blocking_thread(move || {
-            let checkpoint = Checkpoint::new(&shared.db).map_err(engine_error)?;
+            let db = shared.db()?;
+            let checkpoint = Checkpoint::new(&*db).map_err(engine_error)?;
             checkpoint.create_checkpoint(folder).map_err(engine_error)
         })
         .await

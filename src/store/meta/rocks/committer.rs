@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, mpsc};
-use std::time::Instant;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rocksdb::{ReadTier, WriteBatch, WriteOptions};
+use rocksdb::{DB, ReadTier, WriteBatch, WriteOptions};
 
-use super::{Durability, Lookup, Shared, Submission, engine_error};
+use super::{Durability, Lookup, Shared, Submission, engine_error, family, get, is_full, iterate};
 use crate::fail_point;
 use crate::store::meta::{Assertion, KeyRange, MetaError, Space, Write};
 
@@ -19,6 +19,9 @@ const GROUP_BATCHES_MAX: usize = 1024;
 /// Bytes after which a group is closed: what one write to the log takes in a few milliseconds.
 const GROUP_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// How often to look whether the disk is full, or no longer so.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// Commits until every sender is gone.
 pub(super) fn run(
     shared: &Shared,
@@ -27,16 +30,55 @@ pub(super) fn run(
 ) {
     let mut options = WriteOptions::default();
     options.set_sync(durability == Durability::Fsync);
-    while let Ok(first) = submissions.recv() {
-        let mut group = Group::new(shared);
-        group.take(first);
-        while !group.is_large() {
-            let Ok(next) = submissions.try_recv() else {
-                break;
-            };
-            group.take(next);
+    let mut looked = Instant::now();
+    loop {
+        match submissions.recv_timeout(LOOK_EVERY) {
+            Ok(first) => commit(shared, first, submissions, &options),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
         }
-        group.commit(&options);
+        if looked.elapsed() >= LOOK_EVERY {
+            look_after(shared);
+            looked = Instant::now();
+        }
+    }
+}
+
+/// Commits `first`, together with what waits behind it.
+fn commit(
+    shared: &Shared,
+    first: Submission,
+    submissions: &mpsc::Receiver<Submission>,
+    options: &WriteOptions,
+) {
+    let refusal = match (shared.full.load(Ordering::Acquire), shared.db()) {
+        (false, Ok(db)) => {
+            let mut group = Group::new(shared, &db);
+            group.take(first);
+            while !group.is_large() {
+                let Ok(next) = submissions.try_recv() else {
+                    break;
+                };
+                group.take(next);
+            }
+            return group.commit(options);
+        }
+        (true, Ok(_)) => MetaError::Full,
+        (_, Err(error)) => error,
+    };
+    reply(first.answer, Err(refusal));
+}
+
+/// Finds out whether the disk became full behind our back, or has room again.
+fn look_after(shared: &Shared) {
+    if shared.poisoned.get().is_some() {
+        return;
+    }
+    if !shared.full.load(Ordering::Acquire) && shared.background_failed() {
+        shared.fill("work in the background failed");
+    }
+    if shared.full.load(Ordering::Acquire) {
+        shared.heal();
     }
 }
 
@@ -49,6 +91,7 @@ struct Waiting {
 /// The batches of one write.
 struct Group<'a> {
     shared: &'a Shared,
+    db: &'a DB,
     write: WriteBatch,
     /// What the group's batches have changed so far: the assertions of later ones look here first.
     overlay: BTreeMap<(Space, Bytes), Option<Bytes>>,
@@ -56,9 +99,10 @@ struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    fn new(shared: &'a Shared) -> Self {
+    fn new(shared: &'a Shared, db: &'a DB) -> Self {
         Self {
             shared,
+            db,
             write: WriteBatch::default(),
             overlay: BTreeMap::new(),
             waiting: Vec::new(),
@@ -113,9 +157,7 @@ impl<'a> Group<'a> {
         if let Some(changed) = self.overlay.get(&(space, key.clone())) {
             return Ok(changed.clone());
         }
-        self.shared
-            .get(space, key, ReadTier::All)
-            .map(Lookup::value)
+        get(self.db, space, key, ReadTier::All).map(Lookup::value)
     }
 
     fn is_empty(&self, space: Space, range: &KeyRange) -> Result<bool, MetaError> {
@@ -129,7 +171,7 @@ impl<'a> Group<'a> {
         if added {
             return Ok(false);
         }
-        let mut rows = self.shared.iterate(space, range)?;
+        let mut rows = iterate(self.db, space, range)?;
         while let Some(key) = rows.key() {
             if !self
                 .overlay
@@ -144,13 +186,13 @@ impl<'a> Group<'a> {
     }
 
     fn stage(&mut self, writes: Vec<Write>) -> Result<(), MetaError> {
-        let shared = self.shared;
+        let db = self.db;
         // Every family is looked up before the first change is staged: a batch goes in whole.
         for write in &writes {
-            shared.family(space_of(write))?;
+            family(db, space_of(write))?;
         }
         for write in writes {
-            let family = shared.family(space_of(&write))?;
+            let family = family(db, space_of(&write))?;
             match write {
                 Write::Put { space, key, value } => {
                     self.write.put_cf(family, &key, &value);
@@ -192,7 +234,7 @@ impl<'a> Group<'a> {
         let write = std::mem::take(&mut self.write);
         fail_point::reach("meta.unwritten");
         let begun = Instant::now();
-        let written = self.shared.db.write_opt(write, options);
+        let written = self.db.write_opt(write, options);
         // A group has at most `GROUP_BATCHES_MAX` batches.
         let batches = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
         self.shared.commits.group(batches, begun.elapsed());
@@ -201,16 +243,15 @@ impl<'a> Group<'a> {
             return Outcome::Durable;
         };
         self.shared.commits.failure();
-        tracing::error!(%error, "a metadata batch could not be written");
-        if super::is_refused_for_space(error.as_ref()) {
+        // Even where only the sync found the disk full: opening anew reads the log back and writes
+        // it elsewhere.
+        if is_full(error.as_ref()) {
+            self.shared.fill(error.as_ref());
             return Outcome::Full;
         }
         // After a failed sync the kernel may have dropped what it could not write: a retry that
         // succeeds would prove nothing. Only a new start, which reads the log back, can tell.
-        let reason: Arc<str> = error.into_string().into();
-        if self.shared.poisoned.set(reason).is_err() {
-            tracing::debug!("the engine was already stopped");
-        }
+        self.shared.poison(error.into_string());
         Outcome::Poisoned
     }
 }

@@ -8,20 +8,23 @@ mod checkpoint;
 mod closed;
 mod committer;
 mod damage;
+mod heal;
 mod log;
 mod options;
+mod torn;
 mod vitals;
 
 pub use checkpoint::read_checkpoint;
 pub use closed::write as note_closed;
 pub use damage::{damaged, is_there};
 
-use std::path::Path;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock, mpsc};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
@@ -57,8 +60,14 @@ pub struct RocksEngine {
 
 #[derive(Debug)]
 struct Shared {
-    db: DB,
+    folder: PathBuf,
+    /// None only while it is closed to be opened anew: see [`heal`].
+    db: ArcSwapOption<DB>,
+    /// Held while it is closed: who must have it waits here.
+    reopening: Mutex<()>,
     poisoned: Arc<OnceLock<Arc<str>>>,
+    /// The disk was full: no batch is taken until it is opened anew.
+    full: AtomicBool,
     /// Groups written so far: with the number of batches it tells how many shared a sync.
     groups: AtomicU64,
     commits: Commits,
@@ -80,8 +89,7 @@ impl RocksEngine {
     /// [`MetaError::Open`] where another process holds it, it can't be read or is damaged.
     pub fn open(folder: &Path, durability: Durability) -> Result<Self, MetaError> {
         let is_new = damage::look(folder)? == damage::Found::Nothing;
-        let db = DB::open_cf_descriptors(&options::database(is_new), folder, options::families())
-            .map_err(|error| damage::refused(folder, error))?;
+        let db = heal::open(folder, is_new).map_err(|error| damage::refused(folder, error))?;
         let poisoned = Arc::new(OnceLock::new());
         let closing = Closing {
             folder: folder.to_owned(),
@@ -89,8 +97,11 @@ impl RocksEngine {
             poisoned: Arc::clone(&poisoned),
         };
         let shared = Arc::new(Shared {
-            db,
+            folder: folder.to_owned(),
+            db: ArcSwapOption::from_pointee(db),
+            reopening: Mutex::new(()),
             poisoned,
+            full: AtomicBool::new(false),
             groups: AtomicU64::new(0),
             commits: Commits::default(),
             _closing: closing,
@@ -140,13 +151,17 @@ impl MetaEngine for RocksEngine {
     fn get(&self, space: Space, key: &[u8]) -> BoxFuture<'_, Result<Option<Bytes>, MetaError>> {
         // Most reads find their row in memory: those are answered here and now. Only what needs
         // the disk pays for another thread.
-        match self.shared.get(space, key, ReadTier::BlockCache) {
-            Ok(Lookup::Known(value)) => return ready(Ok(value)).boxed(),
-            Ok(Lookup::OnDisk) => {}
-            Err(error) => return ready(Err(error)).boxed(),
+        if let Some(db) = self.shared.db.load_full() {
+            match get(&db, space, key, ReadTier::BlockCache) {
+                Ok(Lookup::Known(value)) => return ready(Ok(value)).boxed(),
+                Ok(Lookup::OnDisk) => {}
+                Err(error) => return ready(Err(error)).boxed(),
+            }
         }
         let (shared, key) = (Arc::clone(&self.shared), Bytes::copy_from_slice(key));
-        on_blocking_thread(move || shared.get(space, &key, ReadTier::All).map(Lookup::value))
+        on_blocking_thread(move || {
+            get(&*shared.db()?, space, &key, ReadTier::All).map(Lookup::value)
+        })
     }
 
     fn walk(
@@ -156,7 +171,7 @@ impl MetaEngine for RocksEngine {
         visit: Visitor,
     ) -> BoxFuture<'_, Result<(), MetaError>> {
         let shared = Arc::clone(&self.shared);
-        on_blocking_thread(move || shared.walk(space, &range, visit))
+        on_blocking_thread(move || walk(&*shared.db()?, space, &range, visit))
     }
 
     fn verify(
@@ -166,7 +181,7 @@ impl MetaEngine for RocksEngine {
         bytes_max: u64,
     ) -> BoxFuture<'_, Result<Verified, MetaError>> {
         let shared = Arc::clone(&self.shared);
-        on_blocking_thread(move || shared.verify(space, &from, bytes_max))
+        on_blocking_thread(move || verify(&*shared.db()?, space, &from, bytes_max))
     }
 
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), MetaError>> {
@@ -188,7 +203,7 @@ impl MetaEngine for RocksEngine {
 
     fn expunge(&self, spaces: &'static [Space]) -> BoxFuture<'_, Result<(), MetaError>> {
         let shared = Arc::clone(&self.shared);
-        on_blocking_thread(move || shared.expunge(spaces))
+        on_blocking_thread(move || expunge(&*shared.db()?, spaces))
     }
 
     fn check(&self) -> Result<(), MetaError> {
@@ -196,94 +211,109 @@ impl MetaEngine for RocksEngine {
         if ended || self.shared.poisoned.get().is_some() {
             return Err(self.stopped());
         }
+        if self.shared.full.load(Ordering::Acquire) {
+            return Err(MetaError::Full);
+        }
         Ok(())
     }
 }
 
 impl Shared {
-    fn family(&self, space: Space) -> Result<&ColumnFamily, MetaError> {
-        self.db
-            .cf_handle(space.name())
-            .ok_or_else(|| MetaError::Corrupt {
-                reason: format!("the column family {} is missing", space.name()),
-            })
-    }
-
-    fn get(&self, space: Space, key: &[u8], tier: ReadTier) -> Result<Lookup, MetaError> {
-        let mut options = ReadOptions::default();
-        options.set_read_tier(tier);
-        match self
-            .db
-            .get_pinned_cf_opt(self.family(space)?, key, &options)
-        {
-            Ok(value) => Ok(Lookup::Known(
-                value.map(|value| Bytes::copy_from_slice(&value)),
-            )),
-            Err(error) if error.kind() == ErrorKind::Incomplete => Ok(Lookup::OnDisk),
-            Err(error) => Err(engine_error(error)),
-        }
-    }
-
-    fn walk(&self, space: Space, range: &KeyRange, mut visit: Visitor) -> Result<(), MetaError> {
-        let mut rows = self.iterate(space, range)?;
-        while let Some((key, value)) = rows.item() {
-            match visit(key, value) {
-                Step::Next => rows.next(),
-                Step::Stop => return Ok(()),
-                Step::Seek(to) => rows.seek(to),
+    /// The database, for who may wait while it is opened anew.
+    fn db(&self) -> Result<Arc<DB>, MetaError> {
+        loop {
+            if let Some(db) = self.db.load_full() {
+                return Ok(db);
             }
-        }
-        rows.status().map_err(engine_error)
-    }
-
-    fn verify(&self, space: Space, from: &[u8], bytes_max: u64) -> Result<Verified, MetaError> {
-        let mut options = ReadOptions::default();
-        options.set_verify_checksums(true);
-        // What requests read often must stay in memory.
-        options.fill_cache(false);
-        let mut rows = self.db.raw_iterator_cf_opt(self.family(space)?, options);
-        let mut bytes = 0_u64;
-        rows.seek(from);
-        while let Some((key, value)) = rows.item() {
-            if bytes >= bytes_max {
-                let next = Some(Bytes::copy_from_slice(key));
-                return Ok(Verified { bytes, next });
+            if let Some(reason) = self.poisoned.get().cloned() {
+                return Err(MetaError::Poisoned { reason });
             }
-            let row = key.len().saturating_add(value.len());
-            bytes = bytes.saturating_add(row as u64);
-            rows.next();
+            drop(
+                self.reopening
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner),
+            );
         }
-        rows.status().map_err(engine_error)?;
-        Ok(Verified { bytes, next: None })
     }
+}
 
-    fn expunge(&self, spaces: &[Space]) -> Result<(), MetaError> {
-        // The log is shared: it goes once every family's part of it is in a file.
-        for space in Space::ALL {
-            let flushed = self.db.flush_cf(self.family(space)?);
-            flushed.map_err(engine_error)?;
-        }
-        let mut options = CompactOptions::default();
-        // Else the last level, where the oldest rows are, might be left as it is.
-        options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
-        for space in spaces {
-            let all = None::<&[u8]>;
-            self.db
-                .compact_range_cf_opt(self.family(*space)?, all, all, &options);
-        }
-        Ok(())
-    }
+fn family(db: &DB, space: Space) -> Result<&ColumnFamily, MetaError> {
+    db.cf_handle(space.name())
+        .ok_or_else(|| MetaError::Corrupt {
+            reason: format!("the column family {} is missing", space.name()),
+        })
+}
 
-    /// An iterator that stands on the first row of `range` and ends with it.
-    fn iterate(&self, space: Space, range: &KeyRange) -> Result<DBRawIterator<'_>, MetaError> {
-        let mut options = ReadOptions::default();
-        if let Some(end) = &range.end {
-            options.set_iterate_upper_bound(end.to_vec());
-        }
-        let mut rows = self.db.raw_iterator_cf_opt(self.family(space)?, options);
-        rows.seek(&range.start);
-        Ok(rows)
+fn get(db: &DB, space: Space, key: &[u8], tier: ReadTier) -> Result<Lookup, MetaError> {
+    let mut options = ReadOptions::default();
+    options.set_read_tier(tier);
+    match db.get_pinned_cf_opt(family(db, space)?, key, &options) {
+        Ok(value) => Ok(Lookup::Known(
+            value.map(|value| Bytes::copy_from_slice(&value)),
+        )),
+        Err(error) if error.kind() == ErrorKind::Incomplete => Ok(Lookup::OnDisk),
+        Err(error) => Err(engine_error(error)),
     }
+}
+
+fn walk(db: &DB, space: Space, range: &KeyRange, mut visit: Visitor) -> Result<(), MetaError> {
+    let mut rows = iterate(db, space, range)?;
+    while let Some((key, value)) = rows.item() {
+        match visit(key, value) {
+            Step::Next => rows.next(),
+            Step::Stop => return Ok(()),
+            Step::Seek(to) => rows.seek(to),
+        }
+    }
+    rows.status().map_err(engine_error)
+}
+
+fn verify(db: &DB, space: Space, from: &[u8], bytes_max: u64) -> Result<Verified, MetaError> {
+    let mut options = ReadOptions::default();
+    options.set_verify_checksums(true);
+    // What requests read often must stay in memory.
+    options.fill_cache(false);
+    let mut rows = db.raw_iterator_cf_opt(family(db, space)?, options);
+    let mut bytes = 0_u64;
+    rows.seek(from);
+    while let Some((key, value)) = rows.item() {
+        if bytes >= bytes_max {
+            let next = Some(Bytes::copy_from_slice(key));
+            return Ok(Verified { bytes, next });
+        }
+        let row = key.len().saturating_add(value.len());
+        bytes = bytes.saturating_add(row as u64);
+        rows.next();
+    }
+    rows.status().map_err(engine_error)?;
+    Ok(Verified { bytes, next: None })
+}
+
+fn expunge(db: &DB, spaces: &[Space]) -> Result<(), MetaError> {
+    // The log is shared: it goes once every family's part of it is in a file.
+    for space in Space::ALL {
+        let flushed = db.flush_cf(family(db, space)?);
+        flushed.map_err(engine_error)?;
+    }
+    let mut options = CompactOptions::default();
+    // Else the last level, where the oldest rows are, might be left as it is.
+    options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+    for space in spaces {
+        let all = None::<&[u8]>;
+        db.compact_range_cf_opt(family(db, *space)?, all, all, &options);
+    }
+    Ok(())
+}
+
+/// An iterator that stands on the first row of `range` and ends with it.
+fn iterate<'a>(db: &'a DB, space: Space, range: &KeyRange) -> Result<DBRawIterator<'a>, MetaError> {
+    let mut options = ReadOptions::default();
+    if let Some(end) = &range.end {
+        options.set_iterate_upper_bound(end.to_vec());
+    }
+    let mut rows = db.raw_iterator_cf_opt(family(db, space)?, options);
+    rows.seek(&range.start);
+    Ok(rows)
 }
 
 /// What a read of one tier found.
@@ -335,13 +365,6 @@ fn engine_error(error: rocksdb::Error) -> MetaError {
 /// RocksDB tells a full disk only in words: its sub-code, or the text of the system's error.
 fn is_full(text: &str) -> bool {
     text.contains("No space left on device") || text.starts_with("IO error: No space left")
-}
-
-/// Whether a full disk refused a batch before it was whole in the log. A sync that finds the disk
-/// full is another matter: the batch is in the log, and the next start may well find it there.
-fn is_refused_for_space(text: &str) -> bool {
-    let in_sync = text.contains("While fdatasync") || text.contains("While fsync");
-    is_full(text) && !in_sync
 }
 
 #[cfg(test)]

@@ -63,24 +63,48 @@ async fn batches_that_wait_together_share_a_group() {
 
 /// How often the engine has written to its log.
 fn syncs(engine: &RocksEngine) -> u64 {
-    engine
-        .shared
-        .groups
-        .load(std::sync::atomic::Ordering::SeqCst)
+    engine.shared.groups.load(Ordering::SeqCst)
 }
 
 #[test]
-fn a_sync_that_finds_the_disk_full_leaves_its_batch_in_doubt() {
+fn a_full_disk_is_told_from_one_that_fails() {
     // The texts of RocksDB's `io_posix.cc`.
-    let refused = |doing: &str| {
-        let text = format!(
-            "IO error: No space left on device: {doing}: m/000004.log: No space left on device"
-        );
-        is_refused_for_space(&text)
+    let text =
+        |errno: &str, doing: &str| format!("IO error: {errno}: {doing}: m/000004.log: {errno}");
+    for doing in ["While appending to file", "While fdatasync"] {
+        assert!(is_full(&text("No space left on device", doing)));
+        assert!(!is_full(&text("Input/output error", doing)));
+    }
+}
+
+#[tokio::test]
+async fn it_heals_by_opening_anew_while_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = RocksEngine::open(folder.path(), Durability::Fsync).unwrap();
+    let put = |key: &'static str| {
+        let mut batch = Batch::new();
+        batch.put(Space::Objects, key, "x");
+        engine.commit(batch)
     };
-    assert!(refused("While appending to file"));
-    assert!(!refused("While fdatasync"));
-    assert!(!refused("While fsync"));
+    put("before").await.unwrap();
+    engine.shared.fill("as if");
+    assert!(matches!(engine.check(), Err(MetaError::Full)));
+    let refused = put("meanwhile").await;
+    assert!(
+        matches!(refused, Ok(()) | Err(MetaError::Full)),
+        "{refused:?}"
+    );
+    let mut healed = put("after").await;
+    while healed.is_err() {
+        let row = engine.get(Space::Objects, b"before").await;
+        assert_eq!(row.unwrap().as_deref(), Some(&b"x"[..]));
+        healed = put("after").await;
+    }
+    engine.check().unwrap();
+    for key in ["before", "after"] {
+        let row = engine.get(Space::Objects, key.as_bytes()).await;
+        assert_eq!(row.unwrap().as_deref(), Some(&b"x"[..]), "{key}");
+    }
 }
 
 /// What a damaged copy may do: refuse with advice, fail to read, or be whole. What it may not do is

@@ -1,5 +1,6 @@
 //! What RocksDB tells of itself.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use rocksdb::properties::{
@@ -9,7 +10,7 @@ use rocksdb::properties::{
     NUM_RUNNING_FLUSHES, PropName,
 };
 
-use super::Shared;
+use super::{Shared, family};
 use crate::metrics::Reading;
 use crate::store::meta::Space;
 
@@ -102,9 +103,10 @@ impl Vitals {
         let Some(shared) = self.0.upgrade() else {
             return Vec::new();
         };
+        let db = shared.db.load_full();
         let ask = |space, property: &Property| {
-            let family = shared.family(space).ok()?;
-            let told = shared.db.property_int_value_cf(family, property.asked);
+            let db = db.as_deref()?;
+            let told = db.property_int_value_cf(family(db, space).ok()?, property.asked);
             // A property that this RocksDB does not know is not told at all.
             Some(Reading::gauge(property.name, property.help, told.ok()??))
         };
@@ -117,8 +119,8 @@ impl Vitals {
         });
         let writable = Reading::gauge(
             "consign_meta_writable",
-            "0 once a write failed, after which only a new start can help",
-            shared.poisoned.get().is_none(),
+            "0 once a write failed: until the disk has room, or the next start",
+            shared.poisoned.get().is_none() && !shared.full.load(Ordering::Acquire),
         );
         of_all.chain(of_each).chain([writable]).collect()
     }
