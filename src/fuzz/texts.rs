@@ -29,7 +29,7 @@ fn simple_range(header: &str, len: u128) -> Option<(u128, u128)> {
     let (first, last) = rest.split_once('-')?;
     let number = |text: &str| -> Option<u128> {
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        let value = |n: u128, b: u8| (n * 10 + u128::from(b - b'0')).min(1 << 100);
+        let value = |n: u128, b: u8| n * 10 + u128::from(b - b'0');
         digits.then(|| text.bytes().fold(0, value))
     };
     let is_bytes = unit.trim().eq_ignore_ascii_case("bytes");
@@ -51,6 +51,11 @@ pub(super) fn range_and_conditions(data: &[u8]) {
     };
     let mut lines = text.split('\n');
     let header = lines.next().unwrap_or_default();
+    // As many digits as the model can count.
+    let mut runs = header.split(|one: char| !one.is_ascii_digit());
+    if runs.any(|digits| digits.len() > 38) {
+        return;
+    }
     let len = match script.byte() % 3 {
         0 => u64::from(script.byte()),
         _ => script.number(),

@@ -52,10 +52,17 @@ fn parse(header: &str) -> Option<Asked> {
         ("", count) => number(count).map(Asked::Last),
         (first, "") => number(first).map(Asked::From),
         (first, last) => {
+            let in_order = in_order(first, last);
             let (first, last) = (number(first)?, number(last)?);
-            (first <= last).then_some(Asked::Between(first, last))
+            in_order.then_some(Asked::Between(first, last))
         }
     }
+}
+
+/// Whether the first of two numbers is not the greater, however many digits they have.
+fn in_order(first: &str, last: &str) -> bool {
+    let [first, last] = [first, last].map(|digits| digits.trim_start_matches('0'));
+    (first.len(), first) <= (last.len(), last)
 }
 
 fn number(text: &str) -> Option<u64> {
@@ -82,6 +89,8 @@ mod tests {
             ("bytes=0-99999999999999999999999", Some(0..10)),
             ("bytes=0-1,3-4", None),
             ("bytes=5-2", None),
+            ("bytes=0002-05", Some(2..6)),
+            ("bytes=99999999999999999999999-9999999999999999999999", None),
             ("bytes=a-b", None),
             ("bytes=-", None),
             ("items=0-1", None),
