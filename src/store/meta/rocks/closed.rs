@@ -60,6 +60,17 @@ pub fn write(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Takes the note away, now that the database is open: what was counted changes from here on.
+pub(super) fn forget(folder: &Path) {
+    let path = folder.join(FILE);
+    if let Err(error) = std::fs::remove_file(&path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        // It counts no more in any case: the manifest is another one.
+        tracing::warn!(%error, path = %path.display(), "the note of closed metadata stays");
+    }
+}
+
 /// Compares the folder, whose manifest is `manifest`, with the note; false where there is none.
 ///
 /// # Errors

@@ -90,6 +90,7 @@ impl RocksEngine {
     pub fn open(folder: &Path, durability: Durability) -> Result<Self, MetaError> {
         let is_new = damage::look(folder)? == damage::Found::Nothing;
         let db = heal::open(folder, is_new).map_err(|error| damage::refused(folder, error))?;
+        closed::forget(folder);
         let poisoned = Arc::new(OnceLock::new());
         let closing = Closing {
             folder: folder.to_owned(),
