@@ -131,7 +131,7 @@ impl ObjectStore {
     /// # Errors
     /// What the metadata engine fails with, but for damage.
     pub async fn scrub(&self, bytes_per_second: u64) -> Result<ScrubStatus, StoreError> {
-        let _running = self.scrub_monitor().begin();
+        let running = self.scrub_monitor().begin();
         let mut pass = Pass::begin(self, bytes_per_second).await?;
         let place = pass.state.place.take();
         let reached = |stage: &Stage| {
@@ -154,6 +154,7 @@ impl ObjectStore {
             }
         }
         pass.end().await?;
+        drop(running);
         Ok(self.scrub_monitor().status())
     }
 }

@@ -265,7 +265,7 @@ async fn a_flipped_bit_never_loses_or_changes_a_row() {
     let mut seen = std::collections::BTreeMap::<(String, String), u32>::new();
     for name in vital(good.path()) {
         let bytes = std::fs::read(good.path().join(&name)).unwrap();
-        let step = (bytes.len() / 12).max(1);
+        let step = (bytes.len() / 5).max(1);
         for at in (0..bytes.len())
             .step_by(step)
             .chain(bytes.len().checked_sub(1))
