@@ -86,7 +86,7 @@ fn md5_of(bytes: &[u8]) -> String {
 
 async fn filled(server: &Server) -> Client {
     let client = server.client();
-    for bucket in ["from", "to"] {
+    for bucket in ["from", "into"] {
         make_bucket(&client, bucket).await;
     }
     for (seed, key) in KEYS.into_iter().enumerate() {
@@ -148,16 +148,16 @@ async fn every_object_makes_the_way_to_files_and_back() {
     // Nothing went elsewhere, and a plain key is a plain file.
     assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
     assert_eq!(std::fs::read(folder.join("files/rich")).unwrap(), b"rich");
-    let imported = run(&server, &folder, "import", "to");
+    let imported = run(&server, &folder, "import", "into");
     assert!(imported.status.success(), "{imported:?}");
-    assert_eq!(seen(&client, "to").await, seen(&client, "from").await);
+    assert_eq!(seen(&client, "into").await, seen(&client, "from").await);
     // Again: nothing is to be done, but for what changed.
     let again = said(&run(&server, &folder, "export", "from"));
     assert!(
         again.contains(&format!("0 bytes exported; {count} were there")),
         "{again}"
     );
-    let again = said(&run(&server, &folder, "import", "to"));
+    let again = said(&run(&server, &folder, "import", "into"));
     assert!(
         again.contains(&format!("{count} were there already")),
         "{again}"
@@ -174,7 +174,7 @@ async fn every_object_makes_the_way_to_files_and_back() {
         "{changed}"
     );
     assert!(!folder.join("files/rich").exists());
-    let changed = said(&run(&server, &folder, "import", "to"));
+    let changed = said(&run(&server, &folder, "import", "into"));
     assert!(
         changed.starts_with("1 objects of 3 bytes imported"),
         "{changed}"
@@ -185,7 +185,7 @@ async fn every_object_makes_the_way_to_files_and_back() {
 async fn files_that_are_not_the_exported_ones_are_refused() {
     let server = Server::start().await;
     let client = server.client();
-    for bucket in ["from", "to"] {
+    for bucket in ["from", "into"] {
         make_bucket(&client, bucket).await;
     }
     for key in ["a", "b", "c"] {
@@ -196,7 +196,7 @@ async fn files_that_are_not_the_exported_ones_are_refused() {
     }
     let place = TempDir::new().unwrap();
     let folder = place.path().join("x");
-    let nothing = run(&server, &folder, "import", "to");
+    let nothing = run(&server, &folder, "import", "into");
     assert!(said(&nothing).contains("holds no export"), "{nothing:?}");
     assert!(run(&server, &folder, "export", "from").status.success());
     std::fs::write(folder.join("files/a"), "abd").unwrap();
@@ -206,7 +206,7 @@ async fn files_that_are_not_the_exported_ones_are_refused() {
     let list = std::fs::read_to_string(folder.join("objects.jsonl")).unwrap();
     let list = list.replace("files/c", "files/../../secret");
     std::fs::write(folder.join("objects.jsonl"), list).unwrap();
-    let imported = run(&server, &folder, "import", "to");
+    let imported = run(&server, &folder, "import", "into");
     assert_eq!(imported.status.code(), Some(1));
     let said = said(&imported);
     assert!(
@@ -216,7 +216,7 @@ async fn files_that_are_not_the_exported_ones_are_refused() {
     for key in ["b", "c"] {
         assert!(said.contains(&format!("\"{key}\": its file")), "{said}");
     }
-    assert_eq!(seen(&client, "to").await, [] as [String; 0]);
+    assert_eq!(seen(&client, "into").await, [] as [String; 0]);
     let missing = run(&server, &folder, "import", "nowhere");
     assert_eq!(missing.status.code(), Some(1));
 }
