@@ -113,7 +113,7 @@ async fn filled(server: &Server) -> Client {
     let rich = rich
         .metadata("who", "me")
         .metadata("what", "it is")
-        .tagging("a=b%26&c=%3Cd%3E");
+        .tagging("a=b%2B&c=d%3D%20e");
     rich.body(ByteStream::from_static(b"rich"))
         .send()
         .await
