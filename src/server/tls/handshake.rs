@@ -21,7 +21,7 @@ const RECORD_OF_HANDSHAKE: u8 = 22;
 
 /// What a client hears that speaks plainly where TLS is spoken.
 const PLAIN_REFUSAL: &str = "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n\
-    content-length: 49\r\nconnection: close\r\n\r\nOnly HTTPS is spoken here: the URL needs https://\n";
+    content-length: 50\r\nconnection: close\r\n\r\nOnly HTTPS is spoken here: the URL needs https://\n";
 
 /// For so long a refused plain request is read away, so that its client reads the answer.
 const PLAIN_LINGER: Duration = Duration::from_secs(1);
