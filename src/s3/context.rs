@@ -165,6 +165,24 @@ pub struct FormCall {
     pub peer: Option<SocketAddr>,
 }
 
+impl FormCall {
+    /// A form upload of that name, which came from there.
+    pub(super) fn of(
+        service: Arc<Service>,
+        head: Head,
+        body: Payload,
+        (id, peer): (RequestId, Option<SocketAddr>),
+    ) -> Self {
+        Self {
+            service,
+            head,
+            body,
+            id,
+            peer,
+        }
+    }
+}
+
 /// Proves and stores a form upload.
 pub type FormHandler = fn(FormCall) -> BoxFuture<'static, Result<Reply, S3Error>>;
 

@@ -92,12 +92,9 @@ where
         due: bytes_out,
     });
     response.body_mut().answers(running);
-    let client = client.map(|client| client.ip());
     let bytes = bytes_in.saturating_add(bytes_out);
-    service
-        .throttle
-        .charge(client, learned.by(), bytes, service.clock.now());
-    let client = client.map(|client| client.to_string());
+    charge(&service, client, &learned, bytes);
+    let client = client.map(|client| client.ip().to_string());
     tracing::info!(%method, path, client, status, code, ms, bytes_in, bytes_out, "request");
     if let Some(visit) = visit {
         let answered = Answered {
@@ -112,6 +109,12 @@ where
         access_log::note(&service, visit, answered).await;
     }
     response
+}
+
+/// Counts what a request moved, for who may move only so much.
+fn charge(service: &Service, client: Option<SocketAddr>, learned: &Learned, bytes: u64) {
+    let (address, now) = (client.map(|client| client.ip()), service.clock.now());
+    service.throttle.charge(address, learned.by(), bytes, now);
 }
 
 /// Lets a request in, answers it, and tells the audit log of it.
@@ -227,8 +230,8 @@ where
     }
     let idle = service.settings.body_idle;
     if let Some(path) = own::path(&service, &parts, door) {
-        let headers = parts.headers.clone();
-        let payload = move |proof: Proof| Payload::new(body, headers, proof, idle);
+        let sent = parts.headers.clone();
+        let payload = move |proof| Payload::new(body, sent, proof, idle);
         return own::answer(&service, &parts, (path, door), (peer, payload)).await;
     }
     if oss::is_asked(&service, &parts) {
@@ -250,20 +253,13 @@ where
         }
         Some(Serve::Open { run }) => run(service, head).await,
         Some(Serve::Form { run }) => {
-            let spoken = service.oss.is_some();
-            let call = FormCall {
-                service,
-                head,
-                body: payload(Proof::Unsigned),
-                id,
-                peer,
-            };
-            if spoken {
-                // Which dialect a form speaks stands in its fields.
-                Box::pin(oss::post_object(call)).await
-            } else {
-                run(call).await
+            let body = payload(Proof::Unsigned);
+            let call = FormCall::of(service, head, body, (id, peer));
+            // Which dialect a form speaks stands in its fields.
+            if call.service.oss.is_some() {
+                return Box::pin(oss::post_object(call)).await;
             }
+            run(call).await
         }
         Some(Serve::Head {
             action,

@@ -359,9 +359,7 @@ async fn wire(
             access_log: Arc::default(),
             requests,
             numbers: Some(Arc::new(monitor)),
-            audit: audit
-                .clone()
-                .map(|audit| audit as Arc<dyn s3::audit::Auditor>),
+            audit: audit.as_ref().map(AuditLog::auditor),
             admin: Some(Arc::new(admin)),
             oss: None,
         },

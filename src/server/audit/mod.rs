@@ -205,6 +205,11 @@ impl AuditLog {
         }
     }
 
+    /// As the protocol's layer knows it.
+    pub(super) fn auditor(self: &Arc<Self>) -> Arc<dyn Auditor> {
+        Arc::<Self>::clone(self)
+    }
+
     fn orders(&self) -> Option<SyncSender<Order>> {
         let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         orders.clone()
