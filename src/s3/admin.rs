@@ -64,7 +64,7 @@ pub trait AdminHandler: Debug + Send + Sync {
         path: String,
         query: String,
         body: Bytes,
-    ) -> BoxFuture<'_, Result<serde_json::Value, AdminError>>;
+    ) -> BoxFuture<'_, Result<Value, AdminError>>;
 }
 
 /// Answers an administration request.

@@ -5,6 +5,7 @@
 //! system's scheduler makes of it is not, so the same seed is the same storm, not the same second.
 //! `scripts/torture` runs the long form.
 #![allow(
+    clippy::case_sensitive_file_extension_comparisons,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -153,9 +153,9 @@ mod tests {
     /// Two records, and where the second begins.
     fn log() -> (Vec<u8>, usize) {
         let mut log = Vec::new();
-        append(&mut log, &[7; 50_000]);
+        append(&mut log, &vec![7; 50_000]);
         let whole = log.len();
-        append(&mut log, &[9; 90_000]);
+        append(&mut log, &vec![9; 90_000]);
         (log, whole)
     }
 
