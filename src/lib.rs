@@ -21,6 +21,7 @@ pub mod metrics;
 pub mod name;
 pub mod network;
 pub mod public_url;
+pub mod trace;
 
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

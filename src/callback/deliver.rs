@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -25,6 +25,7 @@ use crate::fail_point;
 use crate::id;
 use crate::metrics::Deliveries;
 use crate::store::meta::{Batch, KeyRange, MetaEngine, MetaError, Space, Step, walk};
+use crate::trace::{self, Tracer};
 
 /// Deliveries under way for one endpoint.
 const FLYING_MAX: usize = 16;
@@ -84,6 +85,7 @@ pub struct Callbacks {
     /// Sent to where `configured` changed.
     changed: watch::Sender<()>,
     pub(super) counts: Deliveries,
+    tracer: OnceLock<Arc<Tracer>>,
     pub(super) meta: Arc<dyn MetaEngine>,
     pub(super) clock: Arc<dyn Clock>,
     woken: watch::Sender<u64>,
@@ -154,6 +156,7 @@ impl Callbacks {
             configured,
             changed: watch::Sender::new(()),
             counts,
+            tracer: OnceLock::new(),
             meta,
             clock,
             woken,
@@ -161,6 +164,13 @@ impl Callbacks {
             wait,
             stop: CancellationToken::new(),
         })
+    }
+
+    /// Goes on with the traces of requests in the calls that they lead to.
+    pub fn trace_by(&self, tracer: Arc<Tracer>) {
+        if self.tracer.set(tracer).is_err() {
+            tracing::debug!("callbacks are traced already");
+        }
     }
 
     /// What is configured at the moment: whoever asks twice may see a change in between.
@@ -415,7 +425,10 @@ impl Callbacks {
             within: Duration::from_secs(endpoint.config.timeout_seconds),
             answer_bytes_max: ANSWER_BYTES_MAX,
         });
-        match sent.await {
+        let tracer = self.tracer.get();
+        let traced = tracer.zip(message.trace.as_deref());
+        let scope = traced.and_then(|(tracer, carried)| tracer.resume(self.clock.now(), carried));
+        match trace::within(scope, sent).await {
             Ok(Answer {
                 status,
                 retry_after,

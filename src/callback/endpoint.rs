@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use tokio::sync::Semaphore;
 
 use super::config::{CallbackError, EndpointConfig};
@@ -14,6 +14,9 @@ use super::sign::Signer;
 use crate::clock::Timestamp;
 use crate::id::MessageId;
 use crate::metrics::Delivery;
+use crate::trace::{self, Kind};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Calls under way to one receiver for which somebody waits.
 const TURNS: usize = 64;
@@ -125,8 +128,17 @@ impl Endpoint {
     /// Posts once.
     pub(super) async fn post(&self, post: Post) -> Result<Answer, NoAnswer> {
         let begun = tokio::time::Instant::now();
+        let mut span = trace::span("callback", Kind::Client);
+        span.note("consign.callback.endpoint", self.name());
         let came = self.send(post).await;
         let success = came.as_ref().ok().map(|answer| answer.status.is_success());
+        if let Ok(answer) = &came {
+            span.note("http.response.status_code", answer.status.as_u16());
+        }
+        if success != Some(true) {
+            span.fail();
+        }
+        drop(span);
         self.counts.called(begun.elapsed(), success);
         came
     }
@@ -145,6 +157,7 @@ impl Endpoint {
         let request = self
             .client
             .post(url)
+            .headers(traced())
             .timeout(post.within)
             .header(CONTENT_TYPE, "application/json")
             .header("webhook-id", id)
@@ -163,6 +176,13 @@ impl Endpoint {
             body: read(answer, post.answer_bytes_max).await,
         })
     }
+}
+
+/// What lets the receiver go on with the trace, where there is one.
+fn traced() -> HeaderMap {
+    let parent = trace::carried();
+    let parent = parent.and_then(|parent| HeaderValue::from_str(&parent).ok());
+    HeaderMap::from_iter(parent.map(|parent| (TRACEPARENT, parent)))
 }
 
 async fn read(mut answer: reqwest::Response, bytes_max: usize) -> Result<Bytes, BodyFault> {

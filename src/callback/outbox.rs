@@ -10,6 +10,7 @@ use crate::config::Wait;
 use crate::id::MessageId;
 use crate::store::hook::CallbackChoice;
 use crate::store::meta::{Batch, Space};
+use crate::trace;
 
 /// How far a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
@@ -58,6 +59,9 @@ pub struct Message {
     /// Attempts that a person's retry forgave: they no longer count towards the limit.
     #[n(7)]
     pub forgiven: Option<u32>,
+    /// The span of the request that it comes from, where that is traced.
+    #[n(8)]
+    pub trace: Option<String>,
 }
 
 impl Message {
@@ -71,6 +75,7 @@ impl Message {
             next_attempt: event.at,
             last_error: None,
             forgiven: None,
+            trace: trace::carried(),
             event,
         }
     }

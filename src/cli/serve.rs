@@ -80,7 +80,10 @@ async fn serve(args: &ServeArgs, config: Config, refilter: Refilter) -> Result<E
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => drop(reload(args, &server, &refilter).await),
+            _ = hangup.recv() => {
+                server.reopen_logs();
+                drop(reload(args, &server, &refilter).await);
+            }
             Some(order) = server.ordered() => {
                 order.answer(reload(args, &server, &refilter).await);
             }

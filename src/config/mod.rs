@@ -77,6 +77,10 @@ pub struct Config {
     pub oss: OssSettings,
     /// The certificates of the address; without any it is not encrypted.
     pub tls: TlsSettings,
+    /// The file with a record of every request.
+    pub access_log: AccessLogSettings,
+    /// Where traces of requests go.
+    pub telemetry: TelemetrySettings,
     /// Where the administration is served.
     pub admin: AdminSettings,
     /// What a client may take.
@@ -136,6 +140,89 @@ pub enum Dialect {
 pub struct OssSettings {
     /// Addresses below which a request may have an app server called.
     pub callback_urls: Vec<String>,
+}
+
+/// The file with a record of every request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessLogSettings {
+    /// Its path; none: there is no such file.
+    pub file: Option<PathBuf>,
+    /// The form of its lines.
+    pub format: RecordFormat,
+    /// Once it has so many bytes, it makes room for a new one; 0: never.
+    pub rotate_bytes: u64,
+    /// Once it is so old; zero: never.
+    pub rotate_time: Duration,
+    /// How many earlier ones are kept.
+    pub keep: usize,
+}
+
+impl Default for AccessLogSettings {
+    fn default() -> Self {
+        Self {
+            file: None,
+            format: RecordFormat::default(),
+            rotate_bytes: 100 * 1024 * 1024,
+            rotate_time: Duration::ZERO,
+            keep: 10,
+        }
+    }
+}
+
+/// The form of the records of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RecordFormat {
+    /// That of S3's server access logs.
+    #[default]
+    Aws,
+    /// One JSON object a line.
+    Json,
+    /// That of web servers: "combined".
+    Combined,
+}
+
+/// Where traces of requests go.
+#[derive(Clone, PartialEq)]
+pub struct TelemetrySettings {
+    /// The collector's address, below which `/v1/traces` is; none: nothing is traced.
+    pub otlp_endpoint: Option<String>,
+    /// Headers of each request to it: names and values, which may be secret.
+    pub headers: Vec<(String, String)>,
+    /// What the server is called there.
+    pub service_name: String,
+    /// How many of all requests are traced: 1 is all of them.
+    pub sampling_ratio: f64,
+    /// Whether a request's own `traceparent` is honoured: it then decides instead.
+    pub honour_traceparent: bool,
+    /// Whether keys of objects are told.
+    pub keys: bool,
+}
+
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        Self {
+            otlp_endpoint: None,
+            headers: Vec::new(),
+            service_name: "consign".to_owned(),
+            sampling_ratio: 0.01,
+            honour_traceparent: false,
+            keys: false,
+        }
+    }
+}
+
+impl fmt::Debug for TelemetrySettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("TelemetrySettings")
+            .field("otlp_endpoint", &self.otlp_endpoint)
+            .field("headers", &headers)
+            .field("service_name", &self.service_name)
+            .field("sampling_ratio", &self.sampling_ratio)
+            .field("honour_traceparent", &self.honour_traceparent)
+            .field("keys", &self.keys)
+            .finish()
+    }
 }
 
 /// Where the administration is served.
@@ -355,6 +442,8 @@ impl Default for Config {
             dialects: Vec::new(),
             oss: OssSettings::default(),
             tls: TlsSettings::default(),
+            access_log: AccessLogSettings::default(),
+            telemetry: TelemetrySettings::default(),
             admin: AdminSettings::default(),
             limits: Limits::default(),
             active_content: ActiveContent::default(),

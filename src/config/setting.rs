@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{ActiveContent, Config, Dialect, Durability, LogFormat, RootKey};
+use super::{ActiveContent, Config, Dialect, Durability, LogFormat, RecordFormat, RootKey};
 use crate::network::Network;
 use crate::public_url::PublicUrl;
 
@@ -116,6 +116,40 @@ pub(super) const SETTINGS: &[Setting] = &[
         put(&mut config.tls.keys, each(values, path)?)
     })
     .live(),
+    one("access_log.file", |config, text| {
+        put(&mut config.access_log.file, Some(filled(text)?.into()))
+    }),
+    one("access_log.format", |config, text| {
+        put(&mut config.access_log.format, record_format(text)?)
+    }),
+    one("access_log.rotate_bytes", |config, text| {
+        put(&mut config.access_log.rotate_bytes, number(text)?)
+    }),
+    one("access_log.rotate_seconds", |config, text| {
+        put(&mut config.access_log.rotate_time, seconds(text)?)
+    }),
+    one("access_log.keep", |config, text| {
+        put(&mut config.access_log.keep, number(text)?)
+    }),
+    one("telemetry.otlp_endpoint", |config, text| {
+        let [url] = urls(&[text.to_owned()])?.try_into().unwrap_or_default();
+        put(&mut config.telemetry.otlp_endpoint, Some(url))
+    }),
+    list("telemetry.headers", |config, values| {
+        put(&mut config.telemetry.headers, each(values, header)?)
+    }),
+    one("telemetry.service_name", |config, text| {
+        put(&mut config.telemetry.service_name, filled(text)?)
+    }),
+    one("telemetry.sampling_ratio", |config, text| {
+        put(&mut config.telemetry.sampling_ratio, ratio(text)?)
+    }),
+    one("telemetry.honour_traceparent", |config, text| {
+        put(&mut config.telemetry.honour_traceparent, switch(text)?)
+    }),
+    one("telemetry.keys", |config, text| {
+        put(&mut config.telemetry.keys, switch(text)?)
+    }),
     one("admin.listen", |config, text| {
         put(&mut config.admin.listen, Some(listen(text)?))
     }),
@@ -301,6 +335,19 @@ fn network(text: &str) -> Result<Network, String> {
     })
 }
 
+/// `name=value`; what is wrong with it is told without the value, which may be secret.
+fn header(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    let (name, value) = pair.ok_or("must hold headers as name=value")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    let ratio = text.trim().parse().ok();
+    let ratio = ratio.filter(|ratio| (0.0..=1.0).contains(ratio));
+    ratio.ok_or_else(|| format!("must lie between 0 and 1, not \"{text}\""))
+}
+
 fn lowercase(names: &[String]) -> Vec<String> {
     names.iter().map(|name| name.to_ascii_lowercase()).collect()
 }
@@ -404,6 +451,17 @@ fn active_content(text: &str) -> Result<ActiveContent, String> {
         "allow" => Ok(ActiveContent::Allow),
         _ => Err(format!(
             "must be \"sandbox\", \"attachment\" or \"allow\", not \"{text}\""
+        )),
+    }
+}
+
+fn record_format(text: &str) -> Result<RecordFormat, String> {
+    match text {
+        "aws" => Ok(RecordFormat::Aws),
+        "json" => Ok(RecordFormat::Json),
+        "combined" => Ok(RecordFormat::Combined),
+        _ => Err(format!(
+            "must be \"aws\", \"json\" or \"combined\", not \"{text}\""
         )),
     }
 }

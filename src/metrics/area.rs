@@ -280,3 +280,82 @@ impl Delivery {
         self.dead_letters.dec();
     }
 }
+
+/// The records of the access log.
+#[derive(Debug, Clone, Default)]
+pub struct Records {
+    written: Counter,
+    dropped: Counter,
+    failed: Counter,
+}
+
+impl Records {
+    /// One was written.
+    pub fn written(&self) {
+        self.written.inc();
+    }
+
+    /// There was no room for one more to wait.
+    pub fn dropped(&self) {
+        self.dropped.inc();
+    }
+
+    /// One could not be written.
+    pub fn failed(&self) {
+        self.failed.inc();
+    }
+}
+
+impl Area for Records {
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "access_records_written",
+            "Records of requests written to access_log.file",
+            self.written.clone(),
+        );
+        registry.register(
+            "access_records_dropped",
+            "Records that were lost, since the file could not be written as fast as they came",
+            self.dropped.clone(),
+        );
+        registry.register(
+            "access_records_failed",
+            "Records that could not be written",
+            self.failed.clone(),
+        );
+    }
+}
+
+/// The spans of traces.
+#[derive(Debug, Clone, Default)]
+pub struct Spans {
+    exported: Counter,
+    dropped: Counter,
+}
+
+impl Spans {
+    /// So many were taken by the collector.
+    pub fn exported(&self, spans: u64) {
+        self.exported.inc_by(spans);
+    }
+
+    /// So many were lost: there was no room, or the collector did not take them.
+    pub fn dropped(&self, spans: u64) {
+        self.dropped.inc_by(spans);
+    }
+}
+
+impl Area for Spans {
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "trace_spans_exported",
+            "Spans that the collector took",
+            self.exported.clone(),
+        );
+        registry.register(
+            "trace_spans_dropped",
+            "Spans that were lost, since there was no room or the collector did not take them",
+            self.dropped.clone(),
+        );
+    }
+}

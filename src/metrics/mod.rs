@@ -12,7 +12,7 @@ mod requests;
 use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::registry::Registry;
 
-pub use area::{Commits, Connections, Deliveries, Delivery, Open};
+pub use area::{Commits, Connections, Deliveries, Delivery, Open, Records, Spans};
 pub use reading::Reading;
 pub use requests::{Answered, Requests, Running};
 

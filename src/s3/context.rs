@@ -33,6 +33,7 @@ use crate::store::blob::BlobError;
 use crate::store::meta::MetaError;
 use crate::store::seal::{DataKey, MasterRing};
 use crate::store::{EventName, ObjectStore, Origin, Staged, Stager, StoreError};
+use crate::trace::{self, Kind, Tracer};
 
 /// An account as answers show it.
 #[derive(Debug, Clone)]
@@ -111,6 +112,8 @@ pub struct Service {
     pub access_log: Arc<AccessLog>,
     /// What requests are counted into.
     pub requests: Arc<Requests>,
+    /// What traces requests, where somebody wants traces.
+    pub tracer: Option<Arc<Tracer>>,
     /// The numbers of the whole server, where somebody tells them.
     pub numbers: Option<Arc<dyn Numbers>>,
     /// What keeps the audit log, where there is one.
@@ -213,6 +216,7 @@ impl Service {
             refusals: Arc::clone(&self.refusals),
             access_log: Arc::clone(&self.access_log),
             requests: Arc::clone(&self.requests),
+            tracer: self.tracer.clone(),
             numbers: self.numbers.clone(),
             audit: self.audit.clone(),
             admin: self.admin.clone(),
@@ -290,7 +294,9 @@ impl Payload {
             Some(key) => store.stage_sealed(len, key)?,
             None => store.stage(len),
         };
+        let span = trace::span("receive", Kind::Internal);
         let digest = self.receive_into(&mut stager, want).await?;
+        drop(span);
         Ok(Received {
             staged: stager.finish().await?,
             digest,

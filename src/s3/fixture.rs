@@ -73,6 +73,7 @@ pub(crate) async fn service_over(
         access_log: Arc::default(),
         requests: Asked::counters(),
         numbers: None,
+        tracer: None,
         admin: None,
         oss: None,
     }))

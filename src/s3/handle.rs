@@ -3,13 +3,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, Request, Response};
 use http_body::Body;
-use http_body_util::BodyExt as _;
 
 use super::access::{self, Caller};
 use super::access_log::{self, Answered, Visit};
@@ -20,6 +18,7 @@ use super::context::{Call, FormCall, Service};
 use super::cors::Page;
 use super::door::Door;
 use super::duties;
+use super::ending::Ending;
 use super::error::{Code, S3Error};
 use super::head::Head;
 use super::learned::{Asked, Learned};
@@ -27,17 +26,20 @@ use super::oss::{self, Served};
 use super::own;
 use super::prove::prove;
 use super::reach::Arrival;
+use super::received::{Received, counted};
 use super::render::render;
 use super::reply::{Reply, ReplyBody};
 use super::route::{Route, Serve};
 use super::sts;
 use super::target::Level;
+use super::traced;
 use super::website;
 use crate::auth::constraint::Constraint;
 use crate::auth::{self, Action, AuthSettings, Grant, SignedHead};
 use crate::clock::Timestamp;
 use crate::id::RequestId;
 use crate::metrics;
+use crate::trace::{self, Kind, Root};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -55,12 +57,7 @@ where
     let began = service.clock.now();
     let mut running = service.requests.begin();
     let (mut parts, body) = request.into_parts();
-    // Without a host there is nothing to see, which each of the steps says by itself.
-    let arrival = Arrival::of(&service.settings.reach, &parts, peer).ok();
-    let client = arrival.as_ref().map_or(peer, Arrival::client);
-    if let Some(arrival) = arrival {
-        parts.extensions.insert(arrival);
-    }
+    let client = see(&service, &mut parts, peer);
     parts.extensions.insert(id);
     let learned = Learned::default();
     parts.extensions.insert(learned.clone());
@@ -68,11 +65,13 @@ where
     let method = parts.method.clone();
     let path = parts.uri.path().to_owned();
     let page = page(&service, &parts);
-    let received = Arc::new(AtomicU64::new(0));
-    let body = counted(body, (Arc::clone(&service.requests), Arc::clone(&received)));
+    let received = Received::new();
+    let body = counted(body, Arc::clone(&service.requests), Arc::clone(&received));
     let site = active::Origin::of(&service, &parts);
+    let root = traced::begin(&service, &parts, (id, began), client);
     let told = (&method, path.as_str(), &learned);
-    let outcome = admitted(&service, parts, body, (client, id, began), told).await;
+    let answered = admitted(&service, parts, body, (client, id, began), told);
+    let outcome = trace::within(root.as_ref().map(Root::scope), answered).await;
     let code = outcome.as_ref().err().map(|error| error.code().wire().0);
     let mut response = render(id, &method, outcome);
     let setting = service.settings.active_content;
@@ -83,7 +82,7 @@ where
     let ms = running.elapsed().as_millis();
     let status = response.status().as_u16();
     // What is to be sent: the answer's body is on its way only after this line.
-    let (bytes_in, bytes_out) = (received.load(Ordering::Relaxed), response.body().len());
+    let (bytes_in, bytes_out) = (received.bytes(), response.body().len());
     running.answered(&metrics::Answered {
         operation: learned.asked().index(),
         status,
@@ -91,24 +90,36 @@ where
         received: bytes_in,
         due: bytes_out,
     });
-    response.body_mut().answers(running);
     let bytes = bytes_in.saturating_add(bytes_out);
     charge(&service, client, &learned, bytes);
     let client = client.map(|client| client.ip().to_string());
     tracing::info!(%method, path, client, status, code, ms, bytes_in, bytes_out, "request");
-    if let Some(visit) = visit {
-        let answered = Answered {
-            requester: learned.by().map(|key| key.owner.as_str()),
-            status,
-            code,
-            headers: response.headers(),
-            bytes_in,
-            bytes_out,
-            ms,
-        };
-        access_log::note(&service, visit, answered).await;
-    }
+    let answered = Answered {
+        by: learned.by(),
+        asked: learned.asked(),
+        status,
+        code,
+        headers: response.headers(),
+        received: bytes_in,
+        due: bytes_out,
+        turn_around: received.idle(),
+    };
+    let recording = access_log::begin(&service, visit, &answered).await;
+    let trace = root.map(|root| traced::answered(root, &answered));
+    let ending = Ending::of(running, recording, trace);
+    response.body_mut().answers(ending);
     response
+}
+
+/// Sees through proxies: who sent the request, which also carries where it came in from now on.
+fn see(service: &Service, parts: &mut Parts, peer: Option<SocketAddr>) -> Option<SocketAddr> {
+    // Without a host there is nothing to see, which each of the steps says by itself.
+    let arrival = Arrival::of(&service.settings.reach, parts, peer).ok();
+    let client = arrival.as_ref().map_or(peer, Arrival::client);
+    if let Some(arrival) = arrival {
+        parts.extensions.insert(arrival);
+    }
+    client
 }
 
 /// Counts what a request moved, for who may move only so much.
@@ -173,34 +184,17 @@ pub fn turn_away<B>(
     Some(render(id, &parts.method, Err(error)))
 }
 
-/// The request as its record tells it, where any bucket asks for records.
+/// The request as its record tells it, where anybody asks for records.
 fn visit(
     service: &Service,
     parts: &Parts,
     when: (RequestId, Timestamp),
     peer: Option<SocketAddr>,
 ) -> Option<Visit> {
-    let asked = service.access_log.is_heeded() && !website::is_asked(service, parts);
-    asked.then(|| Visit::of(parts, service.settings.reach.domains(), when, peer))?
-}
-
-/// `body`, whose bytes and faults are counted as they are read.
-fn counted<B>(
-    body: B,
-    (requests, received): (Arc<metrics::Requests>, Arc<AtomicU64>),
-) -> impl Body<Data = Bytes, Error = B::Error>
-where
-    B: Body<Data = Bytes>,
-{
-    let body = body.map_frame(move |frame| {
-        let len = frame.data_ref().map_or(0, Bytes::len);
-        received.fetch_add(u64::try_from(len).unwrap_or(u64::MAX), Ordering::Relaxed);
-        frame
-    });
-    body.map_err(move |error| {
-        requests.body_broke();
-        error
-    })
+    let reach = &service.settings.reach;
+    let hosts = (reach.domains(), reach.website_domains());
+    let asked = service.access_log.is_asked_for();
+    asked.then(|| Visit::of(parts, hosts, when, peer))
 }
 
 /// The page of another origin that the answer is for; a preflight speaks for itself.
@@ -303,7 +297,9 @@ pub(super) async fn serve(
         id,
         peer,
     } = admitted;
+    let span = trace::span("authorise", Kind::Internal);
     authorise(&service, &head, &grant, action, peer).await?;
+    drop(span);
     route.check_options(&head, honours)?;
     check_expected_owner(&service, &head).await?;
     duties::check(&service, &head.headers, grant.duties()).await?;
@@ -384,6 +380,7 @@ pub(super) fn authenticate_by(
         heeds,
         ..head.signed(&parts.headers, None)
     };
+    let _span = trace::span("authenticate", Kind::Internal);
     prove(
         service,
         (peer, &head.learned),

@@ -16,6 +16,7 @@ pub mod cors;
 mod door;
 mod duties;
 pub mod encoded_word;
+mod ending;
 mod error;
 pub mod explain;
 #[cfg(any(test, fuzzing))]
@@ -34,6 +35,7 @@ mod prove;
 pub mod query;
 pub mod range;
 pub mod reach;
+mod received;
 pub mod render;
 pub mod reply;
 pub mod route;
@@ -43,6 +45,7 @@ pub mod tags;
 pub mod target;
 pub mod throttle;
 mod told;
+mod traced;
 mod website;
 pub mod xml;
 

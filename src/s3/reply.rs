@@ -9,9 +9,9 @@ use futures_util::stream::{BoxStream, Stream, StreamExt as _};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body::{Frame, SizeHint};
 
+use super::ending::Ending;
 use super::error::{Code, S3Error};
 use super::xml::XmlWriter;
-use crate::metrics::Running;
 use crate::store::{ObjectRecord, PartRecord};
 
 /// Any error, boxed.
@@ -157,7 +157,7 @@ impl Reply {
 pub struct ReplyBody {
     inner: Inner,
     /// Whose answer it is: what ends with it.
-    of: Option<Running>,
+    of: Option<Ending>,
 }
 
 enum Inner {
@@ -206,8 +206,8 @@ impl ReplyBody {
         }
     }
 
-    /// From now on it is the answer to that request, which ends when this is dropped.
-    pub(super) fn answers(&mut self, request: Running) {
+    /// From now on it is the answer to a request, which ends when this is dropped.
+    pub(super) fn answers(&mut self, request: Ending) {
         self.of = Some(request);
     }
 

@@ -3,6 +3,7 @@
 //! **Invariant:** only this folder knows every layer, and nothing in it knows what an S3 operation
 //! means.
 
+mod access_log;
 mod admin;
 mod announce;
 mod audit;
@@ -23,6 +24,7 @@ mod oss;
 mod reload;
 mod root_key;
 mod run;
+mod telemetry;
 mod tls;
 
 use std::net::SocketAddr;
@@ -104,6 +106,17 @@ pub enum StartError {
     /// The system ended a task that was needed.
     #[error("interrupted: {0}")]
     Interrupted(String),
+    /// The access log can't be written.
+    #[error("can't write the access log to {path}: {source}")]
+    AccessLog {
+        /// The file.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Traces can't be sent.
+    #[error("telemetry: {0}")]
+    Telemetry(String),
     /// The address can't be listened on.
     #[error("can't listen on {address}: {source}")]
     Listen {
@@ -177,8 +190,7 @@ impl Server {
             stop,
             scrub_now,
         } = background;
-        let until = stop.clone();
-        let deliverer = Arc::clone(&callbacks);
+        let (deliverer, until) = (Arc::clone(&callbacks), stop.clone());
         tasks.spawn(async move { deliverer.run(until).await });
         announcement.publish()?;
         announcement.keep(&tasks, &stop);
@@ -249,11 +261,19 @@ impl Server {
         self.orders.lock().await.recv().await
     }
 
+    /// Has log files opened anew: somebody moved them.
+    pub fn reopen_logs(&self) {
+        self.live.service.load().access_log.reopen();
+    }
+
     /// Finishes the requests in flight, and ends.
     pub async fn shutdown(self) {
         let patience = self.live.limits.load().shutdown_time;
         run::stop(&self.shared, patience).await;
         s3::access_log::deliver(&self.live.service.load_full()).await;
+        let log = Arc::clone(&self.live.service.load().access_log);
+        // It fails only where the runtime ends, which loses what waits as a kill does.
+        drop(tokio::task::spawn_blocking(move || log.flush()).await);
         if let Some(audit) = &self.audit {
             audit.close().await;
         }
@@ -308,15 +328,10 @@ async fn wire(
     let engines = engines::open(config, &clock).await?;
     let (store, callbacks) = stores(config, background, &engines, &clock).await?;
     let (meta, _blobs) = engines.split();
-    let Custody {
-        accounts,
-        keys,
-        masters,
-        audit,
-    } = Custody::take(config, root, &meta, &clock).await?;
+    let custody = Custody::take(config, root, &meta, &clock).await?;
     let settings = settings_of(config);
     let refusals = Arc::new(Refusals::default());
-    let explainer = explainer_of(&settings, keys.clone(), doors.endpoint());
+    let explainer = explainer_of(&settings, custody.keys.clone(), doors.endpoint());
     let explainer = Arc::new(ArcSwap::from_pointee(explainer));
     let admin = Admin {
         meta,
@@ -324,8 +339,8 @@ async fn wire(
         explainer: Arc::clone(&explainer),
         orders,
         store: store.clone(),
-        keys: Arc::clone(&keys),
-        accounts: Arc::clone(&accounts),
+        keys: Arc::clone(&custody.keys),
+        accounts: Arc::clone(&custody.accounts),
         callbacks: Arc::clone(&callbacks),
         clock: Arc::clone(&clock),
         started: clock.now(),
@@ -337,9 +352,13 @@ async fn wire(
         itself: Itself::of(config, doors),
     };
     let requests = Asked::counters();
+    let (tracer, spans) = telemetry::start(&config.telemetry, background, &callbacks)?;
+    let access_log = access_log::start(&config.access_log)?;
     let watched = Watched {
         requests: &requests,
         connections: doors.counts(),
+        records: access_log.counts(),
+        spans: &spans,
         engines,
         store: &store,
         callbacks: &callbacks,
@@ -348,24 +367,25 @@ async fn wire(
     Ok(Wired {
         service: Service {
             store,
-            keys,
-            accounts,
+            keys: custody.keys,
+            accounts: custody.accounts,
             settings,
-            masters,
+            masters: custody.masters,
             clock,
             policies: s3::access::Policies::default(),
             refusals,
             throttle: Arc::new(Throttle::new(throttle_of(&config.guard))),
-            access_log: Arc::default(),
+            access_log,
             requests,
+            tracer,
             numbers: Some(Arc::new(monitor)),
-            audit: audit.as_ref().map(AuditLog::auditor),
+            audit: custody.audit.as_ref().map(AuditLog::auditor),
             admin: Some(Arc::new(admin)),
             oss: None,
         },
         callbacks,
         explainer,
-        audit,
+        audit: custody.audit,
     })
 }
 

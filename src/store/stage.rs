@@ -12,6 +12,7 @@ use super::seal::{DataKey, Sealer, SegmentKey};
 use super::{ObjectStore, StoreError};
 use crate::fail_point;
 use crate::id::{BlobId, InlineId};
+use crate::trace::{self, Kind};
 
 /// Takes an object's bytes. Dropping it leaves nothing behind.
 #[derive(Debug)]
@@ -212,6 +213,7 @@ impl Stager {
             sealed = Some(how);
         }
         let bytes = if let Some(writer) = self.writer {
+            let _span = trace::span("finish the blob", Kind::Internal);
             StagedBytes::Blob(writer.finish().await?)
         } else {
             let len = u64::try_from(self.small.len()).unwrap_or(u64::MAX);

@@ -17,6 +17,7 @@ mod callback;
 mod certificates;
 mod cli;
 mod foreign;
+mod monitoring;
 mod raw;
 mod receiver;
 mod sdk;

@@ -35,7 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "config", "s3", "auth", "store", "callback", "clock", "id", "metrics", "name",
+            "config", "s3", "auth", "store", "callback", "clock", "id", "metrics", "name", "trace",
         ],
     ),
     ("config", &["network", "public_url"]),
@@ -68,6 +68,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "checksum",
             "network",
             "public_url",
+            "trace",
         ],
     ),
     (
@@ -81,6 +82,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "fail_point",
             "metrics",
             "network",
+            "trace",
         ],
     ),
     ("auth", &["clock", "name", "network", "public_url"]),
@@ -95,6 +97,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "name",
             "checksum",
             "fail_point",
+            "trace",
         ],
     ),
     ("store::meta", &["fail_point", "metrics"]),
@@ -107,6 +110,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("fail_point", &[]),
     // Counters know nobody, so that everybody may count.
     ("metrics", &[]),
+    ("trace", &["clock", "id", "metrics"]),
     ("network", &[]),
     ("public_url", &[]),
 ];
@@ -125,7 +129,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("http_body_util", &["s3", "server", "cli", "fuzz"]),
     ("http", &["auth", "s3", "server", "callback", "cli", "fuzz"]),
     // `config` only parses URLs by it.
-    ("reqwest", &["callback", "cli", "config"]),
+    ("reqwest", &["callback", "cli", "config", "server"]),
     ("tokio::net", &["server", "cli"]),
     // The files of RocksDB are looked at before it opens them.
     (

@@ -1,25 +1,31 @@
-//! The records of requests to buckets that ask for them, delivered as objects in S3's format.
+//! The records of requests: of those to buckets that ask for them, delivered as objects in S3's format,
+//! and of all of them, for whoever writes them to a file.
 //!
 //! As on S3, delivery is by best effort: records wait in memory for some seconds, and a server that
 //! is killed loses those. No request waits for its record.
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerLogs.html>
 
-mod line;
+mod record;
+mod redact;
+mod visit;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::HeaderMap;
 use http::request::Parts;
 
-pub use line::{Answered, Visit};
+pub(super) use record::Answered;
+pub use record::{Ended, Record, RecordForm};
+pub use visit::Visit;
 
 use super::acl;
 use super::body::{Payload, Proof};
 use super::context::{Call, Service};
-use super::error::S3Error;
+use super::error::{Code, S3Error};
 use super::head::Head;
 use super::ops::put;
 use crate::auth::canonical::encode;
@@ -27,6 +33,7 @@ use crate::auth::constraint::Duties;
 use crate::auth::{AccessKey, Scope, Secret, Who};
 use crate::clock::Timestamp;
 use crate::id::{RequestId, random};
+use crate::metrics::Records;
 use crate::name::BucketName;
 use crate::store::settings::{LogKeys, Logging};
 use crate::store::{Bucket, BucketQuery, StoreError};
@@ -34,6 +41,9 @@ use crate::store::{Bucket, BucketQuery, StoreError};
 /// Bytes of records that wait; further ones are lost, which is logged.
 const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 const BUCKETS_AT_A_TIME: usize = 1000;
+/// Records that wait to be written to the file: a few megabytes, and fifty where clients make each as long
+/// as a record can be.
+const ORDERS_MAX: usize = 4096;
 
 /// Records on their way.
 #[derive(Debug, Default)]
@@ -41,6 +51,30 @@ pub struct AccessLog {
     /// Whether any bucket asks for records: until one does, no request looks.
     heeded: AtomicBool,
     waiting: Mutex<Waiting>,
+    /// The way to whoever writes every request's record down. It has room for so many that wait; further
+    /// ones are lost, which is counted: no request waits for a disk.
+    orders: Option<SyncSender<Order>>,
+    counts: Records,
+}
+
+/// What whoever writes records down is to do.
+#[derive(Debug)]
+pub enum Order {
+    /// Write this one.
+    Write(Box<Record>, Ended),
+    /// Open the file anew: somebody moved it.
+    Reopen,
+    /// Tell when all that came before is written.
+    Flush(SyncSender<()>),
+}
+
+/// A record whose request is not over.
+#[derive(Debug)]
+pub(super) struct Recording {
+    record: Record,
+    /// The objects that it goes into, where its bucket asks for it.
+    to: Option<Destination>,
+    log: Arc<AccessLog>,
 }
 
 #[derive(Debug, Default)]
@@ -65,9 +99,47 @@ impl AccessLog {
         self.heeded.store(true, Ordering::Relaxed);
     }
 
-    /// Whether requests look.
-    pub fn is_heeded(&self) -> bool {
-        self.heeded.load(Ordering::Relaxed)
+    /// One whose records are also sent to whoever follows the orders.
+    pub fn with_orders() -> (Self, Receiver<Order>) {
+        let (orders, followed) = sync_channel(ORDERS_MAX);
+        let log = Self {
+            orders: Some(orders),
+            ..Self::default()
+        };
+        (log, followed)
+    }
+
+    /// What becomes of records that are written down.
+    pub const fn counts(&self) -> &Records {
+        &self.counts
+    }
+
+    /// Whether anybody may want a request's record.
+    pub(super) fn is_asked_for(&self) -> bool {
+        self.orders.is_some() || self.heeded.load(Ordering::Relaxed)
+    }
+
+    /// Has the file opened anew.
+    pub fn reopen(&self) {
+        self.order(Order::Reopen);
+    }
+
+    fn order(&self, order: Order) {
+        if let Some(orders) = &self.orders
+            && orders.try_send(order).is_err()
+        {
+            self.counts.dropped();
+        }
+    }
+
+    /// Waits until what came before is written. It blocks its thread.
+    pub fn flush(&self) {
+        let Some(orders) = &self.orders else { return };
+        let (done, all_done) = sync_channel(1);
+        // Here there may be a wait, for the room too.
+        if orders.send(Order::Flush(done)).is_err() || all_done.recv().is_err() {
+            tracing::warn!("nobody writes the access log any more");
+        }
     }
 
     fn keep(&self, to: Destination, line: &str) {
@@ -82,6 +154,16 @@ impl AccessLog {
 
     fn take(&self) -> Waiting {
         std::mem::take(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Recording {
+    /// Keeps the record, now that its request is over.
+    pub(super) fn keep(self, ended: Ended) {
+        if let Some(to) = self.to {
+            self.log.keep(to, &self.record.line(RecordForm::Aws, ended));
+        }
+        self.log.order(Order::Write(Box::new(self.record), ended));
     }
 }
 
@@ -111,21 +193,40 @@ pub async fn find(service: &Service) -> Result<(), StoreError> {
     }
 }
 
-/// Keeps the record of a request, where its bucket asks for one.
-pub async fn note(service: &Service, visit: Visit, answered: Answered<'_>) {
-    let Some(bucket) = visit.bucket() else { return };
-    // A request to a bucket that went, or never was, leaves no record.
-    let Ok(bucket) = service.store.bucket(bucket).await else {
-        return;
+/// The record of a request, where its bucket or the operator asks for one.
+pub(super) async fn begin(
+    service: &Service,
+    visit: Option<Visit>,
+    answered: &Answered<'_>,
+) -> Option<Box<Recording>> {
+    let visit = visit?;
+    let bucket = match visit.bucket() {
+        Some(bucket) => service.store.bucket(bucket).await.ok(),
+        None => None,
     };
-    if let Some(logging) = &bucket.settings.logging {
-        let day = (logging.keys == LogKeys::ByEventTime).then(|| visit.at().day_path());
-        let to = Destination {
-            source: bucket.name.clone(),
-            day,
-        };
-        service.access_log.keep(to, &visit.line(&bucket, &answered));
+    // A request to a bucket that went, or never was, leaves no record with anybody but the operator.
+    let to = bucket
+        .as_ref()
+        .filter(|_| !visit.is_website())
+        .and_then(|bucket| destination(bucket, &visit));
+    if to.is_none() && service.access_log.orders.is_none() {
+        return None;
     }
+    let owner = bucket.map(|bucket| bucket.owner);
+    Some(Box::new(Recording {
+        record: Record::of(visit, owner, answered),
+        to,
+        log: Arc::clone(&service.access_log),
+    }))
+}
+
+fn destination(bucket: &Bucket, visit: &Visit) -> Option<Destination> {
+    let logging = bucket.settings.logging.as_ref()?;
+    let day = (logging.keys == LogKeys::ByEventTime).then(|| visit.at().day_path());
+    Some(Destination {
+        source: bucket.name.clone(),
+        day,
+    })
 }
 
 /// Delivers what waits.
@@ -138,7 +239,11 @@ pub async fn deliver(service: &Arc<Service>) {
         );
     }
     for (to, records) in waiting.objects {
-        if let Err(error) = deliver_one(service, &to, records).await {
+        let delivered = deliver_one(service, &to, records).await;
+        if let Err(error) = delivered
+            // The records are there; that a callback of theirs was not answered is told by its own queue.
+            && error.code() != Code::CallbackFailed
+        {
             tracing::warn!(bucket = %to.source, %error, "could not deliver access records");
         }
     }

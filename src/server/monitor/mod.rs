@@ -16,7 +16,7 @@ use super::engines::Engines;
 use crate::callback::Callbacks;
 use crate::clock::Timestamp;
 use crate::config::Config;
-use crate::metrics::{Area, Connections, Format, Metrics, Reading, Requests};
+use crate::metrics::{Area, Connections, Format, Metrics, Reading, Records, Requests, Spans};
 use crate::s3::Numbers;
 use crate::store::blob::files;
 use crate::store::meta::rocks;
@@ -49,6 +49,8 @@ pub(super) struct Monitor {
 pub(super) struct Watched<'a> {
     pub(super) requests: &'a Requests,
     pub(super) connections: &'a Connections,
+    pub(super) records: &'a Records,
+    pub(super) spans: &'a Spans,
     pub(super) engines: Engines,
     pub(super) store: &'a ObjectStore,
     pub(super) callbacks: &'a Arc<Callbacks>,
@@ -78,11 +80,20 @@ impl Monitor {
         let Watched {
             requests,
             connections,
+            records,
+            spans,
             engines,
             store,
             callbacks,
         } = watched;
-        let areas: [&dyn Area; 4] = [requests, connections, &engines.commits, callbacks.counts()];
+        let areas: [&dyn Area; 6] = [
+            requests,
+            connections,
+            &engines.commits,
+            callbacks.counts(),
+            records,
+            spans,
+        ];
         Self {
             metrics: Metrics::of(&areas),
             meta: engines.of_meta,

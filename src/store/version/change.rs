@@ -20,6 +20,7 @@ use crate::store::{
     Bucket, Change, DeleteCondition, Deleted, ETag, ObjectRecord, ObjectStore, Origin, StoreError,
     TRIES_MAX, Versioning, Written, keyspace,
 };
+use crate::trace::{self, Kind};
 
 /// A change of a key on its way into a batch.
 #[derive(Debug)]
@@ -389,7 +390,10 @@ impl ObjectStore {
         let mut batch = edit.batch;
         let usage = keyspace::bucket_prefix(edit.bucket.id);
         batch.add(Space::Usage, usage, [edit.count, edit.bytes]);
-        match self.meta().commit(batch).await {
+        let span = trace::span("commit", Kind::Internal);
+        let committed = self.meta().commit(batch).await;
+        drop(span);
+        match committed {
             Ok(()) => {}
             Err(MetaError::Conflict) => {
                 self.check_consent(edit.consent).await?;

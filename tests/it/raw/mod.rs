@@ -1,5 +1,6 @@
 //! Requests that no SDK would send, each refused as S3 refuses it.
 
+mod access_log;
 mod answers;
 mod checksum;
 pub(crate) mod chunks;
