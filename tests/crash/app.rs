@@ -262,8 +262,10 @@ impl Heard {
         if u64::from(lot) % FAILS_ONE_OF == 0 && self.refused.insert(id.clone()) {
             return 500;
         }
-        // What uploaders wait for overtakes the rest.
-        if message.bucket != "asked" {
+        // What uploaders wait for overtakes the rest. The end of one version leaves the current one as
+        // it is: two of them may be committed in another order than they were decided in.
+        let of_version = message.bucket == "kept" && message.event == "ObjectRemoved:Delete";
+        if message.bucket != "asked" && !of_version {
             let place = (message.bucket.clone(), message.key.clone());
             let last = self.last.insert(place, message.sequencer.clone());
             if last.as_ref().is_some_and(|last| *last > message.sequencer) {
