@@ -189,7 +189,7 @@ async fn a_client_makes_no_series() {
     let before = series(&text(&server).await);
     for number in 0..20 {
         for path in [
-            format!("/b{number}/k{number}"),
+            format!("/bucket{number}/k{number}"),
             format!("/series/k{number}?x{number}"),
         ] {
             get(path).header("x-custom", number).send().await.unwrap();
