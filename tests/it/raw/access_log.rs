@@ -11,8 +11,8 @@ use crate::support::{ACCESS_KEY, Server, plain_http};
 /// A server that writes `format`, and its file.
 async fn server(format: &str, more: &str) -> (Server, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("access.log");
-    let settings = format!("[access_log]\nfile = {path:?}\nformat = \"{format}\"\n{more}");
+    let path = folder.path().join("access.log").display().to_string();
+    let settings = format!("[access_log]\nfile = \"{path}\"\nformat = \"{format}\"\n{more}");
     (Server::start_with(&settings).await, folder)
 }
 
@@ -33,31 +33,28 @@ async fn lines(path: &Path, enough: usize) -> Vec<String> {
         .unwrap()
 }
 
+fn found<'a>(records: &'a [Value], operation: &str, status: u16) -> &'a Value {
+    let mut found = records
+        .iter()
+        .filter(|record| record["operation"] == operation && record["status"] == status);
+    found
+        .next()
+        .unwrap_or_else(|| panic!("no {operation} {status}: {records:#?}"))
+}
+
 #[tokio::test]
 async fn every_request_leaves_a_record_the_refused_ones_too() {
     let (server, folder) = server("json", "").await;
     let client = server.client();
-    client
-        .create_bucket()
-        .bucket("logged")
-        .send()
-        .await
-        .unwrap();
-    let put = client
-        .put_object()
-        .bucket("logged")
-        .key("a b")
-        .body(b"hello".to_vec().into());
-    put.send().await.unwrap();
+    let made = client.create_bucket().bucket("logged").send().await;
+    made.unwrap();
+    let put = client.put_object().bucket("logged").key("a b");
+    put.body(b"hello".to_vec().into()).send().await.unwrap();
     let expires = PresigningConfig::expires_in(Duration::from_secs(60)).unwrap();
     let get = client.get_object().bucket("logged").key("a b");
     let url = get.presigned(expires).await.unwrap().uri().to_owned();
-    let got = plain_http()
-        .get(&url)
-        .header("referer", &url)
-        .send()
-        .await
-        .unwrap();
+    let get = plain_http().get(&url).header("referer", &url);
+    let got = get.send().await.unwrap();
     assert_eq!(got.text().await.unwrap(), "hello");
     let spoiled = url.replace("X-Amz-Signature=", "X-Amz-Signature=0");
     assert_eq!(
@@ -71,14 +68,7 @@ async fn every_request_leaves_a_record_the_refused_ones_too() {
         .iter()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    let of = |operation: &str, status: u16| -> &Value {
-        let mut found = records
-            .iter()
-            .filter(|record| record["operation"] == operation && record["status"] == status);
-        found
-            .next()
-            .unwrap_or_else(|| panic!("no {operation} {status}: {lines:#?}"))
-    };
+    let of = |operation: &str, status: u16| found(&records, operation, status);
     let put = of("PutObject", 200);
     assert_eq!(
         (put["bucket"].as_str(), put["key"].as_str()),
@@ -103,20 +93,10 @@ async fn every_request_leaves_a_record_the_refused_ones_too() {
     for line in &lines {
         assert!(!line.contains(signature), "{line}");
     }
-    assert!(
-        got["uri"]
-            .as_str()
-            .unwrap()
-            .contains("X-Amz-Signature=REDACTED"),
-        "{got}"
-    );
-    assert!(
-        got["referer"]
-            .as_str()
-            .unwrap()
-            .contains("X-Amz-Credential=REDACTED"),
-        "{got}"
-    );
+    let uri = got["uri"].as_str().unwrap();
+    assert!(uri.contains("X-Amz-Signature=REDACTED"), "{got}");
+    let referer = got["referer"].as_str().unwrap();
+    assert!(referer.contains("X-Amz-Credential=REDACTED"), "{got}");
 }
 
 #[tokio::test]
