@@ -234,7 +234,7 @@ fn quoted(text: &str) -> String {
 
 fn word(text: &str) -> String {
     without(text, |char| {
-        matches!(char, '"' | '\\') || char.is_whitespace()
+        matches!(char, '"' | '\\' | '[' | ']') || char.is_whitespace()
     })
 }
 

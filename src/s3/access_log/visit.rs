@@ -140,6 +140,9 @@ fn signed(parts: &Parts) -> Option<(&'static str, &'static str)> {
 
 /// What S3's records call it; the method alone where the request is none of S3's.
 fn operation(parts: &Parts, head: Option<&Head>, website: bool) -> String {
+    if website {
+        return format!("WEBSITE.{}.OBJECT", parts.method);
+    }
     let Some(head) = head else {
         return format!("REST.{}.-", parts.method);
     };
@@ -148,9 +151,6 @@ fn operation(parts: &Parts, head: Option<&Head>, website: bool) -> String {
     } else {
         head.method.as_str()
     };
-    if website {
-        return format!("WEBSITE.{method}.OBJECT");
-    }
     let names: &[(&str, &str)] = match head.target.level() {
         Level::Object => OF_OBJECTS,
         Level::Bucket => OF_BUCKETS,

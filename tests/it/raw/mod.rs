@@ -17,5 +17,6 @@ mod refusals;
 mod signature;
 pub(crate) mod signature_v2;
 pub(crate) mod sts;
+mod telemetry;
 mod tls;
 pub(crate) mod wire;

@@ -47,7 +47,9 @@ impl Keeper {
                 connections.spawn(async move {
                     let http = hyper::server::conn::http1::Builder::new();
                     let service = hyper::service::service_fn(answer);
-                    http.serve_connection(TokioIo::new(stream), service).await.ok();
+                    http.serve_connection(TokioIo::new(stream), service)
+                        .await
+                        .ok();
                 });
             }
         });
@@ -68,13 +70,17 @@ impl Keeper {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), waiting).await.unwrap()
+        tokio::time::timeout(Duration::from_secs(60), waiting)
+            .await
+            .unwrap()
     }
 }
 
 /// Every span of the bodies.
 fn spans(kept: &[(http::request::Parts, String)]) -> Vec<Value> {
-    let bodies = kept.iter().map(|(_, body)| serde_json::from_str::<Value>(body).unwrap());
+    let bodies = kept
+        .iter()
+        .map(|(_, body)| serde_json::from_str::<Value>(body).unwrap());
     let spans = bodies.flat_map(|body| {
         let spans = body["resourceSpans"][0]["scopeSpans"][0]["spans"].clone();
         spans.as_array().unwrap().clone()
@@ -100,7 +106,7 @@ const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 #[tokio::test]
 async fn a_trace_leads_from_the_request_to_its_callback() {
     let (collector, receiver) = (Keeper::start().await, Keeper::start().await);
-    let settings = configuration(&collector.address.to_string(), "1", false);
+    let settings = configuration(&collector.address.to_string(), "1.0", false);
     let callbacks = format!(
         "[[callback.endpoint]]\nname = \"app\"\nurl = \"http://{}/\"\n\
          secrets = [\"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwTbBwbVbXvGk=\"]\n\
@@ -109,9 +115,18 @@ async fn a_trace_leads_from_the_request_to_its_callback() {
     );
     let server = Server::start_with(&format!("{settings}{callbacks}")).await;
     let client = server.client();
-    client.create_bucket().bucket("traced").send().await.unwrap();
+    client
+        .create_bucket()
+        .bucket("traced")
+        .send()
+        .await
+        .unwrap();
     let body = vec![1; 200_000];
-    let put = client.put_object().bucket("traced").key("secret-name").body(body.into());
+    let put = client
+        .put_object()
+        .bucket("traced")
+        .key("secret-name")
+        .body(body.into());
     put.send().await.unwrap();
     let get = client.get_object().bucket("traced").key("none");
     get.send().await.unwrap_err();
@@ -127,26 +142,48 @@ async fn a_trace_leads_from_the_request_to_its_callback() {
     assert_eq!(put["parentSpanId"], Value::Null);
     assert_eq!(attribute(put, "aws.s3.bucket"), Some("traced"));
     assert_eq!(attribute(put, "http.response.status_code"), Some("200"));
-    assert_eq!(attribute(named("GetObject"), "error.type"), Some("NoSuchKey"));
+    assert_eq!(
+        attribute(named("GetObject"), "error.type"),
+        Some("NoSuchKey")
+    );
     let of_put = |span: &&Value| span["traceId"] == put["traceId"];
     let within: Vec<_> = spans.iter().filter(of_put).collect();
-    for step in ["authenticate", "authorise", "receive", "finish the blob", "commit", "callback"] {
-        let step = within.iter().find(|span| span["name"] == step).unwrap_or_else(|| panic!("{step}"));
+    for step in [
+        "authenticate",
+        "authorise",
+        "receive",
+        "finish the blob",
+        "commit",
+        "callback",
+    ] {
+        let step = within
+            .iter()
+            .find(|span| span["name"] == step)
+            .unwrap_or_else(|| panic!("{step}"));
         assert_eq!(step["parentSpanId"], put["spanId"], "{step}");
     }
-    let call = within.iter().find(|span| span["name"] == "callback").unwrap();
+    let call = within
+        .iter()
+        .find(|span| span["name"] == "callback")
+        .unwrap();
     assert_eq!(attribute(call, "consign.callback.endpoint"), Some("app"));
     // The receiver goes on with it.
     let sent = receiver.wait(|kept| {
         let sent = kept.first()?.0.headers.get("traceparent")?;
         Some(sent.to_str().unwrap().to_owned())
     });
-    let (trace, span) = (call["traceId"].as_str().unwrap(), call["spanId"].as_str().unwrap());
+    let (trace, span) = (
+        call["traceId"].as_str().unwrap(),
+        call["spanId"].as_str().unwrap(),
+    );
     assert_eq!(sent.await, format!("00-{trace}-{span}-01"));
     // Keys are told by a setting alone, and what is configured is sent along.
     let kept = collector.kept.lock().unwrap();
     for (head, body) in kept.iter() {
-        assert_eq!((head.uri.path(), &head.method), ("/v1/traces", &http::Method::POST));
+        assert_eq!(
+            (head.uri.path(), &head.method),
+            ("/v1/traces", &http::Method::POST)
+        );
         assert_eq!(head.headers["content-type"], "application/json");
         assert_eq!(head.headers["x-tenant"], "files");
         assert!(!body.contains("secret-name"), "{body}");
@@ -183,14 +220,28 @@ async fn a_collector_that_is_down_costs_spans_alone() {
     let settings = configuration(&address, "1", false) + "[admin]\nlisten = \"127.0.0.1:0\"\n";
     let server = Server::start_with(&settings).await;
     let client = server.client();
-    client.create_bucket().bucket("traced").send().await.unwrap();
+    client
+        .create_bucket()
+        .bucket("traced")
+        .send()
+        .await
+        .unwrap();
     let announced = std::fs::read(server.data_folder().join("server.json")).unwrap();
     let announced: Value = serde_json::from_slice(&announced).unwrap();
     let metrics = format!("{}/metrics", announced["admin"].as_str().unwrap());
     let lost = async {
         loop {
-            let told = plain_http().get(&metrics).send().await.unwrap().text().await.unwrap();
-            let lost = told.lines().find_map(|line| line.strip_prefix("consign_trace_spans_dropped_total "));
+            let told = plain_http()
+                .get(&metrics)
+                .send()
+                .await
+                .unwrap()
+                .text()
+                .await
+                .unwrap();
+            let lost = told
+                .lines()
+                .find_map(|line| line.strip_prefix("consign_trace_spans_dropped_total "));
             if lost.unwrap().parse::<f64>().unwrap() > 0.0 {
                 return;
             }
@@ -198,5 +249,7 @@ async fn a_collector_that_is_down_costs_spans_alone() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), lost).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(60), lost)
+        .await
+        .unwrap();
 }
