@@ -71,7 +71,8 @@ async fn bytes_in(server: &Server, key: &str) -> Option<Vec<u8>> {
     Some(got.ok()?.body.collect().await.unwrap().to_vec())
 }
 
-#[tokio::test]
+// Commands run while the writers go on: each on a thread of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_beside_writers_has_all_that_was_answered_before() {
     let scene = Scene::start().await;
     let client = scene.server.client();

@@ -38,7 +38,7 @@ async fn the_scrub_finds_damage_and_remembers_it() {
             "{printed}"
         );
     }
-    assert!(run(&server, "status").contains("damaged  1"));
+    assert!(run(&server, "status").contains("damaged      1: see"));
     let range = client
         .get_object()
         .bucket("uploads")
