@@ -104,6 +104,7 @@ fn configuration(collector: &str, ratio: &str, honours: bool) -> String {
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
 async fn a_trace_leads_from_the_request_to_its_callback() {
     let (collector, receiver) = (Keeper::start().await, Keeper::start().await);
     let settings = configuration(&collector.address.to_string(), "1.0", false);
