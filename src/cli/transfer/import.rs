@@ -169,7 +169,9 @@ async fn parts(wire: &Wire, key: &str, id: &str, pieces: &mut Pieces) -> Result<
     let answer = parse_any(&succeeded(wire, &ask).await?).map_err(failed)?;
     // S3 may fail after it has begun to answer with 200.
     match answer.name.as_str() {
-        "Error" => Err(failed(answer.text_of("Message").unwrap_or_default())),
+        "Error" => Err(CliError::Usage(
+            answer.text_of("Message").unwrap_or_default().to_owned(),
+        )),
         _ => Ok(()),
     }
 }

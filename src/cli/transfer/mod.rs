@@ -15,8 +15,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::trust::Trust;
 use super::{CliError, Common, admin_client, block_on};
 use crate::config::RootKey;
+use sidecar::failed;
 use wire::Wire;
 
 /// Objects that are on their way at a time.
@@ -27,6 +29,8 @@ const AT_ONCE: usize = 4;
 struct Remote {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    trust: Trust,
     /// The server's address, if it is not the one that runs in the data folder; any S3 will do
     #[arg(long, value_name = "URL", env = "AWS_ENDPOINT_URL")]
     endpoint: Option<String>,
@@ -67,7 +71,16 @@ impl Remote {
             },
             _ => admin_client::root_key(&config)?,
         };
-        Wire::new(&endpoint, &config.region, &key, bucket)
+        // What the data folder says of its own server's certificates holds at that address alone.
+        let announced = crate::server::announced(&config.data_dir);
+        let own = announced.filter(|holder| holder.endpoint == endpoint.trim_end_matches('/'));
+        let known = own.map(|holder| holder.certificates).unwrap_or_default();
+        let tls = if endpoint.starts_with("https://") {
+            Some(self.trust.client(known)?.build().map_err(failed)?)
+        } else {
+            None
+        };
+        Ok(Wire::new((&endpoint, tls), &config.region, &key, bucket))
     }
 }
 

@@ -95,6 +95,12 @@ fn line(entry: &Entry) -> Result<Vec<u8>, CliError> {
     Ok(line)
 }
 
-pub(super) fn failed(error: impl std::fmt::Display) -> CliError {
-    CliError::Usage(error.to_string())
+pub(super) fn failed(error: impl std::error::Error) -> CliError {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    CliError::Usage(text)
 }

@@ -96,19 +96,12 @@ impl Answer {
 
 impl Wire {
     pub(super) fn new(
-        endpoint: &str,
+        (endpoint, tls): (&str, Option<reqwest::Client>),
         region: &str,
         key: &RootKey,
         bucket: &str,
-    ) -> Result<Self, CliError> {
-        let tls = if endpoint.starts_with("https://") {
-            // It fails only where a provider is installed already, which serves as well.
-            drop(rustls::crypto::ring::default_provider().install_default());
-            Some(reqwest::Client::builder().build().map_err(failed)?)
-        } else {
-            None
-        };
-        Ok(Self {
+    ) -> Self {
+        Self {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             region: region.to_owned(),
             access_key: key.access_key.clone(),
@@ -117,7 +110,7 @@ impl Wire {
             tls,
             idle: Mutex::default(),
             drivers: Mutex::default(),
-        })
+        }
     }
 
     /// Sends a request until it succeeds or is refused; an answer that is no success is an error,
@@ -137,7 +130,7 @@ impl Wire {
                 Err(error) => last = Some(error),
             }
         }
-        Err(last.unwrap_or_else(|| failed("no try was made")))
+        Err(last.unwrap_or_else(|| CliError::Usage("no try was made".to_owned())))
     }
 
     async fn send(&self, ask: &Ask<'_>) -> Result<Answer, CliError> {

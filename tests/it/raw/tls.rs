@@ -49,6 +49,30 @@ fn presigned(server: &Server, method: &str) -> String {
 }
 
 #[tokio::test]
+async fn a_bucket_is_exported_from_the_folders_own_server_and_from_no_stranger() {
+    let authority = Authority::new();
+    let (server, files) = server_of(&authority).await;
+    let client = authority.client(None).build().unwrap();
+    make_bucket(&client, &server).await;
+    let ask = Ask::new(&server, "PUT", "/raw/a.txt").body(b"hello");
+    assert_eq!(send(&client, &server, ask).await.status(), 200);
+    let out = tempfile::tempdir().unwrap();
+    let out = out.path().to_str().unwrap();
+    let exported = server.command(&["export", "raw", out]);
+    assert!(exported.status.success(), "{exported:?}");
+    let text = std::fs::read_to_string(format!("{out}/files/a.txt")).unwrap();
+    assert_eq!(text, "hello");
+    // Another authority's word does not hold for it.
+    files.put_one("stranger.pem", &Authority::new().pem());
+    let stranger = files.path("stranger.pem");
+    let stranger = stranger.to_str().unwrap();
+    let refused = server.command(&["export", "raw", out, "--ca-file", stranger]);
+    assert!(!refused.status.success(), "{refused:?}");
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(told.contains("certificate"), "{told}");
+}
+
+#[tokio::test]
 async fn objects_go_over_https_by_http_2_and_by_http_1() {
     let authority = Authority::new();
     let (server, _files) = server_of(&authority).await;
