@@ -50,7 +50,7 @@ async fn the_scrub_finds_damage_and_remembers_it() {
     // It is remembered over a restart, and forgotten with what it was about.
     server.kill();
     server.restart().await;
-    assert!(run(&server, "status").contains("damaged  1"));
+    assert!(run(&server, "status").contains("damaged      1: see"));
     let delete = server
         .client()
         .delete_object()
