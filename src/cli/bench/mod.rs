@@ -60,6 +60,9 @@ pub(super) struct BenchArgs {
         default_value_t = 0
     )]
     slow: usize,
+    /// So many milliseconds, on average, each connection of the soak waits between two requests
+    #[arg(long, value_name = "MS", requires = "soak", default_value_t = 0)]
+    think: u32,
     /// At most so many objects in each run: puts begin anew with the first, deletes end
     #[arg(long, default_value_t = 200_000)]
     objects: usize,
@@ -130,6 +133,7 @@ fn soak(args: &BenchArgs, endpoint: Endpoint, connections: usize) -> Result<Exit
         endpoint,
         connections,
         slow: args.slow,
+        think_ms: args.think,
         time: args.time(),
         pid: args.pid,
         talks: !args.json,

@@ -12,6 +12,7 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 
 use super::super::load::{Endpoint, Sending, Wire, failed};
+use super::Soak;
 use super::tally::{Deed, Tally};
 use crate::cli::CliError;
 
@@ -54,18 +55,20 @@ pub(super) struct Client {
     endpoint: Endpoint,
     number: usize,
     slow: bool,
+    think_ms: u32,
     pool: Bytes,
     held: Vec<Held>,
     state: u64,
 }
 
 impl Client {
-    pub(super) fn new(endpoint: Endpoint, number: usize, slow: bool, pool: Bytes) -> Self {
+    pub(super) fn new(soak: &Soak, number: usize, pool: Bytes) -> Self {
         let seed = u64::try_from(number).unwrap_or_default();
         Self {
-            endpoint,
+            endpoint: soak.endpoint.clone(),
             number,
-            slow,
+            slow: number < soak.slow,
+            think_ms: soak.think_ms,
             pool,
             held: vec![Held::Nothing; KEYS],
             state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
@@ -92,6 +95,7 @@ impl Client {
                     continue;
                 }
             };
+            self.think().await;
             let (deed, slot) = self.choose();
             let began = Instant::now();
             match self.act(&mut open, deed, slot).await {
@@ -107,6 +111,15 @@ impl Client {
                     tally.fault(format!("client {} {deed:?}: {text}", self.number));
                 }
             }
+        }
+    }
+
+    /// Rests for anything up to twice the average, so that the clients don't fall into step.
+    async fn think(&mut self) {
+        let bound = usize::try_from(self.think_ms).unwrap_or_default() * 2;
+        if bound > 0 {
+            let ms = u64::try_from(self.below(bound)).unwrap_or_default();
+            tokio::time::sleep(Duration::from_millis(ms)).await;
         }
     }
 

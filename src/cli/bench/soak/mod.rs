@@ -32,6 +32,8 @@ pub(super) struct Soak {
     pub(super) connections: usize,
     /// So many of the connections send and read slowly.
     pub(super) slow: usize,
+    /// Milliseconds, on average, between two requests of a connection; 0: it never rests.
+    pub(super) think_ms: u32,
     /// For how long.
     pub(super) time: Duration,
     /// The server's process, whose memory, files and threads are told.
@@ -94,8 +96,7 @@ pub(super) async fn run(soak: &Soak) -> Result<Report, CliError> {
     let tally = Arc::new(Tally::default());
     let mut clients = JoinSet::new();
     for number in 0..soak.connections {
-        let slow = number < soak.slow;
-        let client = Client::new(soak.endpoint.clone(), number, slow, pool.clone());
+        let client = Client::new(soak, number, pool.clone());
         let wire = soak.endpoint.connect().await?;
         clients.spawn(client.run(wire, until, Arc::clone(&tally)));
     }
