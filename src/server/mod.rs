@@ -181,6 +181,7 @@ impl Server {
         } = wired;
         let announcement = Announcement::of(&doors, &lock);
         service.oss = oss::wire(&config, &endpoint).await?;
+        run::find_access_logs(&service).await;
         let service = Arc::new(ArcSwap::from_pointee(service));
         let limits = Arc::new(ArcSwap::from_pointee(config.limits));
         let (main, admin) = doors.certificates_of_each();

@@ -180,6 +180,13 @@ pub(super) async fn lifecycle(
     }
 }
 
+/// Sees which buckets ask for access records: before the first request, whose record is asked for too.
+pub(super) async fn find_access_logs(service: &Service) {
+    if let Err(error) = s3::access_log::find(service).await {
+        tracing::warn!(%error, "could not see which buckets ask for access records");
+    }
+}
+
 /// Delivers the records of requests to the buckets that ask for them, `every` so often. The last
 /// ones go when all requests are done.
 pub(super) async fn access_log(
@@ -187,9 +194,6 @@ pub(super) async fn access_log(
     mut times: watch::Receiver<Times>,
     stop: CancellationToken,
 ) {
-    if let Err(error) = s3::access_log::find(&service.load_full()).await {
-        tracing::warn!(%error, "could not see which buckets ask for access records");
-    }
     loop {
         let every = times.borrow_and_update().logging;
         tokio::select! {
