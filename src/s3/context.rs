@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::access::Policies;
+use super::access::{Caller, Policies};
 use super::access_log::AccessLog;
 use super::active::ActiveContent;
 use super::admin::AdminHandler;
@@ -244,6 +244,17 @@ impl Call {
     /// The caller's account.
     pub fn owner(&self) -> Owner {
         self.service.owner(self.who.owner())
+    }
+
+    /// Who asks, and how, for judgements that the route alone can't make.
+    pub fn caller(&self) -> Caller<'_> {
+        Caller {
+            service: &self.service,
+            who: &self.who,
+            head: &self.head,
+            peer: self.peer,
+            signature: self.signature,
+        }
     }
 
     /// What the store notes with a change.

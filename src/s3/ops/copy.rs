@@ -3,7 +3,6 @@
 use super::put::{given, object_headers, write_condition};
 use super::{about, bucket, quoted, version_name};
 use crate::checksum::{Algorithm, Checksum, Coverage};
-use crate::s3::access::Caller;
 use crate::s3::admit::{Announced, admit};
 use crate::s3::checksum_header::algorithm;
 use crate::s3::context::{Call, Service};
@@ -59,31 +58,17 @@ fn directives(head: &Head) -> Result<(Directive, Directive), S3Error> {
 /// copy onto itself that changes nothing.
 pub async fn copy_object(call: Call) -> Result<Reply, S3Error> {
     let origin = call.origin(EventName::ObjectCreatedCopy);
-    let Call {
-        service,
-        head,
-        who,
-        peer,
-        signature,
-        ..
-    } = call;
-    let caller = Caller {
-        service: &service,
-        who: &who,
-        head: &head,
-        peer,
-        signature,
-    };
+    let (service, head, caller) = (&call.service, &call.head, call.caller());
     let store = &service.store;
-    let bucket = bucket::found(store, &head).await?;
+    let bucket = bucket::found(store, head).await?;
     let (key, when) = (head.key()?, write_condition(&head.headers)?);
-    let (metadata, tagging) = directives(&head)?;
+    let (metadata, tagging) = directives(head)?;
     let source = CopySource::find(&caller).await?;
     let record = &source.object.record;
-    let sealing = sse::for_new(&service, &bucket, &head.headers)?;
+    let sealing = sse::for_new(service, &bucket, &head.headers)?;
     let seal = sealing.as_ref().map(|(_key, seal)| seal.clone());
-    check_changes(&head, &source, (&bucket, seal.as_ref()), metadata)?;
-    let (owner, mut extras) = given(&service, &bucket, &head.headers, &who).await?;
+    check_changes(head, &source, (&bucket, seal.as_ref()), metadata)?;
+    let (owner, mut extras) = given(service, &bucket, &head.headers, &call.who).await?;
     if tagging == Directive::Copy {
         extras.tags.clone_from(&record.extras.tags);
     }
@@ -99,7 +84,7 @@ pub async fn copy_object(call: Call) -> Result<Reply, S3Error> {
         None => None,
     };
     extras.seal.clone_from(&seal);
-    let (etag_md5, checksum) = digests(&service, &head, &source, resealed.as_mut()).await?;
+    let (etag_md5, checksum) = digests(service, head, &source, resealed.as_mut()).await?;
     let new = NewObject {
         headers,
         etag: ETag::md5(etag_md5),
@@ -117,7 +102,7 @@ pub async fn copy_object(call: Call) -> Result<Reply, S3Error> {
     let Written {
         record: written,
         told,
-    } = put.await.map_err(|error| about(&head, error))?;
+    } = put.await.map_err(|error| about(head, error))?;
     let from = source.version_name();
     let to = version_name(&bucket, &written);
     let reply = Reply::xml(result(&written, &checksum));

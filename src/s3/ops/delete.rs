@@ -39,14 +39,7 @@ pub async fn delete_object(call: Call) -> Result<Reply, S3Error> {
     let bucket = bucket::found(&call.service.store, &call.head).await?;
     let head = &call.head;
     let version = version_of(head)?;
-    let caller = Caller {
-        service: &call.service,
-        who: &call.who,
-        head,
-        peer: call.peer,
-        signature: call.signature,
-    };
-    let bypass_governance = lock::bypass(&caller).await?;
+    let bypass_governance = lock::bypass(&call.caller()).await?;
     let when = condition(
         header(&head.headers, "if-match")?,
         header(&head.headers, "x-amz-if-match-size")?,

@@ -261,24 +261,14 @@ async fn change(
 /// that has passed, `AccessDenied` where the version's retention would become weaker.
 pub async fn put_object_retention(call: Call) -> Result<Reply, S3Error> {
     check_guarded(&call.head.headers)?;
+    let bucket = locking(&call.service, &call.head).await?;
+    let bypass = bypass(&call.caller()).await?;
     let Call {
         service,
         head,
-        who,
         body,
-        peer,
-        signature,
         ..
     } = call;
-    let bucket = locking(&service, &head).await?;
-    let caller = Caller {
-        service: &service,
-        who: &who,
-        head: &head,
-        peer,
-        signature,
-    };
-    let bypass = bypass(&caller).await?;
     let document = body.xml(CONFIGURATION_BYTES_MAX).await?;
     let now = service.clock.now();
     let wanted = retention(&xml::parse(&document, "Retention")?, now)?;

@@ -7,7 +7,6 @@ use http::{HeaderMap, StatusCode};
 use super::bucket;
 use crate::auth::Action;
 use crate::name::ObjectKey;
-use crate::s3::access::Caller;
 use crate::s3::condition::{Conditions, Verdict};
 use crate::s3::context::Call;
 use crate::s3::error::{Code, S3Error};
@@ -45,22 +44,8 @@ pub const RENAME_OBJECT: &[&str] = &[
 pub async fn rename_object(call: Call) -> Result<Reply, S3Error> {
     let created = call.origin(EventName::ObjectCreatedCopy);
     let removed = call.origin(EventName::ObjectRemovedDelete);
-    let Call {
-        service,
-        head,
-        who,
-        peer,
-        signature,
-        ..
-    } = call;
-    let caller = Caller {
-        service: &service,
-        who: &who,
-        head: &head,
-        peer,
-        signature,
-    };
-    let bucket = bucket::found(&service.store, &head).await?;
+    let (service, head, caller) = (&call.service, &call.head, call.caller());
+    let bucket = bucket::found(&service.store, head).await?;
     let (from, token) = (source(&head.headers)?, token(&head.headers)?);
     for action in [Action::DeleteObject, Action::GetObject] {
         let subject = Some(from.as_str());

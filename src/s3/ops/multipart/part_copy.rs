@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use super::{of_upload, upload_id};
 use crate::checksum::{Algorithm, Checksum, Coverage, as_number};
-use crate::s3::access::Caller;
 use crate::s3::context::Call;
 use crate::s3::copy_source::{CopySource, digest};
 use crate::s3::error::{Code, S3Error};
@@ -25,28 +24,14 @@ pub const PART_COPY: &[&str] = &["x-amz-copy-source-range"];
 /// # Errors
 /// As `UploadPart` and `CopyObject`, and `InvalidArgument` or `InvalidRange` for the range.
 pub async fn upload_part_copy(call: Call) -> Result<Reply, S3Error> {
-    let Call {
-        service,
-        head,
-        who,
-        peer,
-        signature,
-        ..
-    } = call;
+    let (service, head) = (&call.service, &call.head);
     let number = part_number::parse(head.query.get("partNumber").unwrap_or_default())?;
     let store = &service.store;
-    let bucket = bucket::found(store, &head).await?;
-    let (key, id) = (head.key()?, upload_id(&head)?);
+    let bucket = bucket::found(store, head).await?;
+    let (key, id) = (head.key()?, upload_id(head)?);
     let upload = store.upload(&bucket, key, &id).await;
-    let upload = upload.map_err(|error| of_upload(&head, error))?;
-    let caller = Caller {
-        service: &service,
-        who: &who,
-        head: &head,
-        peer,
-        signature,
-    };
-    let source = CopySource::find(&caller).await?;
+    let upload = upload.map_err(|error| of_upload(head, error))?;
+    let source = CopySource::find(&call.caller()).await?;
     let len = source.object.record.len;
     let range = match head.header("x-amz-copy-source-range")? {
         Some(text) => range(text, len)?,
@@ -59,7 +44,7 @@ pub async fn upload_part_copy(call: Call) -> Result<Reply, S3Error> {
         .checksum
         .map_or(Algorithm::Crc64Nvme, |(algorithm, _)| algorithm);
     let seal = upload.extras.seal.as_ref();
-    let part_key = sse::for_part(&service, &head.headers, seal)?;
+    let part_key = sse::for_part(service, &head.headers, seal)?;
     let of_oss = service.oss.as_ref().map(|_oss| Algorithm::Crc64Ecma);
     let wanted = [kept].into_iter().chain(of_oss).collect();
     let (part, staged) = match whole(&source, &range, kept).filter(|_part| part_key.is_none()) {
@@ -68,7 +53,7 @@ pub async fn upload_part_copy(call: Call) -> Result<Reply, S3Error> {
     };
     let checksum = part.checksum.clone();
     let put = store.put_part(&bucket, key, &id, number, part, staged);
-    let record = put.await.map_err(|error| of_upload(&head, error))?;
+    let record = put.await.map_err(|error| of_upload(head, error))?;
     let mut document = XmlWriter::new("CopyPartResult");
     document.time("LastModified", record.modified);
     document.text("ETag", &quoted(&record.etag()));
