@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use bytes::Bytes;
 
+use super::dead;
 use super::deliver::Callbacks;
 use super::outbox::{Message, State};
 use crate::clock::Timestamp;
@@ -19,8 +20,6 @@ pub(super) const FINISHED: u8 = b'm';
 const ATTEMPT: u8 = b'a';
 const KEEP_DELIVERED: Duration = Duration::from_secs(7 * 24 * 3600);
 const PAGE: usize = 500;
-/// Rows that one count looks at.
-const COUNTED_MAX: usize = 10_000;
 /// What one list answers at most.
 pub const LIST_MAX: usize = 1000;
 
@@ -88,64 +87,7 @@ pub enum AdminError {
     Meta(#[from] MetaError),
 }
 
-/// What waits and what was given up, as far as it is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Backlog {
-    /// Messages that wait.
-    pub waiting: usize,
-    /// When the oldest of them was made.
-    pub oldest: Option<Timestamp>,
-    /// Messages that were given up.
-    pub dead: usize,
-    /// Whether all were counted.
-    pub is_whole: bool,
-}
-
-impl Backlog {
-    fn note(&mut self, looked: usize, message: Option<&Message>) -> Step {
-        if let Some(message) = message {
-            match message.state {
-                State::Pending | State::Asked => {
-                    self.waiting += 1;
-                    let at = message.event.at;
-                    self.oldest = Some(self.oldest.map_or(at, |oldest| oldest.min(at)));
-                }
-                State::Dead => self.dead += 1,
-                State::Delivered | State::Withdrawn => {}
-            }
-        }
-        if looked < COUNTED_MAX {
-            return Step::Next;
-        }
-        self.is_whole = false;
-        Step::Stop
-    }
-}
-
 impl Callbacks {
-    /// Counts what waits and what was given up, each among the first 10,000 rows.
-    ///
-    /// # Errors
-    /// [`MetaError`].
-    pub async fn backlog(&self) -> Result<Backlog, MetaError> {
-        let mut backlog = Backlog {
-            is_whole: true,
-            ..Backlog::default()
-        };
-        for (space, range) in [
-            (Space::Outbox, KeyRange::all()),
-            (Space::Deliveries, KeyRange::prefix(vec![FINISHED])),
-        ] {
-            let visit = |(backlog, looked): &mut (Backlog, usize), _key: &[u8], value: &[u8]| {
-                *looked += 1;
-                backlog.note(*looked, Message::decode(value).as_ref())
-            };
-            let meta = self.meta.as_ref();
-            (backlog, _) = walk(meta, space, range, (backlog, 0), visit).await?;
-        }
-        Ok(backlog)
-    }
-
     /// Up to `limit` messages in `state`, of `endpoint` or of all.
     ///
     /// # Errors
@@ -156,13 +98,15 @@ impl Callbacks {
         endpoint: Option<&str>,
         limit: usize,
     ) -> Result<Value, AdminError> {
+        let limit = limit.clamp(1, LIST_MAX);
         let (space, range) = match state {
             State::Pending | State::Asked => (Space::Outbox, KeyRange::all()),
-            State::Dead | State::Delivered | State::Withdrawn => {
+            State::Delivered | State::Withdrawn => {
                 (Space::Deliveries, KeyRange::prefix(vec![FINISHED]))
             }
+            State::Dead => return Ok(listed(&self.dead(endpoint, limit).await?)),
         };
-        let (endpoint, limit) = (endpoint.map(str::to_owned), limit.clamp(1, LIST_MAX));
+        let endpoint = endpoint.map(str::to_owned);
         let visit = move |rows: &mut Vec<Message>, _key: &[u8], value: &[u8]| {
             let fits = |m: &Message| {
                 m.state == state && endpoint.as_ref().is_none_or(|name| *name == m.endpoint)
@@ -175,7 +119,7 @@ impl Callbacks {
             }
         };
         let rows = walk(self.meta.as_ref(), space, range, Vec::new(), visit).await?;
-        Ok(json!({"callbacks": rows.iter().map(summary).collect::<Vec<_>>()}))
+        Ok(listed(&rows))
     }
 
     /// A message, its body and its attempts.
@@ -209,7 +153,7 @@ impl Callbacks {
         if matches!(message.state, State::Asked | State::Withdrawn) {
             return Err(AdminError::NotMade);
         }
-        let was_dead = message.state == State::Dead;
+        let is_dead = message.state == State::Dead;
         message.state = State::Pending;
         message.next_attempt = self.clock.now();
         message.forgiven = Some(message.attempts);
@@ -217,10 +161,10 @@ impl Callbacks {
         batch.assert_unchanged(space, old.key.clone(), Some(old.value));
         batch.delete(space, old.key);
         batch.put(Space::Outbox, message.row_key(), message.encode());
-        self.meta.commit(batch).await?;
-        if was_dead {
-            self.counts.of(&message.endpoint).revived();
+        if is_dead {
+            dead::forget(id, &mut batch);
         }
+        self.meta.commit(batch).await?;
         self.committed();
         Ok(summary(&message))
     }
@@ -282,6 +226,10 @@ impl Callbacks {
             range.start = [last.as_ref(), &[0]].concat().into();
         }
     }
+}
+
+fn listed(messages: &[Message]) -> Value {
+    json!({"callbacks": messages.iter().map(summary).collect::<Vec<_>>()})
 }
 
 fn summary(message: &Message) -> Value {

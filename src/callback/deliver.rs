@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::audit::{Attempt, attempt_key, finished_key};
 use super::check::Checks;
 use super::config::{CallbackConfig, CallbackError};
+use super::dead;
 use super::endpoint::{self, Answer, Endpoint, Post};
 use super::network::Reach;
 use super::outbox::{Message, Outbox, State};
@@ -212,9 +213,8 @@ impl Callbacks {
 
     /// Delivers until `stop`; then takes nothing new and returns once what is under way is done.
     pub async fn run(&self, stop: CancellationToken) {
-        // Before the first message can die, so that none is counted twice.
-        if let Err(error) = self.count_dead().await {
-            tracing::warn!(%error, "could not count the dead callbacks");
+        if let Err(error) = self.index_dead().await {
+            tracing::warn!(%error, "could not find the callbacks that are dead");
         }
         join(self.serve_all(&stop), self.prune_often(&stop)).await;
     }
@@ -399,6 +399,9 @@ impl Callbacks {
                 finished_key(message.id),
                 message.encode(),
             );
+        }
+        if message.state == State::Dead {
+            dead::note(&message, &mut batch);
         }
         let attempt = Attempt {
             at: now,

@@ -8,6 +8,7 @@ mod ask;
 pub mod audit;
 mod check;
 pub mod config;
+mod dead;
 pub mod deliver;
 mod endpoint;
 pub mod event;
@@ -25,9 +26,10 @@ pub mod verify;
 #[cfg(test)]
 mod tests;
 
-pub use audit::{AdminError, Backlog};
+pub use audit::AdminError;
 pub use config::{CallbackConfig, CallbackError, CheckConfig, EndpointConfig, RuleConfig, Secret};
 pub use deliver::{Callbacks, Prepared};
 pub use event::Event;
 pub use outbox::{Message, Outbox, State};
+pub use queue::Backlog;
 pub use verify::{Signed, Verifier, VerifyError};

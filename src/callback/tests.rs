@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::event::tests::event;
-use super::{CallbackConfig, Callbacks, State};
+use super::{CallbackConfig, Callbacks, Message, State};
 use crate::clock::SystemClock;
 use crate::id::MessageId;
 use crate::store::meta::{
@@ -223,16 +223,52 @@ async fn a_dead_endpoint_delays_no_other_and_its_dead_letter_can_be_retried() {
     tasks.join_next().await.unwrap().unwrap();
     let dead = ids(&callbacks, State::Dead).await;
     assert_eq!(dead.len(), 1);
+    let counts = async || {
+        let backlog = callbacks.backlog().await.unwrap();
+        (backlog.waiting(), backlog.dead())
+    };
+    assert_eq!(counts().await, (0, 1));
     let shown = callbacks.show(dead[0]).await.unwrap();
     assert_eq!(shown["audit"].as_array().unwrap().len(), 2);
     assert_eq!(shown["audit"][1]["status"], 410);
     callbacks.retry(dead[0]).await.unwrap();
+    assert_eq!(counts().await, (1, 0));
     let stop = start(&mut tasks, &callbacks);
     down_hears.recv().await.unwrap();
     stop.cancel();
     tasks.join_next().await.unwrap().unwrap();
     assert_eq!(ids(&callbacks, State::Dead).await, []);
     assert_eq!(ids(&callbacks, State::Delivered).await.len(), 2);
+}
+
+/// A release that gave dead messages no rows of their own left them among the delivered ones.
+#[tokio::test]
+async fn what_died_under_an_earlier_release_is_found() {
+    let meta: Arc<Rows> = Arc::default();
+    let mut batch = Batch::new();
+    for number in 0..1200 {
+        let mut message = Message::new(if number % 2 == 0 { "a" } else { "b" }, event("k", number));
+        let is_dead = number % 100 == 7;
+        message.state = if is_dead {
+            State::Dead
+        } else {
+            State::Delivered
+        };
+        let key = super::audit::finished_key(message.id);
+        batch.put(Space::Deliveries, key, message.encode());
+    }
+    meta.commit(batch).await.unwrap();
+    let none: [(&str, &str); 0] = [];
+    let callbacks = callbacks(&meta, &none, 1);
+    for _twice in 0..2 {
+        callbacks.index_dead().await.unwrap();
+        assert_eq!(ids(&callbacks, State::Dead).await.len(), 12);
+        assert_eq!(callbacks.backlog().await.unwrap().dead(), 12);
+    }
+    let of_b = callbacks.list(State::Dead, Some("b"), 5).await.unwrap();
+    assert_eq!(of_b["callbacks"].as_array().unwrap().len(), 5);
+    let of_a = callbacks.list(State::Dead, Some("a"), 5).await.unwrap();
+    assert_eq!(of_a["callbacks"].as_array().unwrap().len(), 0);
 }
 
 #[tokio::test]

@@ -169,7 +169,6 @@ pub struct Deliveries {
     attempts: Family<Attempt, Counter>,
     seconds: Family<Receiver, Histogram, fn() -> Histogram>,
     dead: Family<Receiver, Counter>,
-    dead_letters: Family<Receiver, Gauge>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -189,7 +188,6 @@ impl Default for Deliveries {
             attempts: Family::default(),
             seconds: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             dead: Family::default(),
-            dead_letters: Family::default(),
         }
     }
 }
@@ -211,7 +209,6 @@ impl Deliveries {
             unanswered: attempts("unanswered"),
             seconds: self.seconds.get_or_create_owned(&receiver),
             dead: self.dead.get_or_create_owned(&receiver),
-            dead_letters: self.dead_letters.get_or_create_owned(&receiver),
         }
     }
 }
@@ -233,11 +230,6 @@ impl Area for Deliveries {
             "Messages whose attempts were used up",
             self.dead.clone(),
         );
-        registry.register(
-            "callback_dead_letters",
-            "Messages whose attempts are used up, and which nobody tried again",
-            self.dead_letters.clone(),
-        );
     }
 }
 
@@ -249,7 +241,6 @@ pub struct Delivery {
     unanswered: Counter,
     seconds: Histogram,
     dead: Counter,
-    dead_letters: Gauge,
 }
 
 impl Delivery {
@@ -266,18 +257,6 @@ impl Delivery {
     /// A message's attempts are used up.
     pub fn died(&self) {
         self.dead.inc();
-        self.dead_letters.inc();
-    }
-
-    /// So many messages' attempts were used up before the server started.
-    pub fn were_dead(&self, messages: u64) {
-        let messages = i64::try_from(messages).unwrap_or(i64::MAX);
-        self.dead_letters.inc_by(messages);
-    }
-
-    /// A person had it tried again.
-    pub fn revived(&self) {
-        self.dead_letters.dec();
     }
 }
 

@@ -85,7 +85,7 @@ impl Admin {
             warnings.push(format!("the last check of the store: {fsck}"));
         }
         let backlog = self.callbacks.backlog().await.ok();
-        if backlog.is_some_and(|backlog| backlog.dead > 0) {
+        if backlog.as_ref().is_some_and(|backlog| backlog.dead() > 0) {
             warnings
                 .push("callbacks were given up: consign callbacks list --state dead".to_owned());
         }
@@ -103,7 +103,7 @@ impl Admin {
             "disk_bytes": disk.map(|(_, total)| total),
             "buckets": self.buckets().await.unwrap_or(Value::Null),
             "callback_endpoints": self.callbacks.endpoint_names(),
-            "callbacks": backlog.map(|backlog| self.told(backlog)),
+            "callbacks": backlog.map(|backlog| self.told(&backlog)),
             "fsck": fsck,
             "scrub": scrub::shown(self.store.scrub_monitor().status()),
             "certificates_expire": expire.iter().map(|at| at.iso8601_s()).collect::<Vec<_>>(),
@@ -138,15 +138,15 @@ impl Admin {
         Ok(json!({ "first": shown, "more": page.next.is_some() }))
     }
 
-    fn told(&self, backlog: Backlog) -> Value {
+    fn told(&self, backlog: &Backlog) -> Value {
         let age = backlog
-            .oldest
+            .oldest()
             .map(|at| self.clock.now().since(at).as_secs());
         json!({
-            "waiting": backlog.waiting,
+            "waiting": backlog.waiting(),
             "oldest_seconds": age,
-            "dead": backlog.dead,
-            "counted_all": backlog.is_whole,
+            "dead": backlog.dead(),
+            "counted_all": backlog.is_whole(),
         })
     }
 }

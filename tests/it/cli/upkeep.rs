@@ -22,7 +22,7 @@ async fn a_dead_letter_is_shown_and_sent_again() {
     let both = format!("\"{new}\", \"{SECRET}\"]\nattempts = 1");
     let configuration = configuration.replace(&format!("\"{SECRET}\"]"), &both);
     receiver.die().await;
-    let server = Server::start_with(&configuration).await;
+    let mut server = Server::start_with(&configuration).await;
     make_bucket(&server.client(), "uploads").await;
     assert_eq!(put(&server.client(), "uploads", "a b").await, Ok(()));
     let mut dead = Value::Null;
@@ -49,10 +49,16 @@ async fn a_dead_letter_is_shown_and_sent_again() {
     assert!(run(&server, "callbacks list --state dead").contains(id));
     assert!(!run(&server, "callbacks list --state dead --to other").contains(id));
     assert!(!run(&server, "callbacks list").contains(id));
+    // They are counted without a look at those that were delivered, over a kill too.
+    server.kill();
+    server.restart().await;
+    let counted = || json(&server, "status")["callbacks"]["dead"].clone();
+    assert_eq!(counted(), 1);
 
     let receiver = Receiver::start(&address, Arc::clone(&inbox), 0).await;
     assert!(run(&server, "callbacks retry --dead --to app").contains("is tried again"));
     inbox.wait(PATIENCE, |keys| keys == ["a b"]).await;
+    assert_eq!(counted(), 0);
     receiver.die().await;
     let missing = "0".repeat(32);
     assert!(refused(&server, &format!("callbacks retry {missing}")).contains("no such message"));
@@ -98,7 +104,7 @@ async fn a_damaged_blob_is_found_with_a_server_and_without() {
 }
 
 /// The one blob's file.
-pub(super) fn only_blob(server: &Server) -> std::path::PathBuf {
+pub(crate) fn only_blob(server: &Server) -> std::path::PathBuf {
     let folders = std::fs::read_dir(server.data_folder().join("blobs/data")).unwrap();
     let files = folders.flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap());
     let files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
