@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use http::HeaderMap;
 use http::request::Parts;
@@ -36,11 +37,10 @@ use crate::id::{RequestId, random};
 use crate::metrics::Records;
 use crate::name::BucketName;
 use crate::store::settings::{LogKeys, Logging};
-use crate::store::{Bucket, BucketQuery, StoreError};
+use crate::store::{Bucket, StoreError};
 
 /// Bytes of records that wait; further ones are lost, which is logged.
 const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
-const BUCKETS_AT_A_TIME: usize = 1000;
 /// Records that wait to be written to the file: a few megabytes, and fifty where clients make each as long
 /// as a record can be.
 const ORDERS_MAX: usize = 4096;
@@ -82,6 +82,17 @@ struct Waiting {
     bytes: usize,
     lost: u64,
     objects: BTreeMap<Destination, String>,
+    turned_away: Vec<TurnedAway>,
+}
+
+/// The record of a request for which there was no room. Whether its bucket asks for it is looked up when
+/// records are delivered: at the moment nothing may wait for the store.
+#[derive(Debug)]
+struct TurnedAway {
+    bucket: BucketName,
+    at: Timestamp,
+    /// What follows the bucket's owner, which is not known yet.
+    behind_owner: String,
 }
 
 /// What goes into one object.
@@ -144,16 +155,34 @@ impl AccessLog {
 
     fn keep(&self, to: Destination, line: &str) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.bytes.saturating_add(line.len()) > WAITING_BYTES_MAX {
-            waiting.lost = waiting.lost.saturating_add(1);
-            return;
+        if waiting.has_room(line.len()) {
+            waiting.objects.entry(to).or_default().push_str(line);
         }
-        waiting.bytes = waiting.bytes.saturating_add(line.len());
-        waiting.objects.entry(to).or_default().push_str(line);
+    }
+
+    fn keep_turned_away(&self, request: TurnedAway) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.has_room(request.behind_owner.len()) {
+            waiting.turned_away.push(request);
+        }
     }
 
     fn take(&self) -> Waiting {
         std::mem::take(&mut self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Waiting {
+    /// Takes room for so many bytes; where there is none, the record is lost.
+    fn has_room(&mut self, bytes: usize) -> bool {
+        let sum = self.bytes.saturating_add(bytes);
+        let fits = sum <= WAITING_BYTES_MAX;
+        if fits {
+            self.bytes = sum;
+        } else {
+            self.lost = self.lost.saturating_add(1);
+        }
+        fits
     }
 }
 
@@ -167,29 +196,15 @@ impl Recording {
     }
 }
 
-/// Looks, once at the start, whether any bucket asks for records.
-///
-/// # Errors
-/// What the store fails with.
-pub async fn find(service: &Service) -> Result<(), StoreError> {
-    let mut after = None;
-    loop {
-        let page = service.store.list_buckets(BucketQuery {
-            owner: None,
-            prefix: String::new(),
-            after,
-            limit: BUCKETS_AT_A_TIME,
-        });
-        let page = page.await?;
-        let mut settings = page.buckets.iter().map(|bucket| &bucket.settings);
-        if settings.any(|settings| settings.logging.is_some()) {
-            service.access_log.heed();
-            return Ok(());
-        }
-        after = page.next;
-        if after.is_none() {
-            return Ok(());
-        }
+/// Looks, once at the start, whether any bucket asks for records. Where that can't be seen, every request
+/// looks for itself.
+pub async fn find(service: &Service) {
+    let asked = service.store.may_ask_for_records().await;
+    if let Err(error) = &asked {
+        tracing::warn!(%error, "could not see whether buckets ask for access records");
+    }
+    if asked.unwrap_or(true) {
+        service.access_log.heed();
     }
 }
 
@@ -208,7 +223,7 @@ pub(super) async fn begin(
     let to = bucket
         .as_ref()
         .filter(|_| !visit.is_website())
-        .and_then(|bucket| destination(bucket, &visit));
+        .and_then(|bucket| destination(bucket, visit.at()));
     if to.is_none() && service.access_log.orders.is_none() {
         return None;
     }
@@ -220,9 +235,29 @@ pub(super) async fn begin(
     }))
 }
 
-fn destination(bucket: &Bucket, visit: &Visit) -> Option<Destination> {
+/// Keeps the record of a request that was turned away, whose answer is known to its last byte.
+pub(super) fn keep_turned_away(service: &Service, visit: Visit, answered: &Answered<'_>) {
+    let log = &service.access_log;
+    let ended = Ended {
+        sent: answered.due,
+        time: Duration::ZERO,
+    };
+    let bucket = visit.bucket().filter(|_| !visit.is_website()).cloned();
+    let at = visit.at();
+    let record = Record::of(visit, None, answered);
+    if let Some(bucket) = bucket.filter(|_| log.heeded.load(Ordering::Relaxed)) {
+        log.keep_turned_away(TurnedAway {
+            bucket,
+            at,
+            behind_owner: record.behind_owner(ended),
+        });
+    }
+    log.order(Order::Write(Box::new(record), ended));
+}
+
+fn destination(bucket: &Bucket, at: Timestamp) -> Option<Destination> {
     let logging = bucket.settings.logging.as_ref()?;
-    let day = (logging.keys == LogKeys::ByEventTime).then(|| visit.at().day_path());
+    let day = (logging.keys == LogKeys::ByEventTime).then(|| at.day_path());
     Some(Destination {
         source: bucket.name.clone(),
         day,
@@ -238,13 +273,38 @@ pub async fn deliver(service: &Arc<Service>) {
             "too many access records waited: lost"
         );
     }
-    for (to, records) in waiting.objects {
+    let mut objects = waiting.objects;
+    sort(service, waiting.turned_away, &mut objects).await;
+    for (to, records) in objects {
         let delivered = deliver_one(service, &to, records).await;
         if let Err(error) = delivered
             // The records are there; that a callback of theirs was not answered is told by its own queue.
             && error.code() != Code::CallbackFailed
         {
             tracing::warn!(bucket = %to.source, %error, "could not deliver access records");
+        }
+    }
+}
+
+/// Puts the records of requests that were turned away to the others of their buckets.
+async fn sort(
+    service: &Service,
+    turned_away: Vec<TurnedAway>,
+    objects: &mut BTreeMap<Destination, String>,
+) {
+    let mut buckets = BTreeMap::new();
+    for request in turned_away {
+        let name = request.bucket;
+        if !buckets.contains_key(&name) {
+            let bucket = service.store.bucket(&name).await.ok();
+            buckets.insert(name.clone(), bucket);
+        }
+        let bucket = buckets.get(&name).and_then(Option::as_ref);
+        let to = bucket.and_then(|bucket| Some((bucket, destination(bucket, request.at)?)));
+        if let Some((bucket, to)) = to {
+            let lines = objects.entry(to).or_default();
+            lines.push_str(&bucket.owner);
+            lines.push_str(&request.behind_owner);
         }
     }
 }

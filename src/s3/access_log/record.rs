@@ -95,7 +95,9 @@ impl Record {
     /// The record in this form, with its end of line.
     pub fn line(&self, form: RecordForm, ended: Ended) -> String {
         let mut line = match form {
-            RecordForm::Aws => self.aws(ended),
+            RecordForm::Aws => {
+                return dash(self.owner.as_deref()) + &self.behind_owner(ended);
+            }
             RecordForm::Json => self.json(ended),
             RecordForm::Combined => self.combined(ended),
         };
@@ -103,12 +105,14 @@ impl Record {
         line
     }
 
-    fn aws(&self, ended: Ended) -> String {
+    /// What in a line of AWS's form follows the bucket's owner, with its end of line.
+    pub(super) fn behind_owner(&self, ended: Ended) -> String {
         let visit = &self.visit;
         let (signature, way) = visit.signed.unwrap_or(("-", "-"));
         let quote = |text: &Option<String>| quoted(text.as_deref().unwrap_or("-"));
         let fields = [
-            dash(self.owner.as_deref()),
+            // The owner ends here.
+            String::new(),
             dash(visit.bucket.as_ref().map(crate::name::BucketName::as_str)),
             format!("[{}]", visit.at.log_date()),
             dash(visit.peer.map(|peer| peer.to_string()).as_deref()),
@@ -137,7 +141,9 @@ impl Record {
             "-".to_owned(),
             "-".to_owned(),
         ];
-        fields.join(" ")
+        let mut line = fields.join(" ");
+        line.push('\n');
+        line
     }
 
     fn json(&self, ended: Ended) -> String {

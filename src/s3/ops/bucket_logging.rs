@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::bucket;
+use super::{about, bucket};
 use crate::name::BucketName;
 use crate::s3::acl;
 use crate::s3::context::{Call, Service};
@@ -35,11 +35,8 @@ pub async fn put_bucket_logging(call: Call) -> Result<Reply, S3Error> {
     if let Some(logging) = &logging {
         check_target(&service, &bucket, logging).await?;
     }
-    bucket::change(&service.store, &head, |_bucket, settings| {
-        settings.logging.clone_from(&logging);
-        Ok(())
-    })
-    .await?;
+    let set = service.store.set_logging(&bucket.name, logging.as_ref());
+    set.await.map_err(|error| about(&head, error))?;
     if logging.is_some() {
         service.access_log.heed();
     }

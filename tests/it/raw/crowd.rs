@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use aws_sdk_s3::types::{BucketLoggingStatus, LoggingEnabled};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -112,9 +113,28 @@ async fn a_thousand_idle_connections_and_a_thousand_half_sent_uploads_cost_littl
     until("what was given up stays", || files_in(&staging) == 0).await;
 }
 
+/// Has the records of the bucket's requests delivered to another.
+async fn log_requests(server: &Server) {
+    let client = server.client();
+    let made = client.create_bucket().bucket("records").send().await;
+    made.unwrap();
+    let to = LoggingEnabled::builder().target_bucket("records");
+    let to = to.target_prefix("").build().unwrap();
+    let status = BucketLoggingStatus::builder().logging_enabled(to).build();
+    let put = client.put_bucket_logging().bucket("raw");
+    put.bucket_logging_status(status).send().await.unwrap();
+}
+
 #[tokio::test]
 async fn requests_beyond_the_limit_are_told_to_slow_down_and_the_operator_is_heard() {
-    let server = ready_with("[limits]\nrequests = 1\n").await;
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("access.log");
+    let server = ready_with(&format!(
+        "[limits]\nrequests = 1\n[logging]\nseconds = 1\n[access_log]\nfile = \"{}\"\n",
+        log.display()
+    ))
+    .await;
+    log_requests(&server).await;
     let put = |path: &str, sent: &str| {
         let ask = Ask::new(&server, "PUT", path).header("content-length", "6");
         let mut bytes = ask.authorized(&Signer::now(), UNSIGNED).0.bytes(false);
@@ -145,4 +165,42 @@ async fn requests_beyond_the_limit_are_told_to_slow_down_and_the_operator_is_hea
     let mut answer = [0; 15];
     slow.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200 OK");
+    recorded(&server, &log).await;
+}
+
+/// Waits for the record of the second request, in the operator's file and in the bucket of its own bucket's
+/// records, where the owner is known.
+async fn recorded(server: &Server, log: &Path) {
+    let told = |text: &str| {
+        let mut lines = text.lines().map(str::to_owned);
+        let line = lines.find(|line| line.contains(" REST.PUT.OBJECT second "))?;
+        assert!(line.contains(" 503 SlowDown "), "{line}");
+        assert!(line.contains("\"PUT /raw/second HTTP/1.1\""), "{line}");
+        Some(line)
+    };
+    let client = server.client();
+    let both = async {
+        let in_file = loop {
+            match told(&std::fs::read_to_string(log).unwrap_or_default()) {
+                Some(line) => break line,
+                None => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        };
+        assert!(in_file.starts_with("- raw ["), "{in_file}");
+        loop {
+            let listed = client.list_objects_v2().bucket("records").send().await;
+            for object in listed.unwrap().contents() {
+                let got = client.get_object().bucket("records");
+                let got = got.key(object.key().unwrap()).send().await.unwrap();
+                let text = got.body.collect().await.unwrap().to_vec();
+                if let Some(line) = told(std::str::from_utf8(&text).unwrap()) {
+                    return line;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let delivered = tokio::time::timeout(PATIENCE, both).await.unwrap();
+    let (owner, _) = delivered.split_once(' ').unwrap();
+    assert_eq!(owner.len(), 64, "{delivered}");
 }
