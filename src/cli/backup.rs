@@ -23,6 +23,7 @@ use crate::server::{self, BackupOptions, BackupProgress, OfflineError};
     Examples:\n  \
     consign backup /mnt/backup/consign                while the server runs\n  \
     consign backup /mnt/backup/consign --keep 14      and remove the oldest of more than 14\n  \
+    consign backup /mnt/backup/consign --rate 50MiB   and leave the disk to others\n  \
     consign backup /mnt/backup/consign --verify       read all of it\n  \
     consign restore /mnt/backup/consign --data-dir ./new-data"
 )]
@@ -32,7 +33,7 @@ pub(super) struct BackupArgs {
     #[command(flatten)]
     remote: Remote,
     /// Read every backup in the folder and compare it with its checksums; make none
-    #[arg(long, conflicts_with_all = ["keep", "copy", "without_keys"])]
+    #[arg(long, conflicts_with_all = ["keep", "copy", "without_keys", "rate"])]
     verify: bool,
     /// How many generations are kept; without it, all
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
@@ -40,6 +41,9 @@ pub(super) struct BackupArgs {
     /// Copy even where links would do
     #[arg(long)]
     copy: bool,
+    /// Bytes of objects that are copied in a second; without it, as many as the disks give
+    #[arg(long, value_name = "SIZE", value_parser = rate)]
+    rate: Option<u64>,
     /// Leave out root-key.json, master-key.json and the like: sealed objects can't be read without
     #[arg(long)]
     without_keys: bool,
@@ -65,6 +69,14 @@ pub(super) struct RestoreArgs {
     json: bool,
 }
 
+/// A size that is more than nothing.
+fn rate(text: &str) -> Result<u64, String> {
+    match super::size::parse(text)? {
+        0 => Err("must be more than nothing".to_owned()),
+        bytes => Ok(bytes),
+    }
+}
+
 pub(super) fn run(args: &BackupArgs) -> Result<ExitCode, CliError> {
     let folder = std::path::absolute(&args.folder)?;
     if args.verify {
@@ -75,6 +87,7 @@ pub(super) fn run(args: &BackupArgs) -> Result<ExitCode, CliError> {
         copy: args.copy,
         without_keys: args.without_keys,
         keep: args.keep,
+        bytes_per_second: args.rate,
     };
     let report = block_on(async {
         match online(&config, &args.remote).await? {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::manifest::{self, Backups, FileEntry, Generation, Manifest};
+use super::pace::Pace;
 use super::{BackupError, BackupOptions, BackupProgress, BackupReport, files};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -14,7 +15,7 @@ use crate::id::BlobId;
 use crate::server::FolderLock;
 use crate::server::engines::Engines;
 use crate::store::ObjectStore;
-use crate::store::blob::files::{Adopted, Adoption, FileBlobs};
+use crate::store::blob::files::{Adopted, Adoption, FileBlobs, Pacer};
 use crate::store::blob::{BlobError, BlobRef, durable};
 use crate::store::meta::{Space, rocks};
 
@@ -191,11 +192,19 @@ impl<'a> Work<'a> {
         } else {
             HashSet::new()
         };
+        let pace = self.options.bytes_per_second;
+        let pace = pace.map(|bytes_per_second| Pace::of(bytes_per_second, stop));
+        let spend = |bytes| {
+            if let Some(pace) = &pace {
+                pace.spend(bytes);
+            }
+        };
+        let pacer: Option<Pacer<'_>> = pace.is_some().then_some(&spend);
         for blob in &blobs {
             if stop.is_cancelled() {
                 return Err(BackupError::Interrupted);
             }
-            self.blob(*blob, &listed, &mut report)?;
+            self.blob(*blob, &listed, pacer, &mut report)?;
             progress.count(blob.len);
         }
         self.metadata(folder, checkpoint, &mut manifest, &mut report)?;
@@ -216,6 +225,7 @@ impl<'a> Work<'a> {
         &self,
         blob: BlobRef,
         listed: &HashSet<BlobId>,
+        pacer: Option<Pacer<'_>>,
         report: &mut BackupReport,
     ) -> Result<(), BackupError> {
         let doubtful = self.doubtful && !listed.contains(&blob.id) && self.pool.has(blob);
@@ -227,7 +237,7 @@ impl<'a> Work<'a> {
         } else {
             Adoption::LinkOrCopy
         };
-        match self.pool.adopt(&self.from, blob, how) {
+        match self.pool.adopt(&self.from, blob, how, pacer) {
             Ok(Adopted::There) => {}
             Ok(adopted) => {
                 report.new_blobs = report.new_blobs.saturating_add(1);

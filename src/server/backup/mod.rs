@@ -7,6 +7,7 @@
 mod files;
 mod make;
 mod manifest;
+mod pace;
 mod restore;
 mod verify;
 
@@ -106,6 +107,9 @@ pub struct BackupOptions {
     /// How many generations are kept; without it, all.
     #[serde(default)]
     pub keep: Option<u32>,
+    /// Bytes of blobs that are copied in a second; without it, as many as the disks give.
+    #[serde(default)]
+    pub bytes_per_second: Option<u64>,
 }
 
 /// What a backup did.

@@ -110,7 +110,7 @@ fn blobs(
     progress.expect(generation.manifest.bytes);
     for blob in generation.blobs()? {
         // A copy: the new folder and the backup must not share what either may lose.
-        match into.adopt(&pool, blob, Adoption::Copy) {
+        match into.adopt(&pool, blob, Adoption::Copy, None) {
             Ok(_adopted) => {
                 report.blobs = report.blobs.saturating_add(1);
                 report.bytes = report.bytes.saturating_add(blob.len);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -287,4 +288,19 @@ async fn keys_go_along_for_their_owner_only() {
         bytes_in(&restored, "sealed").await,
         Some(b"secret".to_vec())
     );
+}
+
+#[tokio::test]
+async fn a_backup_takes_no_more_of_the_disk_than_it_may() {
+    let scene = Scene::start().await;
+    let client = scene.server.client();
+    let large = bytes_of(5, 600_000);
+    put_bytes(&client, "uploads", "large", large).await.unwrap();
+    let began = Instant::now();
+    let report = scene.backup(&["--copy", "--rate", "400KB"]);
+    assert!(began.elapsed() >= Duration::from_millis(1400));
+    assert!(report["copied_bytes"].as_u64().unwrap() >= 600_000);
+    assert!(scene.run("backup", &["--verify"]).status.success());
+    let refused = scene.run("backup", &["--rate", "0"]);
+    assert!(said(&refused).contains("more than nothing"));
 }

@@ -1,6 +1,7 @@
 //! Blobs that come from another folder under their own names: how backups are made and restored.
 
 use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use uuid::Uuid;
@@ -32,12 +33,24 @@ pub enum Adoption {
     Copy,
 }
 
+/// Called with the number of bytes of each piece of a copy, which goes on once it returns.
+pub type Pacer<'a> = &'a dyn Fn(u64);
+
+/// Bytes of a piece of a copy that is paced.
+const PIECE_BYTES: u64 = 256 * 1024;
+
 impl FileBlobs {
     /// Takes over `blob` from another folder. It blocks, and nothing is synced: who calls it does so.
     ///
     /// # Errors
     /// [`BlobError::Missing`] or [`BlobError::Corrupt`] where `from` has it not, or not whole.
-    pub fn adopt(&self, from: &Self, blob: BlobRef, how: Adoption) -> Result<Adopted, BlobError> {
+    pub fn adopt(
+        &self,
+        from: &Self,
+        blob: BlobRef,
+        how: Adoption,
+        pacer: Option<Pacer<'_>>,
+    ) -> Result<Adopted, BlobError> {
         if self.has(blob) {
             return Ok(Adopted::There);
         }
@@ -52,7 +65,7 @@ impl FileBlobs {
             }
         }
         let staged = self.place.staging.join(Uuid::new_v4().simple().to_string());
-        let copied = copy(&source, &staged, blob)
+        let copied = copy(&source, &staged, blob, pacer)
             .and_then(|file| durable::publish(&file, &staged, &place, durable::Durability::None));
         if copied.is_err() {
             // What is left of it the next opening removes, too.
@@ -98,9 +111,28 @@ impl FileBlobs {
     }
 }
 
-fn copy(from: &Path, to: &Path, blob: BlobRef) -> Result<File, BlobError> {
-    std::fs::copy(from, to)
-        .map_err(|error| missing_where_not_found(io("copying", from, error), blob.id))?;
+fn copy(
+    from: &Path,
+    to: &Path,
+    blob: BlobRef,
+    pacer: Option<Pacer<'_>>,
+) -> Result<File, BlobError> {
+    let copied = match pacer {
+        None => std::fs::copy(from, to).map(drop),
+        Some(pacer) => copy_in_pieces(from, to, pacer),
+    };
+    copied.map_err(|error| missing_where_not_found(io("copying", from, error), blob.id))?;
     read::whole(to.to_owned(), blob, Source::Any)?;
     File::open(to).map_err(|error| io("opening", to, error))
+}
+
+fn copy_in_pieces(from: &Path, to: &Path, pacer: Pacer<'_>) -> std::io::Result<()> {
+    let (mut from, mut to) = (File::open(from)?, File::create(to)?);
+    loop {
+        let copied = std::io::copy(&mut (&mut from).take(PIECE_BYTES), &mut to)?;
+        if copied == 0 {
+            return Ok(());
+        }
+        pacer(copied);
+    }
 }
