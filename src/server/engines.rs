@@ -57,7 +57,11 @@ pub(super) async fn open(config: &Config, clock: &Arc<dyn Clock>) -> Result<Engi
             return Err(lost(&blob_dir, "the blobs that the metadata names are missing").into());
         }
     }
-    let blobs = on_blocking_thread(move || Ok(FileBlobs::open(&blob_dir, of_blobs, at)?));
+    let blobs = on_blocking_thread(move || {
+        let blobs = FileBlobs::open(&blob_dir, of_blobs, at)?;
+        blobs.check_links()?;
+        Ok(blobs)
+    });
     let blobs = blobs.await?;
     let folders = vec![dir.join("meta"), dir.join("blobs")];
     blobs.leave_free(Room::new(folders, config.limits.free_bytes_min));

@@ -1,7 +1,9 @@
 //! Clients that others wrote, unmodified, over a real socket. `scripts/test` installs them.
 
+mod active;
 mod deploy;
 mod pages;
+mod prometheus;
 mod proxies;
 mod verify;
 

@@ -44,7 +44,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// A port that nobody listens on, below those that the system hands out to others meanwhile.
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     let mut random = Random(uuid::Uuid::new_v4().as_u64_pair().0);
     let ports = std::iter::repeat_with(|| 20_000 + u16::try_from(random.below(12_000)).unwrap());
     let mut free = ports.filter(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok());

@@ -9,8 +9,73 @@
 use std::net::TcpListener;
 use std::path::Path;
 
-use super::wire::{Ask, Signer, UNSIGNED, ready};
-use crate::support::Server;
+use super::wire::{Ask, Signer, UNSIGNED, ready, ready_with};
+use crate::support::{Server, plain_http};
+
+/// A page of a stranger's, in the browser of somebody who reaches the server, orders nothing and reads
+/// nothing: `LocalStack`'s CVE-2025-65200 and CVE-2021-32091. Browsers send such requests without asking, from
+/// any page, or to a name of the page's that leads here for a moment (DNS rebinding).
+#[tokio::test]
+async fn a_page_in_a_browser_orders_nothing() {
+    let server = ready_with("[admin]\nlisten = \"127.0.0.1:0\"\n").await;
+    let announced = std::fs::read(server.data_folder().join("server.json")).unwrap();
+    let announced: serde_json::Value = serde_json::from_slice(&announced).unwrap();
+    let admin = announced["admin"].as_str().unwrap().to_owned();
+    let page = |request: reqwest::RequestBuilder, host: &str| {
+        let request = request.header("origin", "http://evil.example");
+        let request = request.header("sec-fetch-site", "cross-site");
+        request.header("host", host.to_owned())
+    };
+    let client = plain_http();
+    for endpoint in [&server.endpoint, &admin] {
+        let own = endpoint.strip_prefix("http://").unwrap();
+        for (method, path) in [
+            ("GET", "/"),
+            ("GET", "/raw"),
+            ("PUT", "/raw/k"),
+            ("PUT", "/strangers"),
+            ("DELETE", "/raw"),
+            ("POST", "/raw?delete"),
+            ("GET", "/-/admin/v1/keys"),
+            ("POST", "/-/admin/v1/keys"),
+            ("POST", "/-/admin/v1/reload"),
+            ("POST", "/-/admin/v1/backup"),
+        ] {
+            for host in [own, "evil.example"] {
+                let method: http::Method = method.parse().unwrap();
+                let request = client.request(method.clone(), format!("{endpoint}{path}"));
+                // What a page may send anywhere without being asked for leave.
+                let request = request.header("content-type", "text/plain");
+                let answer = page(request.body("{\"name\":\"evil\"}"), host).send().await;
+                let answer = answer.unwrap();
+                let what = format!("{method} {endpoint}{path} as {host}");
+                assert!(
+                    (400..500).contains(&answer.status().as_u16()),
+                    "{what}: {answer:?}"
+                );
+                let lets_in = answer.headers().contains_key("access-control-allow-origin");
+                assert!(!lets_in, "{what}: {answer:?}");
+            }
+        }
+    }
+    let keys = server.command(&["keys", "list", "--json"]);
+    assert!(!String::from_utf8_lossy(&keys.stdout).contains("evil"));
+    let buckets = server.client().list_buckets().send().await.unwrap();
+    assert_eq!(buckets.buckets().len(), 1);
+}
+
+/// What is answered is on the disk unless somebody chose otherwise, who is told so: Garage's
+/// `metadata_fsync` and `data_fsync` are off by default. That each sync is needed: `tests/crash`, `power::syncs`.
+#[tokio::test]
+async fn what_is_answered_is_synced_unless_somebody_says_otherwise() {
+    for (configuration, warned) in [("", false), ("durability = \"none\"\n", true)] {
+        let server = ready_with(configuration).await;
+        let status = server.command(&["status"]);
+        let told = String::from_utf8(status.stdout).unwrap();
+        assert_eq!(told.contains("loses what was answered"), warned, "{told}");
+        assert_eq!(server.log().contains("loses what was answered"), warned);
+    }
+}
 
 /// No request makes the server call an address that the request names: CVE-2021-21287 (the Host
 /// header), CVE-2026-73080 (a source that is fetched), #4420, #5135 (webhooks), CVE-2021-32090.

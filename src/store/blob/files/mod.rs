@@ -22,8 +22,15 @@ use super::room::Room;
 use super::{BlobError, BlobRef, BlobStore, BlobStream, BlobWriter};
 use crate::clock::Clock;
 use crate::id::BlobId;
-pub use adopt::{Adopted, Adoption};
+pub use adopt::{Adopted, Adoption, Pacer};
 use read::Source;
+
+/// How the system says that a file system can't do what it is asked.
+const CAN_NOT: [std::io::ErrorKind; 3] = [
+    std::io::ErrorKind::CrossesDevices,
+    std::io::ErrorKind::PermissionDenied,
+    std::io::ErrorKind::Unsupported,
+];
 
 pub use vitals::Vitals;
 
@@ -71,6 +78,30 @@ impl FileBlobs {
             std::fs::remove_file(&path).map_err(|e| io("removing", &path, e))?;
         }
         Ok(blobs)
+    }
+
+    /// Sees whether a file can get a second name, which copies need: not every file system has them, and
+    /// none has them on another. A crash in between leaves an orphan like any other.
+    ///
+    /// # Errors
+    /// [`BlobError::Io`] where it can't.
+    pub fn check_links(&self) -> Result<(), BlobError> {
+        let id = self.place.new_id();
+        let (staged, place) = (self.place.staging.join(id.to_string()), self.place.path(id));
+        // On a full disk, or one that is read only, what is stored must still be readable.
+        if std::fs::write(&staged, []).is_err() {
+            return Ok(());
+        }
+        let linked = std::fs::hard_link(&staged, &place);
+        drop(std::fs::remove_file(&staged));
+        drop(std::fs::remove_file(&place));
+        match linked {
+            Err(error) if CAN_NOT.contains(&error.kind()) => {
+                let what = "linking (both must lie on one file system, which knows hard links) to";
+                Err(io(what, &place, error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Has uploads leave free what `room` is to keep. What was said first counts.

@@ -117,3 +117,28 @@ async fn a_disk_without_room_takes_no_blob() {
     assert!(matches!(refused, BlobError::Full));
     assert!(matches!(store.room(1), Err(BlobError::Full)));
 }
+
+/// `MinIO` #16148: a disk that could not do what was needed was found out by the first who needed it.
+#[test]
+fn a_disk_that_has_no_second_names_is_told_at_the_start() {
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let other = tempfile::tempdir_in("/dev/shm").unwrap();
+    let device = |folder: &tempfile::TempDir| folder.path().metadata().unwrap().dev();
+    assert_ne!(
+        device(&folder),
+        device(&other),
+        "this needs two file systems"
+    );
+    std::os::unix::fs::symlink(other.path(), folder.path().join("data")).unwrap();
+    let refused = open(folder.path()).check_links().unwrap_err().to_string();
+    assert!(refused.contains("one file system"), "{refused}");
+    let whole = tempfile::tempdir().unwrap();
+    open(whole.path()).check_links().unwrap();
+    let left = std::fs::read_dir(whole.path().join("tmp")).unwrap();
+    assert_eq!(left.count(), 0);
+    for spread in std::fs::read_dir(whole.path().join("data")).unwrap() {
+        let left = std::fs::read_dir(spread.unwrap().path()).unwrap();
+        assert_eq!(left.count(), 0);
+    }
+}
