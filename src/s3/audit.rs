@@ -42,6 +42,8 @@ pub enum AuditKind {
     Admin,
     /// A bucket, or how it is set up, was changed.
     Bucket,
+    /// Who may reach an object, or how long it is kept, was changed.
+    Object,
     /// Somebody was kept out.
     Denied,
 }

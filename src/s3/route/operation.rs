@@ -130,6 +130,14 @@ impl Operation {
             )
     }
 
+    /// Whether it changes who may reach an object, or how long it is kept.
+    pub const fn changes_protection(self) -> bool {
+        matches!(
+            self,
+            Self::PutObjectAcl | Self::PutObjectRetention | Self::PutObjectLegalHold
+        )
+    }
+
     /// S3's name for it.
     pub fn name(self) -> String {
         format!("{self:?}")

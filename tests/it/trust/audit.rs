@@ -44,6 +44,8 @@ async fn changes_and_refusals_are_in_the_log_and_reads_are_not() {
         .await
         .unwrap();
     client.list_objects_v2().bucket("raw").send().await.unwrap();
+    let held = client.put_object_legal_hold().bucket("raw").key("none");
+    held.send().await.unwrap_err();
     let wrong = Signer {
         secret: "not/the+secret".to_owned(),
         ..Signer::now()
@@ -91,6 +93,10 @@ async fn changes_and_refusals_are_in_the_log_and_reads_are_not() {
         .map(|line| line["operation"].as_str().unwrap())
         .collect();
     assert_eq!(done, ["CreateBucket", "PutBucketPolicy"]);
+    let objects = of(&all, "object");
+    assert_eq!(objects.len(), 1, "{objects:?}");
+    assert_eq!(objects[0]["operation"], "PutObjectLegalHold");
+    assert_eq!(objects[0]["about"]["key"], "none");
     let denied = of(&all, "denied");
     assert_eq!(denied.len(), 2, "{denied:?}");
     assert_eq!(denied[0]["code"], "SignatureDoesNotMatch");
