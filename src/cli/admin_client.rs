@@ -11,7 +11,7 @@ use crate::auth::sigv4::sha256_hex;
 use crate::auth::{Secret, canonical};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, RootKey};
-use crate::server;
+use crate::server::{self, Holder};
 
 /// Where the administration lives.
 const PREFIX: &str = "/-/admin/v1";
@@ -89,6 +89,17 @@ pub(super) fn root_key(config: &Config) -> Result<RootKey, ClientError> {
     server::load_root_key(&config.data_dir)?.ok_or_else(no_key)
 }
 
+/// The region that signatures for the server at `endpoint` name. The data folder's own server says by
+/// itself which it is: the configuration may have been changed since its start.
+pub(super) fn region_at(config: &Config, endpoint: &str) -> String {
+    let endpoint = endpoint.trim_end_matches('/');
+    let is_there =
+        |holder: &Holder| holder.endpoint == endpoint || holder.administration() == endpoint;
+    let own = server::announced(&config.data_dir).filter(is_there);
+    let known = own.and_then(|holder| holder.region);
+    known.unwrap_or_else(|| config.region.clone())
+}
+
 /// Where the server of a data folder answers, if one runs.
 pub(super) fn endpoint_of(data_dir: &Path) -> Option<String> {
     server::announced(data_dir).map(|holder| holder.endpoint)
@@ -113,12 +124,12 @@ impl AdminClient {
         endpoint: Option<&str>,
         trust: &Trust,
     ) -> Result<Self, ClientError> {
-        let not_running = || ClientError::NotRunning {
-            folder: config.data_dir.display().to_string(),
-        };
         let (endpoint, known) = if let Some(endpoint) = endpoint {
             (endpoint.trim_end_matches('/').to_owned(), Vec::new())
         } else {
+            let not_running = || ClientError::NotRunning {
+                folder: config.data_dir.display().to_string(),
+            };
             let holder = server::announced(&config.data_dir).ok_or_else(not_running)?;
             (holder.administration().to_owned(), holder.certificates)
         };
@@ -130,8 +141,8 @@ impl AdminClient {
         })?;
         Ok(Self {
             http,
+            region: region_at(config, &endpoint),
             endpoint,
-            region: config.region.clone(),
             key: root_key(config)?,
         })
     }

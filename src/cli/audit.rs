@@ -48,7 +48,7 @@ struct ListArgs {
     /// How many
     #[arg(long, default_value_t = 20, value_name = "LINES")]
     last: usize,
-    /// Only those of one kind: asked, admin, bucket, denied, counted, start
+    /// Only those of one kind: asked, admin, bucket, object, denied, counted, start, reload
     #[arg(long)]
     kind: Option<String>,
     /// The lines as they are

@@ -120,6 +120,7 @@ async fn reload(
         Ok::<_, CliError>(waiting)
     };
     let outcome = read.await.map_err(|error| error.to_string());
+    server.note_reload(&outcome).await;
     match &outcome {
         Ok(waiting) if waiting.is_empty() => tracing::info!("reloaded the configuration"),
         Ok(waiting) => {

@@ -6,7 +6,9 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 
 use super::setting::SETTINGS;
-use super::{Config, Limits, Log, TlsSettings};
+use super::{
+    AccessLogSettings, AuditSettings, Config, Limits, Log, TelemetrySettings, TlsSettings,
+};
 
 /// Which settings were given, by a digest of what they were given as: some are secrets.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -93,6 +95,23 @@ impl Config {
                 level: new.log.level.clone(),
             },
             callback: new.callback.clone(),
+            guard: new.guard.clone(),
+            scrub: new.scrub,
+            active_content: new.active_content,
+            audit: AuditSettings {
+                enabled: self.audit.enabled,
+                file_bytes: new.audit.file_bytes,
+            },
+            access_log: AccessLogSettings {
+                file: self.access_log.file.clone(),
+                ..new.access_log.clone()
+            },
+            telemetry: TelemetrySettings {
+                sampling_ratio: new.telemetry.sampling_ratio,
+                honour_traceparent: new.telemetry.honour_traceparent,
+                keys: new.telemetry.keys,
+                ..self.telemetry.clone()
+            },
             ..self.clone()
         };
         next.encryption

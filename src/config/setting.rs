@@ -121,16 +121,20 @@ pub(super) const SETTINGS: &[Setting] = &[
     }),
     one("access_log.format", |config, text| {
         put(&mut config.access_log.format, record_format(text)?)
-    }),
+    })
+    .live(),
     one("access_log.rotate_bytes", |config, text| {
         put(&mut config.access_log.rotate_bytes, number(text)?)
-    }),
+    })
+    .live(),
     one("access_log.rotate_seconds", |config, text| {
         put(&mut config.access_log.rotate_time, seconds(text)?)
-    }),
+    })
+    .live(),
     one("access_log.keep", |config, text| {
         put(&mut config.access_log.keep, number(text)?)
-    }),
+    })
+    .live(),
     one("telemetry.otlp_endpoint", |config, text| {
         let [url] = urls(&[text.to_owned()])?.try_into().unwrap_or_default();
         put(&mut config.telemetry.otlp_endpoint, Some(url))
@@ -143,22 +147,27 @@ pub(super) const SETTINGS: &[Setting] = &[
     }),
     one("telemetry.sampling_ratio", |config, text| {
         put(&mut config.telemetry.sampling_ratio, ratio(text)?)
-    }),
+    })
+    .live(),
     one("telemetry.honour_traceparent", |config, text| {
         put(&mut config.telemetry.honour_traceparent, switch(text)?)
-    }),
+    })
+    .live(),
     one("telemetry.keys", |config, text| {
         put(&mut config.telemetry.keys, switch(text)?)
-    }),
+    })
+    .live(),
     one("admin.listen", |config, text| {
         put(&mut config.admin.listen, Some(listen(text)?))
     }),
     one("scrub.bytes_per_second", |config, text| {
         put(&mut config.scrub.bytes_per_second, number(text)?)
-    }),
+    })
+    .live(),
     one("scrub.every_days", |config, text| {
         put(&mut config.scrub.every, days(text)?)
-    }),
+    })
+    .live(),
     list("admin.tls.certificate", |config, values| {
         put(&mut config.admin.tls.certificates, each(values, path)?)
     })
@@ -202,34 +211,43 @@ pub(super) const SETTINGS: &[Setting] = &[
     .live(),
     one("guard.failures_per_minute_key", |config, text| {
         put(&mut config.guard.failures_per_key, number(text)?)
-    }),
+    })
+    .live(),
     one("guard.failures_per_minute_address", |config, text| {
         put(&mut config.guard.failures_per_address, number(text)?)
-    }),
+    })
+    .live(),
     one("guard.requests_per_second_key", |config, text| {
         put(&mut config.guard.requests_per_key, number(text)?)
-    }),
+    })
+    .live(),
     one("guard.requests_per_second_address", |config, text| {
         put(&mut config.guard.requests_per_address, number(text)?)
-    }),
+    })
+    .live(),
     one("guard.bytes_per_second_key", |config, text| {
         put(&mut config.guard.bytes_per_key, number(text)?)
-    }),
+    })
+    .live(),
     one("guard.bytes_per_second_address", |config, text| {
         put(&mut config.guard.bytes_per_address, number(text)?)
-    }),
+    })
+    .live(),
     list("guard.exempt", |config, values| {
         put(&mut config.guard.exempt, each(values, network)?)
-    }),
+    })
+    .live(),
     one("active_content", |config, text| {
         put(&mut config.active_content, active_content(text)?)
-    }),
+    })
+    .live(),
     one("audit.enabled", |config, text| {
         put(&mut config.audit.enabled, switch(text)?)
     }),
     one("audit.file_bytes", |config, text| {
         put(&mut config.audit.file_bytes, number(text)?)
-    }),
+    })
+    .live(),
     list("callback.networks", |config, values| {
         put(&mut config.callback.networks, each(values, network)?)
     })

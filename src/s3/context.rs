@@ -20,7 +20,7 @@ use super::explain::Refusals;
 use super::head::Head;
 use super::reach::Reach;
 use super::reply::Reply;
-use super::throttle::Throttle;
+use super::throttle::{Throttle, ThrottleSettings};
 use crate::auth::constraint::{ConstraintFault, Duties};
 use crate::auth::{
     AuthError, AuthSettings, BodyProof, ChunkChain, Denied, KeyRing, Signature, Who,
@@ -201,6 +201,7 @@ impl Service {
     pub fn reconfigured(
         &self,
         settings: ServiceSettings,
+        throttle: ThrottleSettings,
         masters: MasterRing,
         oss: Option<Arc<dyn super::oss::Callbacks>>,
     ) -> Self {
@@ -212,7 +213,7 @@ impl Service {
             masters,
             clock: Arc::clone(&self.clock),
             policies: Policies::default(),
-            throttle: Arc::clone(&self.throttle),
+            throttle: Arc::new(self.throttle.reconfigured(throttle)),
             refusals: Arc::clone(&self.refusals),
             access_log: Arc::clone(&self.access_log),
             requests: Arc::clone(&self.requests),

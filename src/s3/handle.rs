@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -171,17 +172,30 @@ pub fn turn_away<B>(
     let (mut parts, ()) = Request::new(()).into_parts();
     parts.method = request.method().clone();
     parts.uri = request.uri().clone();
+    parts.version = request.version();
     parts.headers.clone_from(request.headers());
-    if let Ok(arrival) = Arrival::of(&service.settings.reach, &parts, peer) {
-        parts.extensions.insert(arrival);
-    }
+    let client = see(service, &mut parts, peer);
     if own::path(service, &parts, door).is_some() {
         return None;
     }
     service.requests.turned_away();
     tracing::debug!(%id, method = %parts.method, path = parts.uri.path(), "turned away");
     let error = S3Error::new(Code::SlowDown).with_header("retry-after", "1");
-    Some(render(id, &parts.method, Err(error)))
+    let response = render(id, &parts.method, Err(error));
+    if let Some(visit) = visit(service, &parts, (id, service.clock.now()), client) {
+        let answered = Answered {
+            by: None,
+            asked: Asked::default(),
+            status: response.status().as_u16(),
+            code: Some(Code::SlowDown.wire().0),
+            headers: response.headers(),
+            received: 0,
+            due: response.body().len(),
+            turn_around: Duration::ZERO,
+        };
+        access_log::keep_turned_away(service, visit, &answered);
+    }
+    Some(response)
 }
 
 /// The request as its record tells it, where anybody asks for records.
@@ -304,9 +318,7 @@ pub(super) async fn serve(
     check_expected_owner(&service, &head).await?;
     duties::check(&service, &head.headers, grant.duties()).await?;
     let charged = is_charged(&service, &head, grant.who().owner()).await;
-    if head.target.key.is_none() && route.operation.changes_a_bucket() {
-        note_deed(&head, route);
-    }
+    note_deed(&head, route);
     let signature = grant.signature();
     let (who, proof, duties) = grant.into_parts();
     let reply = run(Call {
@@ -322,14 +334,22 @@ pub(super) async fn serve(
     reply.await?.with_optional("x-amz-request-charged", charged)
 }
 
-/// Says that the request changes a bucket.
+/// Says of a request that it changes a bucket, or how an object is protected.
 fn note_deed(head: &Head, route: &Route) {
-    let bucket = head.target.bucket.as_ref();
+    let (bucket, key) = (head.target.bucket.as_ref(), head.target.key.as_ref());
+    let kind = if key.is_none() && route.operation.changes_a_bucket() {
+        AuditKind::Bucket
+    } else if route.operation.changes_protection() {
+        AuditKind::Object
+    } else {
+        return;
+    };
     let bucket = bucket.map(|bucket| ("bucket".to_owned(), bucket.as_str().into()));
+    let key = key.map(|key| ("key".to_owned(), key.as_str().into()));
     head.learned.does(Deed {
-        kind: AuditKind::Bucket,
+        kind,
         operation: route.operation.name(),
-        about: bucket.into_iter().collect(),
+        about: bucket.into_iter().chain(key).collect(),
     });
 }
 

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
+
 use super::StartError;
 use crate::config::{AccessLogSettings, RecordFormat};
 use crate::metrics::Records;
@@ -20,11 +22,16 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 /// Who may read it: its owner and their group.
 const MODE: u32 = 0o640;
 
-/// What requests leave their records with, and, where a file is configured, the thread that writes them.
+/// How records are written and their file rotated, at the moment.
+pub(super) type Rules = Arc<ArcSwap<AccessLogSettings>>;
+
+/// What requests leave their records with, and, where a file is configured, the thread that writes them
+/// as `rules` say at each moment.
 ///
 /// # Errors
 /// [`StartError::AccessLog`].
-pub(super) fn start(settings: &AccessLogSettings) -> Result<Arc<AccessLog>, StartError> {
+pub(super) fn start(rules: &Rules) -> Result<Arc<AccessLog>, StartError> {
+    let settings = rules.load();
     let Some(path) = &settings.file else {
         return Ok(Arc::default());
     };
@@ -33,7 +40,7 @@ pub(super) fn start(settings: &AccessLogSettings) -> Result<Arc<AccessLog>, Star
         source,
     };
     let (log, orders) = AccessLog::with_orders();
-    let writer = Writer::open(path, settings, log.counts().clone()).map_err(failed)?;
+    let writer = Writer::open(path, Arc::clone(rules), log.counts().clone()).map_err(failed)?;
     std::thread::Builder::new()
         .name("access-log".into())
         .spawn(move || writer.run(&orders))
@@ -45,10 +52,7 @@ pub(super) fn start(settings: &AccessLogSettings) -> Result<Arc<AccessLog>, Star
 #[derive(Debug)]
 struct Writer {
     path: PathBuf,
-    form: RecordForm,
-    rotate_bytes: u64,
-    rotate_time: Duration,
-    keep: usize,
+    rules: Rules,
     open: Option<Open>,
     counts: Records,
     told: Option<Instant>,
@@ -69,18 +73,10 @@ impl Writer {
     ///
     /// # Errors
     /// What the system says.
-    fn open(path: &Path, settings: &AccessLogSettings, counts: Records) -> io::Result<Self> {
-        let form = match settings.format {
-            RecordFormat::Aws => RecordForm::Aws,
-            RecordFormat::Json => RecordForm::Json,
-            RecordFormat::Combined => RecordForm::Combined,
-        };
+    fn open(path: &Path, rules: Rules, counts: Records) -> io::Result<Self> {
         let mut writer = Self {
             path: path.to_owned(),
-            form,
-            rotate_bytes: settings.rotate_bytes,
-            rotate_time: settings.rotate_time,
-            keep: settings.keep,
+            rules,
             open: None,
             counts,
             told: None,
@@ -109,7 +105,14 @@ impl Writer {
 
     fn carry_out(&mut self, order: Order) {
         match order {
-            Order::Write(record, ended) => self.write(&record.line(self.form, ended)),
+            Order::Write(record, ended) => {
+                let form = match self.rules.load().format {
+                    RecordFormat::Aws => RecordForm::Aws,
+                    RecordFormat::Json => RecordForm::Json,
+                    RecordFormat::Combined => RecordForm::Combined,
+                };
+                self.write(&record.line(form, ended));
+            }
             Order::Reopen => {
                 self.flush();
                 let opened = self.reopen();
@@ -134,7 +137,8 @@ impl Writer {
                 let bytes = u64::try_from(line.len()).unwrap_or(u64::MAX);
                 open.bytes = open.bytes.saturating_add(bytes);
                 self.counts.written();
-                if self.rotate_bytes > 0 && open.bytes >= self.rotate_bytes {
+                let rotate_bytes = self.rules.load().rotate_bytes;
+                if rotate_bytes > 0 && open.bytes >= rotate_bytes {
                     self.rotate();
                 }
             }
@@ -172,8 +176,9 @@ impl Writer {
             let opened = self.reopen();
             self.tell(opened);
         }
-        let old = |open: &Open| open.bytes > 0 && open.since.elapsed() >= self.rotate_time;
-        if !self.rotate_time.is_zero() && self.open.as_ref().is_some_and(old) {
+        let rotate_time = self.rules.load().rotate_time;
+        let old = |open: &Open| open.bytes > 0 && open.since.elapsed() >= rotate_time;
+        if !rotate_time.is_zero() && self.open.as_ref().is_some_and(old) {
             self.rotate();
         }
     }
@@ -204,10 +209,11 @@ impl Writer {
     }
 
     fn shift(&self) -> io::Result<()> {
-        if self.keep == 0 {
+        let keep = self.rules.load().keep;
+        if keep == 0 {
             return std::fs::remove_file(&self.path);
         }
-        for number in (1..self.keep).rev() {
+        for number in (1..keep).rev() {
             let from = self.numbered(number);
             if from.exists() {
                 rename(&from, &self.numbered(number.saturating_add(1)))?;
@@ -246,7 +252,8 @@ mod tests {
     fn writer(folder: &Path, change: impl FnOnce(&mut AccessLogSettings)) -> Writer {
         let mut settings = AccessLogSettings::default();
         change(&mut settings);
-        Writer::open(&folder.join("a.log"), &settings, Records::default()).unwrap()
+        let rules = Arc::new(ArcSwap::from_pointee(settings));
+        Writer::open(&folder.join("a.log"), rules, Records::default()).unwrap()
     }
 
     fn read(folder: &Path, name: &str) -> String {

@@ -15,15 +15,17 @@ pub(super) struct Announcement {
     lock: Arc<FolderLock>,
     pub(super) endpoint: String,
     admin: Option<String>,
+    region: String,
     certificates: Vec<Arc<Tls>>,
 }
 
 impl Announcement {
-    pub(super) fn of(doors: &Doors, lock: &Arc<FolderLock>) -> Self {
+    pub(super) fn of(doors: &Doors, lock: &Arc<FolderLock>, region: &str) -> Self {
         Self {
             lock: Arc::clone(lock),
             endpoint: doors.endpoint().to_owned(),
             admin: doors.admin_endpoint().map(str::to_owned),
+            region: region.to_owned(),
             certificates: doors.certificates(),
         }
     }
@@ -38,6 +40,7 @@ impl Announcement {
             pid: std::process::id(),
             endpoint: self.endpoint.clone(),
             admin: self.admin.clone(),
+            region: Some(self.region.clone()),
             certificates: shown.flat_map(|tls| tls.fingerprints()).collect(),
         })
     }

@@ -114,6 +114,15 @@ impl Doors {
         (self.main.tls.clone(), of_admin)
     }
 
+    /// The certificates of each door, with its name.
+    pub(super) fn named_certificates(&self) -> Vec<(&'static str, Arc<Tls>)> {
+        let (main, admin) = self.certificates_of_each();
+        let main = main.map(|tls| ("objects", tls));
+        main.into_iter()
+            .chain(admin.map(|tls| ("administration", tls)))
+            .collect()
+    }
+
     /// The certificates of all doors.
     pub(super) fn certificates(&self) -> Vec<Arc<Tls>> {
         let (main, admin) = self.certificates_of_each();

@@ -25,6 +25,9 @@ pub struct Holder {
     /// Where its administration answers, if that is not the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin: Option<String>,
+    /// The region that signatures are for: the configuration's may be another one by now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// The certificates that it shows: SHA-256 of each, in hexadecimal.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<String>,
@@ -105,6 +108,7 @@ impl FolderLock {
             pid: std::process::id(),
             endpoint: String::new(),
             admin: None,
+            region: None,
             certificates: Vec::new(),
         })
         .map_err(io)?;
@@ -167,6 +171,7 @@ mod tests {
             pid: std::process::id(),
             endpoint: "http://127.0.0.1:9000".to_owned(),
             admin: None,
+            region: None,
             certificates: Vec::new(),
         };
         first.announce(&holder).unwrap();

@@ -24,6 +24,7 @@ mod oss;
 mod reload;
 mod root_key;
 mod run;
+mod settings;
 mod telemetry;
 mod tls;
 
@@ -34,7 +35,6 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Mutex, Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use zeroize::Zeroizing;
 
 pub use audit::{Fault, Found, Head, Verdict, audit_files, verify as verify_audit};
 pub use backup::{
@@ -47,6 +47,7 @@ pub use lock::{FolderLock, Holder, LockError, announced};
 pub use offline::{OfflineError, audit_head, backup as backup_offline, fsck};
 pub use reload::Order;
 pub use root_key::{RootKeyError, load as load_root_key};
+pub use settings::check;
 pub use tls::TlsError;
 
 use admin::{Admin, BackupJob, Fsck, Itself};
@@ -56,22 +57,23 @@ use connection::Shared;
 use custody::Custody;
 use doors::{Doors, Front};
 use engines::Engines;
-use monitor::{Monitor, Watched};
-use reload::{Live, Orders};
+use monitor::{Monitor, Trust, Watched};
+use reload::{Live, Orders, Reloads};
+use settings::{callbacks_of, explainer_of, settings_of, throttle_of};
 
-use crate::auth::KeyRing;
-use crate::callback::{CallbackConfig, Callbacks, CheckConfig, EndpointConfig, RuleConfig, Secret};
-use crate::clock::{Clock, SystemClock};
-use crate::config::{
-    ActiveContent, CallbackSettings, CheckSettings, Config, EndpointSettings, GuardSettings,
-    RootKey, RuleSettings, SyncSettings, Wait,
-};
+use crate::callback::Callbacks;
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::config::{Config, RootKey};
+use crate::metrics::{Requests, Spans};
+use crate::s3::access_log::AccessLog;
 use crate::s3::explain::{Explainer, Refusals};
-use crate::s3::throttle::{Throttle, ThrottleSettings};
-use crate::s3::{self, Asked, Reach, Service, ServiceSettings};
+use crate::s3::throttle::Throttle;
+use crate::s3::{self, Asked, Service};
 use crate::store::blob::BlobError;
 use crate::store::meta::MetaError;
+use crate::store::scrub::ByteRate;
 use crate::store::{ObjectStore, StoreError, StoreSettings};
+use crate::trace::Tracer;
 
 /// Why a server can't start.
 #[derive(Debug, thiserror::Error)]
@@ -137,7 +139,6 @@ pub struct Server {
     live: Live,
     orders: Mutex<mpsc::Receiver<Order>>,
     shared: Arc<Shared<Front>>,
-    audit: Option<Arc<AuditLog>>,
     /// Held to the end: the folder is ours until the last task ended.
     _lock: Arc<FolderLock>,
 }
@@ -149,6 +150,29 @@ struct Background {
     stop: CancellationToken,
     /// Has the scrub begin a pass.
     scrub_now: Arc<Notify>,
+}
+
+impl Background {
+    /// Begins what goes on until the server stops.
+    fn begin(
+        &self,
+        service: &Arc<ArcSwap<Service>>,
+        rate: ByteRate,
+        times: watch::Receiver<run::Times>,
+    ) {
+        let Self {
+            tasks,
+            stop,
+            scrub_now,
+        } = self;
+        let (store, now) = (service.load().store.clone(), Arc::clone(scrub_now));
+        let paced = (rate, times.clone());
+        tasks.spawn(run::scrub(store.clone(), paced, now, stop.clone()));
+        run::tidy_up(tasks, &store, stop);
+        tasks.spawn(run::lifecycle(store, times.clone(), stop.clone()));
+        let logged = Arc::clone(service);
+        tasks.spawn(run::access_log(logged, times, stop.clone()));
+    }
 }
 
 /// The service, and what works beside it.
@@ -178,32 +202,26 @@ impl Server {
             callbacks,
             explainer,
             audit,
+            access_log,
+            reloads,
         } = wired;
-        let announcement = Announcement::of(&doors, &lock);
+        let announcement = Announcement::of(&doors, &lock, &config.region);
         service.oss = oss::wire(&config, &endpoint).await?;
-        run::find_access_logs(&service).await;
+        // Before the first request, whose record may be asked for.
+        s3::access_log::find(&service).await;
         let service = Arc::new(ArcSwap::from_pointee(service));
         let limits = Arc::new(ArcSwap::from_pointee(config.limits));
         let (main, admin) = doors.certificates_of_each();
         let shared = doors.open(&service, &limits, &background);
-        let Background {
-            tasks,
-            stop,
-            scrub_now,
-        } = background;
-        let (deliverer, until) = (Arc::clone(&callbacks), stop.clone());
-        tasks.spawn(async move { deliverer.run(until).await });
+        let (deliverer, until) = (Arc::clone(&callbacks), background.stop.clone());
+        let delivering = async move { deliverer.run(until).await };
+        background.tasks.spawn(delivering);
         announcement.publish()?;
-        announcement.keep(&tasks, &stop);
-        let store = service.load().store.clone();
-        let (times, seen) = watch::channel(run::Times::of(&config));
+        announcement.keep(&background.tasks, &background.stop);
         backup::clean(&config.data_dir);
-        let scrub = run::scrub(store.clone(), config.scrub, scrub_now, stop.clone());
-        tasks.spawn(scrub);
-        run::tidy_up(&tasks, &store, &stop);
-        tasks.spawn(run::lifecycle(store, seen.clone(), stop.clone()));
-        let logged = Arc::clone(&service);
-        tasks.spawn(run::access_log(logged, seen, stop));
+        let (times, seen) = watch::channel(run::Times::of(&config));
+        let scrub_rate = ByteRate::of(config.scrub.bytes_per_second);
+        background.begin(&service, scrub_rate.clone(), seen);
         let live = Live {
             running: Mutex::new(config),
             service,
@@ -211,6 +229,10 @@ impl Server {
             callbacks,
             explainer,
             times,
+            scrub_rate,
+            access_log,
+            audit,
+            reloads,
             main,
             admin,
             announcement,
@@ -223,7 +245,6 @@ impl Server {
             live,
             orders: Mutex::new(orders),
             shared,
-            audit,
             _lock: lock,
         })
     }
@@ -257,6 +278,12 @@ impl Server {
         self.live.reload(config).await
     }
 
+    /// Counts and writes down what came of an attempt to take another configuration, of which reading
+    /// it is a part.
+    pub async fn note_reload(&self, outcome: &Result<Vec<&'static str>, String>) {
+        self.live.note(outcome).await;
+    }
+
     /// The next order to reload that the administration is given. Cancelling loses none.
     pub async fn ordered(&self) -> Option<Order> {
         self.orders.lock().await.recv().await
@@ -275,7 +302,7 @@ impl Server {
         let log = Arc::clone(&self.live.service.load().access_log);
         // It fails only where the runtime ends, which loses what waits as a kill does.
         drop(tokio::task::spawn_blocking(move || log.flush()).await);
-        if let Some(audit) = &self.audit {
+        if let Some(audit) = &self.live.audit {
             audit.close().await;
         }
     }
@@ -316,6 +343,8 @@ struct Wired {
     callbacks: Arc<Callbacks>,
     explainer: Arc<ArcSwap<Explainer>>,
     audit: Option<Arc<AuditLog>>,
+    access_log: access_log::Rules,
+    reloads: Arc<Reloads>,
 }
 
 /// Opens the engines and puts the layers on top of each other.
@@ -330,8 +359,7 @@ async fn wire(
     let (store, callbacks) = stores(config, background, &engines, &clock).await?;
     let (meta, _blobs) = engines.split();
     let custody = Custody::take(config, root, &meta, &clock).await?;
-    let settings = settings_of(config);
-    let refusals = Arc::new(Refusals::default());
+    let (settings, refusals) = (settings_of(config), Arc::<Refusals>::default());
     let explainer = explainer_of(&settings, custody.keys.clone(), doors.endpoint());
     let explainer = Arc::new(ArcSwap::from_pointee(explainer));
     let admin = Admin {
@@ -346,27 +374,26 @@ async fn wire(
         clock: Arc::clone(&clock),
         started: clock.now(),
         background: background.clone(),
-        fsck: Fsck::default(),
+        fsck: Arc::<Fsck>::default(),
         backup: BackupJob::default(),
         source: Some(backup::Source::of(config, &engines, &store)),
         certificates: doors.certificates(),
         itself: Itself::of(config, doors),
     };
-    let requests = Asked::counters();
-    let (tracer, spans) = telemetry::start(&config.telemetry, background, &callbacks)?;
-    let access_log = access_log::start(&config.access_log)?;
+    let beside = beside(config, background, &callbacks, clock.now())?;
     let watched = Watched {
-        requests: &requests,
+        requests: &beside.requests,
         connections: doors.counts(),
-        records: access_log.counts(),
-        spans: &spans,
+        records: beside.access_log.counts(),
+        spans: &beside.spans,
         engines,
         store: &store,
         callbacks: &callbacks,
+        trust: trust_of(doors, &custody, &beside, Arc::clone(&admin.fsck)),
     };
-    let monitor = Monitor::of(watched, config, clock.now());
     Ok(Wired {
         service: Service {
+            numbers: Some(Arc::new(Monitor::of(watched, config, clock.now()))),
             store,
             keys: custody.keys,
             accounts: custody.accounts,
@@ -375,11 +402,10 @@ async fn wire(
             clock,
             policies: s3::access::Policies::default(),
             refusals,
-            throttle: Arc::new(Throttle::new(throttle_of(&config.guard))),
-            access_log,
-            requests,
-            tracer,
-            numbers: Some(Arc::new(monitor)),
+            throttle: Arc::new(beside.throttle),
+            access_log: beside.access_log,
+            requests: beside.requests,
+            tracer: beside.tracer,
             audit: custody.audit.as_ref().map(AuditLog::auditor),
             admin: Some(Arc::new(admin)),
             oss: None,
@@ -387,102 +413,48 @@ async fn wire(
         callbacks,
         explainer,
         audit: custody.audit,
+        access_log: beside.rules,
+        reloads: beside.reloads,
     })
 }
 
-/// Who is told to slow down.
-fn throttle_of(guard: &GuardSettings) -> ThrottleSettings {
-    ThrottleSettings {
-        failures_per_key: guard.failures_per_key,
-        failures_per_address: guard.failures_per_address,
-        requests_per_key: guard.requests_per_key,
-        requests_per_address: guard.requests_per_address,
-        bytes_per_key: guard.bytes_per_key,
-        bytes_per_address: guard.bytes_per_address,
-        exempt: guard.exempt.clone(),
+/// What an operator trusts in.
+fn trust_of(doors: &Doors, custody: &Custody, beside: &Beside, fsck: Arc<Fsck>) -> Trust {
+    Trust {
+        doors: doors.named_certificates(),
+        audit: custody.audit.as_ref().map(|audit| audit.vitals()),
+        guard: Arc::clone(&beside.throttle.counters),
+        fsck,
+        reloads: Arc::clone(&beside.reloads),
     }
 }
 
-/// What explains requests to a server that is reached at `endpoint`.
-fn explainer_of(settings: &ServiceSettings, keys: Arc<dyn KeyRing>, endpoint: &str) -> Explainer {
-    let own = endpoint.split_once("://").map_or(endpoint, |(_, own)| own);
-    let reach = Arc::clone(&settings.reach);
-    Explainer::new(reach, keys, settings.auth(), own.to_owned())
+/// What meters, records and traces requests.
+struct Beside {
+    requests: Arc<Requests>,
+    throttle: Throttle,
+    access_log: Arc<AccessLog>,
+    rules: access_log::Rules,
+    tracer: Option<Arc<Tracer>>,
+    spans: Spans,
+    reloads: Arc<Reloads>,
 }
 
-/// What the service is told of itself.
-fn settings_of(config: &Config) -> ServiceSettings {
-    ServiceSettings {
-        region: config.region.clone(),
-        reach: Arc::new(Reach::new(
-            &config.domains,
-            &config.website_domains,
-            &config.public_urls,
-            &config.trusted_proxies,
-        )),
-        presign_seconds_max: config.presign_seconds_max,
-        signature_v2: config.signature_v2,
-        active_content: match config.active_content {
-            ActiveContent::Sandbox => s3::ActiveContent::Sandbox,
-            ActiveContent::Attachment => s3::ActiveContent::Attachment,
-            ActiveContent::Allow => s3::ActiveContent::Allow,
-        },
-        body_idle: config.limits.body_idle_time,
-    }
-}
-
-/// Judges what a configuration says of callbacks and certificates, as a start would.
-///
-/// # Errors
-/// [`StartError::Callback`] or [`StartError::Tls`].
-pub fn check(config: &Config) -> Result<(), StartError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    doors::certificates(&config.tls, &clock)?;
-    if config.admin.listen.is_some() {
-        doors::certificates(&config.admin_tls(), &clock)?;
-    }
-    Ok(Callbacks::check(&callbacks_of(&config.callback))?)
-}
-
-fn callbacks_of(settings: &CallbackSettings) -> CallbackConfig {
-    let any = |bucket: &Option<String>| bucket.clone().unwrap_or_else(|| "*".to_owned());
-    let secret = |text: &Zeroizing<String>| Secret::new(text.to_string());
-    let endpoint = |from: &EndpointSettings| EndpointConfig {
-        name: from.name.clone(),
-        url: from.url.clone(),
-        secrets: from.secrets.iter().map(secret).collect(),
-        timeout_seconds: from.timeout.as_secs(),
-        attempts: from.attempts,
-        wait: from.wait,
-    };
-    let wait_of = |name: &str, how: SyncSettings| {
-        let endpoint = settings.endpoints.iter().find(|one| one.name == name);
-        let usual = endpoint.map_or_else(Wait::default, |endpoint| endpoint.wait);
-        Wait {
-            time: how.time.unwrap_or(usual.time),
-            on_failure: how.on_failure.unwrap_or(usual.on_failure),
-        }
-    };
-    let rule = |from: &RuleSettings| RuleConfig {
-        endpoint: from.endpoint.clone(),
-        bucket: any(&from.bucket),
-        events: from.events.clone(),
-        prefix: from.prefix.clone(),
-        suffix: from.suffix.clone(),
-        sync: from.sync.map(|how| wait_of(&from.endpoint, how)),
-    };
-    let check = |from: &CheckSettings| CheckConfig {
-        endpoint: from.endpoint.clone(),
-        bucket: any(&from.bucket),
-        prefix: from.prefix.clone(),
-        time: from.time,
-        cache_time: from.cache_time,
-        when_down: from.when_down,
-    };
-    CallbackConfig {
-        endpoints: settings.endpoints.iter().map(endpoint).collect(),
-        rules: settings.rules.iter().map(rule).collect(),
-        networks: settings.networks.clone(),
-        checks: settings.checks.iter().map(check).collect(),
-    }
+fn beside(
+    config: &Config,
+    background: &Background,
+    callbacks: &Callbacks,
+    now: Timestamp,
+) -> Result<Beside, StartError> {
+    let (tracer, spans) = telemetry::start(&config.telemetry, background, callbacks)?;
+    let rules = Arc::new(ArcSwap::from_pointee(config.access_log.clone()));
+    Ok(Beside {
+        requests: Asked::counters(),
+        throttle: Throttle::new(throttle_of(&config.guard)),
+        access_log: access_log::start(&rules)?,
+        rules,
+        tracer,
+        spans,
+        reloads: Arc::new(Reloads::since(now)),
+    })
 }

@@ -4,18 +4,25 @@
 //! not at all. Requests, connections and calls that have begun keep what they began with.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use serde_json::json;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::announce::Announcement;
+use super::audit::AuditLog;
 use super::run::Times;
+use super::settings::{callbacks_of, settings_of, throttle_of};
 use super::tls::{Current, Tls, TlsError};
-use super::{StartError, callbacks_of, oss, settings_of};
+use super::{StartError, access_log, oss, telemetry};
 use crate::callback::Callbacks;
+use crate::clock::Timestamp;
 use crate::config::{Config, Limits, TlsSettings};
+use crate::metrics::Reading;
 use crate::s3::Service;
 use crate::s3::explain::Explainer;
+use crate::store::scrub::ByteRate;
 
 /// Orders to reload that wait.
 const WAITING_MAX: usize = 4;
@@ -29,6 +36,10 @@ pub(super) struct Live {
     pub(super) callbacks: Arc<Callbacks>,
     pub(super) explainer: Arc<ArcSwap<Explainer>>,
     pub(super) times: watch::Sender<Times>,
+    pub(super) scrub_rate: ByteRate,
+    pub(super) access_log: access_log::Rules,
+    pub(super) audit: Option<Arc<AuditLog>>,
+    pub(super) reloads: Arc<Reloads>,
     pub(super) main: Option<Arc<Tls>>,
     pub(super) admin: Option<Arc<Tls>>,
     pub(super) announcement: Announcement,
@@ -59,11 +70,11 @@ impl Live {
         // From here on nothing fails.
         let explainer = self.explainer.load().reconfigured(reach, auth);
         self.explainer.store(Arc::new(explainer));
-        let service = now.reconfigured(settings, masters, oss);
+        let service = now.reconfigured(settings, throttle_of(&next.guard), masters, oss);
         self.service.store(Arc::new(service));
         self.limits.store(Arc::new(next.limits));
         self.callbacks.configure(callbacks);
-        self.times.send_replace(Times::of(&next));
+        self.pace(&next);
         for (tls, current) in certificates {
             tls.take(current);
         }
@@ -72,6 +83,85 @@ impl Live {
         }
         *running = next;
         Ok(waiting)
+    }
+
+    /// How much, how often and in which form what no request waits for is done.
+    fn pace(&self, next: &Config) {
+        self.times.send_replace(Times::of(next));
+        self.scrub_rate.set(next.scrub.bytes_per_second);
+        self.access_log.store(Arc::new(next.access_log.clone()));
+        if let Some(audit) = &self.audit {
+            audit.rotate_at(next.audit.file_bytes);
+        }
+        if let Some(tracer) = &self.service.load().tracer {
+            tracer.configure(telemetry::tracer_of(&next.telemetry));
+        }
+    }
+
+    /// Counts and writes down what came of an attempt to take another configuration.
+    pub(super) async fn note(&self, outcome: &Result<Vec<&'static str>, String>) {
+        let now = self.service.load().clock.now();
+        self.reloads.note(outcome.is_ok(), now);
+        if let Some(audit) = &self.audit {
+            let told = match outcome {
+                Ok(waiting) => json!({ "outcome": "success", "waiting_for_restart": waiting }),
+                Err(error) => json!({ "outcome": "failure", "error": error }),
+            };
+            audit.tell("reload", &told).await;
+        }
+    }
+}
+
+/// What came of attempts to take another configuration.
+#[derive(Debug)]
+pub(super) struct Reloads {
+    good: AtomicU64,
+    faulty: AtomicU64,
+    last_was_good: AtomicBool,
+    good_s: AtomicI64,
+}
+
+impl Reloads {
+    /// None yet, of a server that took its configuration at `start`.
+    pub(super) const fn since(start: Timestamp) -> Self {
+        Self {
+            good: AtomicU64::new(0),
+            faulty: AtomicU64::new(0),
+            last_was_good: AtomicBool::new(true),
+            good_s: AtomicI64::new(start.unix_s()),
+        }
+    }
+
+    fn note(&self, is_good: bool, now: Timestamp) {
+        self.last_was_good.store(is_good, Ordering::Relaxed);
+        if is_good {
+            self.good_s.store(now.unix_s(), Ordering::Relaxed);
+        }
+        let counter = if is_good { &self.good } else { &self.faulty };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// As Prometheus tells its own.
+    pub(super) fn readings(&self) -> Vec<Reading> {
+        let counted = |outcome: &str, counter: &AtomicU64| {
+            let help = "Orders to read the configuration again, by what came of them";
+            let counter = counter.load(Ordering::Relaxed);
+            Reading::counter("consign_config_reloads", help, counter).labelled("outcome", outcome)
+        };
+        vec![
+            Reading::gauge(
+                "consign_config_last_reload_successful",
+                "0 where the configuration was faulty when it was read last: the one before holds",
+                self.last_was_good.load(Ordering::Relaxed),
+            ),
+            Reading::gauge(
+                "consign_config_last_reload_success_timestamp_seconds",
+                "When the present configuration was taken, in seconds of the Unix epoch",
+                self.good_s.load(Ordering::Relaxed),
+            ),
+            counted("success", &self.good),
+            counted("failure", &self.faulty),
+        ]
     }
 }
 

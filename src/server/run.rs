@@ -10,10 +10,11 @@ use tokio_util::task::TaskTracker;
 
 use super::connection::{self, Respond, Shared};
 use super::listen::Listener;
-use crate::config::{Config, ScrubSettings};
+use crate::config::Config;
 use crate::s3::{self, Service};
 use crate::store::ObjectStore;
 use crate::store::lifecycle::LifecycleReport;
+use crate::store::scrub::ByteRate;
 use crate::store::settings::DayLength;
 
 /// How often nonces are forgotten.
@@ -81,7 +82,7 @@ async fn nonces(store: ObjectStore, every: Duration, stop: CancellationToken) {
 /// goes on at the next start.
 pub(super) async fn scrub(
     store: ObjectStore,
-    settings: ScrubSettings,
+    (rate, mut times): (ByteRate, watch::Receiver<Times>),
     now: Arc<Notify>,
     stop: CancellationToken,
 ) {
@@ -90,17 +91,16 @@ pub(super) async fn scrub(
     }
     let mut wait = None;
     loop {
+        let every = times.borrow_and_update().scrub;
         let due = match wait.take() {
             Some(wait) => Some(wait),
-            None => store
-                .scrub_due(settings.every)
-                .await
-                .unwrap_or(Some(SCRUB_PAUSE)),
+            None => store.scrub_due(every).await.unwrap_or(Some(SCRUB_PAUSE)),
         };
         let far = due.is_none_or(|due| due > SCRUB_PAUSE);
         tokio::select! {
             () = stop.cancelled() => return,
             () = now.notified() => {}
+            Ok(()) = times.changed() => continue,
             // In steps, since the clock may be set.
             () = tokio::time::sleep(due.unwrap_or(SCRUB_PAUSE).min(SCRUB_PAUSE)) => {
                 if far {
@@ -110,7 +110,7 @@ pub(super) async fn scrub(
         }
         let scrubbed = tokio::select! {
             () = stop.cancelled() => return,
-            scrubbed = store.scrub(settings.bytes_per_second) => scrubbed,
+            scrubbed = store.scrub(rate.clone()) => scrubbed,
         };
         match scrubbed {
             Ok(status) => tracing::info!(
@@ -134,6 +134,8 @@ pub(super) struct Times {
     pub(super) lifecycle_day: Duration,
     /// How often the records of requests are delivered.
     pub(super) logging: Duration,
+    /// How long after the end of one scrub the next begins; none: only when it is asked for.
+    pub(super) scrub: Option<Duration>,
 }
 
 impl Times {
@@ -141,6 +143,7 @@ impl Times {
         Self {
             lifecycle_day: config.lifecycle_day,
             logging: config.logging_time,
+            scrub: config.scrub.every,
         }
     }
 }
@@ -177,13 +180,6 @@ pub(super) async fn lifecycle(
             }
             Err(error) => tracing::warn!(%error, "applying the lifecycle rules failed"),
         }
-    }
-}
-
-/// Sees which buckets ask for access records: before the first request, whose record is asked for too.
-pub(super) async fn find_access_logs(service: &Service) {
-    if let Err(error) = s3::access_log::find(service).await {
-        tracing::warn!(%error, "could not see which buckets ask for access records");
     }
 }
 

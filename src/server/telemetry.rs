@@ -45,11 +45,6 @@ pub(super) fn start(
     let Some(endpoint) = &settings.otlp_endpoint else {
         return Ok((None, counts));
     };
-    let how = TracerSettings {
-        sampling_ratio: settings.sampling_ratio,
-        honours_parents: settings.honour_traceparent,
-        names_keys: settings.keys,
-    };
     // It fails only where a provider is installed already, which serves as well.
     drop(rustls::crypto::ring::default_provider().install_default());
     let client = reqwest::Client::builder()
@@ -65,10 +60,19 @@ pub(super) fn start(
         service: settings.service_name.clone(),
         counts: counts.clone(),
     };
-    let (tracer, finished) = Tracer::new(how, counts.clone());
+    let (tracer, finished) = Tracer::new(tracer_of(settings), counts.clone());
     tasks.spawn(exporter.run(finished, stop.clone()));
     callbacks.trace_by(Arc::clone(&tracer));
     Ok((Some(tracer), counts))
+}
+
+/// Which requests are traced.
+pub(super) const fn tracer_of(settings: &TelemetrySettings) -> TracerSettings {
+    TracerSettings {
+        sampling_ratio: settings.sampling_ratio,
+        honours_parents: settings.honour_traceparent,
+        names_keys: settings.keys,
+    }
 }
 
 fn headers(configured: &[(String, String)]) -> Result<HeaderMap, StartError> {

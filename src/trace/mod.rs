@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use tokio::sync::mpsc;
@@ -30,9 +31,9 @@ tokio::task_local! {
 #[derive(Debug)]
 pub struct Tracer {
     /// A trace whose id's lower half is below it is taken.
-    below: u64,
-    honours_parents: bool,
-    names_keys: bool,
+    below: AtomicU64,
+    honours_parents: AtomicBool,
+    names_keys: AtomicBool,
     finished: mpsc::Sender<Finished>,
     counts: Spans,
 }
@@ -142,28 +143,40 @@ impl Tracer {
     pub fn new(settings: TracerSettings, counts: Spans) -> (Arc<Self>, mpsc::Receiver<Finished>) {
         let (finished, exported) = mpsc::channel(WAITING_MAX);
         let tracer = Self {
-            below: threshold(settings.sampling_ratio),
-            honours_parents: settings.honours_parents,
-            names_keys: settings.names_keys,
+            below: AtomicU64::default(),
+            honours_parents: AtomicBool::default(),
+            names_keys: AtomicBool::default(),
             finished,
             counts,
         };
+        tracer.configure(settings);
         (Arc::new(tracer), exported)
     }
 
-    /// Whether keys of objects are told.
-    pub const fn names_keys(&self) -> bool {
+    /// Judges by these settings from now on.
+    pub fn configure(&self, settings: TracerSettings) {
+        let below = threshold(settings.sampling_ratio);
+        self.below.store(below, Ordering::Relaxed);
+        let honours = settings.honours_parents;
+        self.honours_parents.store(honours, Ordering::Relaxed);
         self.names_keys
+            .store(settings.names_keys, Ordering::Relaxed);
+    }
+
+    /// Whether keys of objects are told.
+    pub fn names_keys(&self) -> bool {
+        self.names_keys.load(Ordering::Relaxed)
     }
 
     /// Begins the trace of a request, where it is one of those that are taken. `sent` is its `traceparent`.
     pub fn begin(self: &Arc<Self>, now: Timestamp, sent: Option<&str>) -> Option<Root> {
-        let sent = sent.filter(|_| self.honours_parents);
+        let sent = sent.filter(|_| self.honours_parents.load(Ordering::Relaxed));
         let parent = sent.and_then(Parent::parse);
         let trace = parent.map_or_else(random, |parent| parent.trace);
         let drawn = trace.last_chunk().copied();
         let drawn = drawn.map_or(u64::MAX, u64::from_be_bytes);
-        let taken = parent.map_or(drawn < self.below, |parent| parent.is_sampled);
+        let below = self.below.load(Ordering::Relaxed);
+        let taken = parent.map_or(drawn < below, |parent| parent.is_sampled);
         taken.then(|| {
             let scope = self.scope(now, trace, random());
             Root {
@@ -463,6 +476,20 @@ mod tests {
             text.contains("consign_trace_spans_dropped_total 1\n"),
             "{text}"
         );
+    }
+
+    #[tokio::test]
+    async fn other_settings_count_from_the_next_request_on() {
+        let (tracer, _finished) = tracer(0.0, false);
+        assert!(tracer.begin(NOW, Some(SENT)).is_none());
+        tracer.configure(TracerSettings {
+            sampling_ratio: 0.0,
+            honours_parents: true,
+            names_keys: true,
+        });
+        assert!(tracer.begin(NOW, Some(SENT)).is_some());
+        assert!(tracer.begin(NOW, None).is_none());
+        assert!(tracer.names_keys());
     }
 
     #[test]

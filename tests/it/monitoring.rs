@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::certificates::{Authority, Files};
 use crate::support::{Server, plain_http};
 
 const CONFIGURATION: &str = r#"
@@ -34,7 +35,11 @@ fn read(name: &str) -> String {
 
 /// The numbers of a server that was used.
 async fn told() -> String {
-    let server = Server::start_with(CONFIGURATION).await;
+    let authority = Authority::new();
+    let files = Files::new();
+    files.put("a", &authority.sign(&["127.0.0.1"]));
+    let settings = files.settings(&["a"]);
+    let server = Server::start_with(&format!("{CONFIGURATION}\n[admin.tls]\n{settings}")).await;
     let client = server.client();
     client.create_bucket().bucket("seen").send().await.unwrap();
     let put = client
@@ -48,14 +53,9 @@ async fn told() -> String {
     let announced = std::fs::read(server.data_folder().join("server.json")).unwrap();
     let announced: Value = serde_json::from_slice(&announced).unwrap();
     let metrics = format!("{}/metrics", announced["admin"].as_str().unwrap());
-    plain_http()
-        .get(metrics)
-        .send()
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap()
+    let client = authority.client(None).build().unwrap();
+    let answer = client.get(metrics).send().await.unwrap();
+    answer.text().await.unwrap()
 }
 
 /// The names of numbers within a text.

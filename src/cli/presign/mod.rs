@@ -221,10 +221,11 @@ impl Context<'_> {
 pub(super) fn run(args: &PresignArgs) -> Result<ExitCode, CliError> {
     let config = args.common.load()?;
     let key = key(&config, &args.by)?;
+    let endpoint = endpoint(&config, &args.by);
     let context = Context {
         by: &args.by,
-        endpoint: endpoint(&config, &args.by),
-        region: config.region.clone(),
+        region: admin_client::region_at(&config, &endpoint),
+        endpoint,
         access_key: key.access_key.clone(),
         secret: Secret::new(key.secret_key.as_str()),
     };

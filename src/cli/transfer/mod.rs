@@ -80,7 +80,8 @@ impl Remote {
         } else {
             None
         };
-        Ok(Wire::new((&endpoint, tls), &config.region, &key, bucket))
+        let region = admin_client::region_at(&config, &endpoint);
+        Ok(Wire::new((&endpoint, tls), &region, &key, bucket))
     }
 }
 

@@ -12,6 +12,7 @@
 mod table;
 
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -78,34 +79,62 @@ pub(super) type Pair<'a> = (Origin, &'a str);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Origin(IpAddr);
 
-/// The meters.
+/// The meters, which those under other settings go on with.
 #[derive(Debug)]
 pub struct Throttle {
     settings: ThrottleSettings,
     /// What was counted since the start.
-    pub counters: ThrottleCounters,
+    pub counters: Arc<ThrottleCounters>,
     /// When a signature failed last: as long as none does, no request looks.
-    failed_ms: AtomicI64,
-    failures_of_pairs: Table,
-    failures_of_addresses: Table,
-    proved: Table,
-    requests: Table,
-    bytes: Table,
+    failed_ms: Arc<AtomicI64>,
+    failures_of_pairs: Meters,
+    failures_of_addresses: Meters,
+    proved: Meters,
+    requests: Meters,
+    bytes: Meters,
 }
+
+/// Meters of one kind; none where nothing is metered.
+type Meters = Option<Arc<Table>>;
 
 impl Throttle {
     /// Meters that allow so much.
     pub fn new(settings: ThrottleSettings) -> Self {
-        let kept = |of: u64| Table::new(if of == 0 { 0 } else { PLACES });
-        let rated = |key: u64, address: u64| kept(key.saturating_add(address));
+        let nothing = Self {
+            settings: ThrottleSettings::default(),
+            counters: Arc::default(),
+            failed_ms: Arc::new(AtomicI64::new(i64::MIN)),
+            failures_of_pairs: None,
+            failures_of_addresses: None,
+            proved: None,
+            requests: None,
+            bytes: None,
+        };
+        nothing.reconfigured(settings)
+    }
+
+    /// The same meters that allow so much: what counted before goes on to count.
+    #[must_use]
+    pub fn reconfigured(&self, settings: ThrottleSettings) -> Self {
+        let kept = |meters: &Meters, of: u64| {
+            (of > 0).then(|| {
+                let anew = || Arc::new(Table::new(PLACES));
+                meters.as_ref().map_or_else(anew, Arc::clone)
+            })
+        };
+        let rated =
+            |meters: &Meters, key: u64, address: u64| kept(meters, key.saturating_add(address));
+        let (of_key, of_address) = (settings.requests_per_key, settings.requests_per_address);
+        let requests = rated(&self.requests, of_key, of_address);
+        let (of_key, of_address) = (settings.bytes_per_key, settings.bytes_per_address);
         Self {
-            counters: ThrottleCounters::default(),
-            failed_ms: AtomicI64::new(i64::MIN),
-            failures_of_pairs: kept(settings.failures_per_key),
-            failures_of_addresses: kept(settings.failures_per_address),
-            proved: kept(settings.failures_per_address),
-            requests: rated(settings.requests_per_key, settings.requests_per_address),
-            bytes: rated(settings.bytes_per_key, settings.bytes_per_address),
+            counters: Arc::clone(&self.counters),
+            failed_ms: Arc::clone(&self.failed_ms),
+            failures_of_pairs: kept(&self.failures_of_pairs, settings.failures_per_key),
+            failures_of_addresses: kept(&self.failures_of_addresses, settings.failures_per_address),
+            proved: kept(&self.proved, settings.failures_per_address),
+            requests,
+            bytes: rated(&self.bytes, of_key, of_address),
             settings,
         }
     }
@@ -154,18 +183,21 @@ impl Throttle {
         bytes: u64,
         now: Timestamp,
     ) {
+        let Some(meters) = &self.bytes else {
+            return;
+        };
         let now_us = micros(now);
         let of_address = self.settings.bytes_per_address;
         if of_address > 0
             && let Some(origin) = self.origin(client)
         {
             let rate = Rate::per_second(of_address);
-            self.bytes.take(&origin, rate, bytes, now_us);
+            meters.take(&origin, rate, bytes, now_us);
         }
         let of_key = self.settings.bytes_per_key;
         if let Some(key) = key.filter(|_key| of_key > 0) {
             let rate = Rate::per_second(of_key);
-            self.bytes.take(lasting(key), rate, bytes, now_us);
+            meters.take(lasting(key), rate, bytes, now_us);
         }
     }
 
@@ -175,16 +207,15 @@ impl Throttle {
         if now.unix_ms().saturating_sub(failed_ms) > QUIET_MS {
             return Ok(());
         }
-        let (now_us, of_key) = (micros(now), self.settings.failures_per_key);
-        if of_key > 0 {
-            let rate = Rate::per_minute(of_key);
-            let wait = waited(self.failures_of_pairs.wait_us(&pair, rate, now_us));
+        let now_us = micros(now);
+        if let Some(meters) = &self.failures_of_pairs {
+            let rate = Rate::per_minute(self.settings.failures_per_key);
+            let wait = waited(meters.wait_us(&pair, rate, now_us));
             count(wait, &self.counters.locked_keys)?;
         }
-        let of_address = self.settings.failures_per_address;
-        if of_address > 0 {
-            let rate = Rate::per_minute(of_address);
-            let wait = waited(self.failures_of_addresses.wait_us(&pair.0, rate, now_us));
+        if let Some(meters) = &self.failures_of_addresses {
+            let rate = Rate::per_minute(self.settings.failures_per_address);
+            let wait = waited(meters.wait_us(&pair.0, rate, now_us));
             if wait.is_err() && !self.has_proved(pair, now_us) {
                 return count(wait, &self.counters.locked_addresses);
             }
@@ -196,18 +227,14 @@ impl Throttle {
     pub(super) fn failed(&self, pair: Pair<'_>, now: Timestamp) {
         self.counters.failures.fetch_add(1, Ordering::Relaxed);
         let now_us = micros(now);
-        let (of_key, of_address) = (
-            self.settings.failures_per_key,
-            self.settings.failures_per_address,
-        );
-        if of_key > 0 {
-            let rate = Rate::per_minute(of_key);
-            self.failures_of_pairs.take(&pair, rate, 1, now_us);
+        if let Some(meters) = &self.failures_of_pairs {
+            let rate = Rate::per_minute(self.settings.failures_per_key);
+            meters.take(&pair, rate, 1, now_us);
         }
-        if of_address > 0 {
-            let rate = Rate::per_minute(of_address);
-            self.failures_of_addresses.take(&pair.0, rate, 1, now_us);
-            if self.failures_of_addresses.wait_us(&pair.0, rate, now_us) > 0 {
+        if let Some(meters) = &self.failures_of_addresses {
+            let rate = Rate::per_minute(self.settings.failures_per_address);
+            meters.take(&pair.0, rate, 1, now_us);
+            if meters.wait_us(&pair.0, rate, now_us) > 0 {
                 let address = pair.0.0;
                 tracing::warn!(%address, "too many signatures failed: the address is locked for a while; if it \
                      is a proxy, trusted_proxies must name it");
@@ -218,17 +245,19 @@ impl Throttle {
 
     /// Notes that a key proved itself from an address.
     pub(super) fn proved(&self, pair: Pair<'_>, now: Timestamp) {
-        if self.settings.failures_per_address == 0 {
+        let Some(proved) = &self.proved else {
             return;
-        }
+        };
         let now_us = micros(now);
-        if now_us.saturating_sub(self.proved.get(&pair)) > PROVED_AGAIN_US {
-            self.proved.set(&pair, now_us);
+        if now_us.saturating_sub(proved.get(&pair)) > PROVED_AGAIN_US {
+            proved.set(&pair, now_us);
         }
     }
 
     fn has_proved(&self, pair: Pair<'_>, now_us: u64) -> bool {
-        now_us.saturating_sub(self.proved.get(&pair)) < PROVED_TIME_MAX_US
+        let lately = |at: u64| now_us.saturating_sub(at) < PROVED_TIME_MAX_US;
+        let proved = self.proved.as_ref();
+        proved.is_some_and(|proved| lately(proved.get(&pair)))
     }
 
     fn rated(
@@ -238,14 +267,12 @@ impl Throttle {
         now: Timestamp,
     ) -> Result<(), SlowDown> {
         let now_us = micros(now);
-        if bytes > 0 {
-            waited(self.bytes.wait_us(whose, Rate::per_second(bytes), now_us))?;
+        if let Some(meters) = self.bytes.as_ref().filter(|_| bytes > 0) {
+            waited(meters.wait_us(whose, Rate::per_second(bytes), now_us))?;
         }
-        if requests > 0 {
+        if let Some(meters) = self.requests.as_ref().filter(|_| requests > 0) {
             let rate = Rate::per_second(requests);
-            self.requests
-                .try_take(whose, rate, now_us)
-                .map_err(slow_down)?;
+            meters.try_take(whose, rate, now_us).map_err(slow_down)?;
         }
         Ok(())
     }
@@ -419,6 +446,36 @@ mod tests {
         let told = throttle.admit_key(&key("A"), at(0)).unwrap_err();
         assert_eq!(told.retry_after.as_secs(), 50);
         assert_eq!(throttle.admit_key(&key("A"), at(51)), Ok(()));
+    }
+
+    /// What was counted under the settings before counts under the new ones.
+    #[test]
+    fn other_settings_go_on_with_the_same_meters() {
+        let before = locks();
+        let there = origin(&before, "192.0.2.1");
+        for _ in 0..4 {
+            before.failed((there, "A"), at(0));
+        }
+        assert!(before.may_try((there, "A"), at(0)).is_err());
+        let generous = before.reconfigured(ThrottleSettings {
+            failures_per_key: 10,
+            requests_per_address: 1,
+            ..before.settings.clone()
+        });
+        // A meter is a time: who is locked waits for what they took, and then for the new limit.
+        let told = generous.may_try((there, "A"), at(0)).unwrap_err();
+        assert_eq!(told.retry_after.as_secs(), 26);
+        assert_eq!(generous.may_try((there, "A"), at(26)), Ok(()));
+        for _ in 0..10 {
+            assert_eq!(generous.admit(Some(there), at(0)), Ok(()));
+        }
+        assert!(generous.admit(Some(there), at(0)).is_err());
+        let strict = generous.reconfigured(before.settings.clone());
+        assert!(strict.may_try((there, "A"), at(26)).is_err());
+        assert_eq!(strict.admit(Some(there), at(0)), Ok(()));
+        let off = strict.reconfigured(ThrottleSettings::default());
+        assert_eq!(off.may_try((there, "A"), at(0)), Ok(()));
+        assert_eq!(off.counters.failures.load(Ordering::Relaxed), 4);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Backups, made by who holds the data folder.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use http::Method;
 use serde::Deserialize;
@@ -42,13 +43,13 @@ impl Admin {
             AdminError::Failed("this server keeps nothing that can be backed up".to_owned())
         })?;
         let run = self.backup.begin("a backup")?;
-        let stop = self.background.stop.clone();
+        let (stop, clock) = (self.background.stop.clone(), Arc::clone(&self.clock));
         let answer = shown(&run);
         self.background.tasks.spawn(async move {
             let progress = run.progress.clone();
             let place = (begin.folder, begin.token);
             let made = backup::make(source, place, begin.options, progress, stop).await;
-            run.end(made.map_err(|error| error.to_string()));
+            run.end(clock.now(), made.map_err(|error| error.to_string()));
         });
         answer
     }

@@ -1,13 +1,16 @@
 //! The check of the store.
 
+use std::sync::Arc;
+
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::job::{Job, Run};
 use super::{Admin, Asked};
+use crate::metrics::Reading;
 use crate::s3::AdminError;
-use crate::store::fsck::{FsckOptions, FsckProgress, FsckReport};
+use crate::store::fsck::{FindingKind, FsckOptions, FsckProgress, FsckReport};
 
 /// The last check that was begun.
 pub(in crate::server) type Fsck = Job<FsckProgress, FsckReport>;
@@ -34,17 +37,19 @@ impl Admin {
     fn begin_fsck(&self, begin: &Begin) -> Result<Value, AdminError> {
         let run = self.fsck.begin("a check")?;
         let (store, stop) = (self.store.clone(), self.background.stop.clone());
+        let clock = Arc::clone(&self.clock);
         let options = FsckOptions {
             read_blobs: begin.read_blobs,
         };
         let answer = shown(&run);
         self.background.tasks.spawn(async move {
-            run.end(tokio::select! {
+            let outcome = tokio::select! {
                 () = stop.cancelled() => Err("the server was stopped".to_owned()),
                 checked = store.fsck(options, &run.progress) => {
                     checked.map_err(|error| error.to_string())
                 }
-            });
+            };
+            run.end(clock.now(), outcome);
         });
         answer
     }
@@ -61,6 +66,34 @@ pub(super) fn state(fsck: &Fsck) -> &'static str {
         Ok(Some(_)) => "damaged",
         Err(_) => "failed",
     }
+}
+
+/// The last check since the start, as numbers.
+pub(in crate::server) fn readings(fsck: &Fsck) -> Vec<Reading> {
+    let last = fsck.last();
+    let result = last.as_ref().and_then(|run| run.result());
+    let running = last
+        .as_ref()
+        .is_some_and(|run| matches!(run.report(), Ok(None)));
+    let mut readings = vec![
+        Reading::gauge(
+            "consign_fsck_running",
+            "1 while a check of the store is under way",
+            running,
+        ),
+        Reading::gauge(
+            "consign_fsck_finished_time_seconds",
+            "When the last check since the start ended, in seconds of the Unix epoch; 0: none has",
+            result.map_or(0, |(at, _)| at.unix_s()),
+        ),
+    ];
+    readings.extend(FindingKind::ALL.into_iter().map(|kind| {
+        let found = result.and_then(|(_, report)| report.kinds.get(&kind).copied());
+        let help = "What the last check since the start found, by kind: consign fsck tells where";
+        let name = kind.name().unwrap_or_default();
+        Reading::gauge("consign_fsck_findings", help, found.unwrap_or(0)).labelled("kind", name)
+    }));
+    readings
 }
 
 fn shown(run: &Run<FsckProgress, FsckReport>) -> Result<Value, AdminError> {

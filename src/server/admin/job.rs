@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use crate::clock::Timestamp;
 use crate::s3::AdminError;
 
 /// The last run of one kind of work.
@@ -12,7 +13,7 @@ pub(in crate::server) struct Job<P, R>(Mutex<Option<Arc<Run<P, R>>>>);
 #[derive(Debug)]
 pub(super) struct Run<P, R> {
     pub(super) progress: Arc<P>,
-    outcome: OnceLock<Result<R, String>>,
+    outcome: OnceLock<(Timestamp, Result<R, String>)>,
 }
 
 impl<P, R> Default for Job<P, R> {
@@ -44,17 +45,23 @@ impl<P: Default, R> Job<P, R> {
 }
 
 impl<P, R> Run<P, R> {
-    /// Says what came of it; only the first word counts.
-    pub(super) fn end(&self, outcome: Result<R, String>) {
-        drop(self.outcome.set(outcome));
+    /// Says what came of it, and when; only the first word counts.
+    pub(super) fn end(&self, at: Timestamp, outcome: Result<R, String>) {
+        drop(self.outcome.set((at, outcome)));
+    }
+
+    /// Its result and when it came; none while it runs, or where it failed.
+    pub(super) fn result(&self) -> Option<(Timestamp, &R)> {
+        let (at, outcome) = self.outcome.get()?;
+        Some((*at, outcome.as_ref().ok()?))
     }
 
     /// Its result; none while it runs.
     pub(super) fn report(&self) -> Result<Option<&R>, AdminError> {
         match self.outcome.get() {
             None => Ok(None),
-            Some(Ok(report)) => Ok(Some(report)),
-            Some(Err(error)) => Err(AdminError::Failed(error.clone())),
+            Some((_at, Ok(report))) => Ok(Some(report)),
+            Some((_at, Err(error))) => Err(AdminError::Failed(error.clone())),
         }
     }
 }

@@ -37,7 +37,7 @@ use crate::store::keys::Keys;
 use crate::store::meta::MetaEngine;
 
 pub(super) use backup::BackupJob;
-pub(super) use fsck::Fsck;
+pub(super) use fsck::{Fsck, readings as fsck_readings};
 pub(super) use status::Itself;
 
 /// What the operator may see and change.
@@ -51,7 +51,7 @@ pub(super) struct Admin {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) started: Timestamp,
     pub(super) background: Background,
-    pub(super) fsck: Fsck,
+    pub(super) fsck: Arc<Fsck>,
     pub(super) backup: BackupJob,
     /// What backups are made of; none where nothing is kept on a disk.
     pub(super) source: Option<Source>,

@@ -56,7 +56,7 @@ async fn admin() -> Admin {
         callbacks,
         started: clock.now(),
         background: Background::default(),
-        fsck: Fsck::default(),
+        fsck: Arc::default(),
         backup: BackupJob::default(),
         source: None,
         certificates: Vec::new(),

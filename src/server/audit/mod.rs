@@ -9,20 +9,22 @@ mod chain;
 mod files;
 #[cfg(test)]
 mod tests;
+mod vitals;
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender, TrySendError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -36,6 +38,7 @@ use crate::store::seal::MasterRing;
 use chain::{ChainKey, PURPOSE, line};
 pub use chain::{Fault, Head};
 pub use files::{Found, Verdict};
+pub(super) use vitals::Vitals;
 
 /// Where a data folder keeps it.
 const FOLDER: &str = "audit";
@@ -69,6 +72,8 @@ pub(super) struct AuditLog {
     crowd: Arc<Mutex<Crowd>>,
     clock: Arc<dyn Clock>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    bytes_max: Arc<AtomicU64>,
+    vitals: Arc<Vitals>,
 }
 
 /// What the thread holds.
@@ -77,7 +82,7 @@ struct Writer {
     file: Option<File>,
     /// Bytes in the file.
     bytes: u64,
-    bytes_max: u64,
+    bytes_max: Arc<AtomicU64>,
     syncs: bool,
     key: ChainKey,
     head: Head,
@@ -86,6 +91,7 @@ struct Writer {
     crowd: Arc<Mutex<Crowd>>,
     /// When those without lines of their own had one last.
     counted_at: Instant,
+    vitals: Arc<Vitals>,
 }
 
 /// The last line that the metadata remember; none before the first.
@@ -152,10 +158,12 @@ impl AuditLog {
         let io = |source| StartError::Audit { source };
         let end = looked.map_err(|error| io(std::io::Error::other(error)))?;
         let end = end.map_err(io)?;
-        let crowd = Arc::default();
+        let (crowd, vitals) = (Arc::default(), Arc::new(Vitals::default()));
+        vitals.found(end.head, end.was_tampered);
+        let bytes_max = Arc::new(AtomicU64::new(config.audit.file_bytes));
         let writer = Writer {
             bytes: end.bytes,
-            bytes_max: config.audit.file_bytes,
+            bytes_max: Arc::clone(&bytes_max),
             syncs: config.durability == Durability::Fsync,
             key,
             head: end.head,
@@ -165,6 +173,7 @@ impl AuditLog {
             clock: Arc::clone(&clock),
             crowd: Arc::clone(&crowd),
             counted_at: Instant::now(),
+            vitals: Arc::clone(&vitals),
         };
         let (orders, received) = mpsc::sync_channel(WAITING_MAX);
         let runtime = Handle::current();
@@ -175,15 +184,36 @@ impl AuditLog {
             crowd,
             clock,
             writer: Mutex::new(Some(thread.map_err(io)?)),
+            bytes_max,
+            vitals,
         });
-        let time = log.clock.now().iso8601_ms();
-        let version = env!("CARGO_PKG_VERSION");
-        let begun = json!({ "time": time, "kind": "start", "version": version });
         // On a full disk what is stored must still be readable: changes are refused one by one.
-        if let Err(error) = log.write(begun.to_string()).await {
-            tracing::error!(error, "the start is not in the audit log");
-        }
+        let version = env!("CARGO_PKG_VERSION");
+        log.tell("start", &json!({ "version": version })).await;
         Ok(log)
+    }
+
+    /// Writes down what the server did by itself, and what is to be known of it; where that fails, the
+    /// log of the server says so.
+    pub(super) async fn tell(&self, kind: &'static str, more: &Value) {
+        let time = self.clock.now().iso8601_ms();
+        let mut fields = json!({ "time": time, "kind": kind });
+        if let (Some(fields), Some(more)) = (fields.as_object_mut(), more.as_object()) {
+            fields.extend(more.clone());
+        }
+        if let Err(error) = self.write(fields.to_string()).await {
+            tracing::error!(error, kind, "this is not in the audit log");
+        }
+    }
+
+    /// From now on a file of so many bytes is followed by another.
+    pub(super) fn rotate_at(&self, bytes: u64) {
+        self.bytes_max.store(bytes, Ordering::Relaxed);
+    }
+
+    /// How it is, as numbers.
+    pub(super) fn vitals(&self) -> Arc<Vitals> {
+        Arc::clone(&self.vitals)
     }
 
     /// Writes down what waits, and ends.
@@ -215,6 +245,16 @@ impl AuditLog {
         orders.clone()
     }
 
+    fn crowd(&self) -> MutexGuard<'_, Crowd> {
+        self.crowd.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts one who was denied and gets no line.
+    fn only_count(&self, code: &'static str) {
+        self.vitals.passed_over();
+        *self.crowd().counted.entry(code).or_default() += 1;
+    }
+
     async fn write(&self, fields: String) -> Result<(), String> {
         let closed = || "the audit log is closed".to_owned();
         let (done, outcome) = oneshot::channel();
@@ -241,20 +281,17 @@ impl AuditLog {
 impl Auditor for AuditLog {
     fn note(&self, entry: AuditEntry) {
         let code = entry.code.unwrap_or("denied");
-        let mut crowd = self.crowd.lock().unwrap_or_else(PoisonError::into_inner);
-        if !crowd.admits(self.clock.now().unix_s().div_euclid(60)) {
-            *crowd.counted.entry(code).or_default() += 1;
-            return;
+        let minute = self.clock.now().unix_s().div_euclid(60);
+        if !self.crowd().admits(minute) {
+            return self.only_count(code);
         }
-        drop(crowd);
         let Ok(fields) = serde_json::to_string(&entry) else {
             return;
         };
         let order = Order { fields, done: None };
         let sent = self.orders().map(|orders| orders.try_send(order));
         if !matches!(sent, Some(Ok(()))) {
-            let mut crowd = self.crowd.lock().unwrap_or_else(PoisonError::into_inner);
-            *crowd.counted.entry(code).or_default() += 1;
+            self.only_count(code);
         }
     }
 
@@ -284,30 +321,32 @@ struct End {
     head: Head,
     file: Option<File>,
     bytes: u64,
+    was_tampered: bool,
 }
 
 /// Finds the end of the log. One that was tampered with is left as it is, for who looks into it: a new file
 /// goes on from the line that the metadata remember.
 fn look(folder: PathBuf, keys: &[ChainKey], known: Option<Head>) -> std::io::Result<End> {
     let files = files::list(&folder)?;
-    let fresh = |folder, head| End {
+    let fresh = |folder, was_tampered| End {
         folder,
-        head,
+        head: known.unwrap_or_default(),
         file: None,
         bytes: 0,
+        was_tampered,
     };
     let Some(last) = files.last() else {
         if known.is_some() {
             tracing::error!(folder = %folder.display(), "the audit log is gone");
         }
-        return Ok(fresh(folder, known.unwrap_or_default()));
+        return Ok(fresh(folder, known.is_some()));
     };
     // The earlier ones were judged when they were the last; `consign audit verify` looks at them all.
     let verdict = files::verify(std::slice::from_ref(last), keys, known)?;
     if let Some(found) = &verdict.fault {
         tracing::error!(file = %found.file.display(), line = found.line, fault = found.fault,
             "the audit log was tampered with");
-        return Ok(fresh(folder, known.unwrap_or_default()));
+        return Ok(fresh(folder, true));
     }
     let head = verdict.head.or(known).unwrap_or_default();
     Ok(End {
@@ -315,6 +354,7 @@ fn look(folder: PathBuf, keys: &[ChainKey], known: Option<Head>) -> std::io::Res
         head,
         file: Some(files::reopen(last, verdict.good_bytes)?),
         bytes: verdict.good_bytes,
+        was_tampered: false,
     })
 }
 
@@ -330,6 +370,7 @@ impl Writer {
             waiting.extend(self.counted(ends));
             if !waiting.is_empty() {
                 let kept = self.keep(runtime, &waiting);
+                self.vitals.wrote(self.head, self.clock.now(), kept.is_ok());
                 if let Err(error) = &kept {
                     tracing::error!(error, "the audit log can't be written");
                 }
@@ -384,7 +425,8 @@ impl Writer {
 
     fn append(&mut self, text: &str) -> std::io::Result<()> {
         let len = u64::try_from(text.len()).unwrap_or(u64::MAX);
-        if self.bytes.saturating_add(len) > self.bytes_max && self.bytes > 0 {
+        let bytes_max = self.bytes_max.load(Ordering::Relaxed);
+        if self.bytes.saturating_add(len) > bytes_max && self.bytes > 0 {
             self.file = None;
         }
         let mut file = if let Some(file) = self.file.take() {

@@ -208,9 +208,58 @@ async fn a_flood_of_denials_is_counted_and_takes_no_more_lines() {
     assert!(place.verdict().await.fault.is_none());
 }
 
-fn lines(file: &Path) -> Vec<serde_json::Value> {
+fn lines(file: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(file).unwrap();
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
+}
+
+fn number(log: &AuditLog, name: &str) -> f64 {
+    let readings = log.vitals().readings();
+    let mut named = readings.iter().filter(|reading| reading.name() == name);
+    named.next().unwrap().value()
+}
+
+#[tokio::test]
+async fn it_is_told_how_the_log_is() {
+    let place = Place::with_lines(3).await;
+    let log = place.open().await;
+    // The start of each of the two runs is a line, too.
+    assert_eq!(number(&log, "consign_audit_lines"), 5.0);
+    assert_eq!(number(&log, "consign_audit_tampered"), 0.0);
+    assert_eq!(number(&log, "consign_audit_writable"), 1.0);
+    for _ in 0..DENIALS_PER_MINUTE + 7 {
+        log.note(entry("denied"));
+    }
+    // Another minute may have begun meanwhile, which has lines of its own.
+    let without = number(&log, "consign_audit_denials_without_line");
+    assert!((1.0..=7.0).contains(&without), "{without}");
+    log.close().await;
+    place.spoil(|text| text.replace("denied", "DENIED"));
+    let log = place.open().await;
+    assert_eq!(number(&log, "consign_audit_tampered"), 1.0);
+    log.close().await;
+    std::fs::remove_dir_all(folder(place.folder.path())).unwrap();
+    let log = place.open().await;
+    assert_eq!(number(&log, "consign_audit_tampered"), 1.0);
+    log.close().await;
+}
+
+#[tokio::test]
+async fn lines_that_cannot_be_written_are_told() {
+    let mut place = Place::new();
+    place.config.audit.file_bytes = 1;
+    let log = place.open().await;
+    let folder = folder(place.folder.path());
+    // Each line has a file of its own, and there is no folder for the next one.
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::write(&folder, "").unwrap();
+    log.record(entry("lost")).await.unwrap_err();
+    assert_eq!(number(&log, "consign_audit_writable"), 0.0);
+    assert_eq!(number(&log, "consign_audit_failures"), 1.0);
+    std::fs::remove_file(&folder).unwrap();
+    log.record(entry("kept")).await.unwrap();
+    assert_eq!(number(&log, "consign_audit_writable"), 1.0);
+    log.close().await;
 }

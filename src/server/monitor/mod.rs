@@ -2,6 +2,7 @@
 
 mod process;
 mod scrub;
+mod trust;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,6 +12,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+
+pub(super) use self::trust::Trust;
 
 use super::engines::Engines;
 use crate::callback::Callbacks;
@@ -41,6 +44,7 @@ pub(super) struct Monitor {
     data_dir: PathBuf,
     started: Timestamp,
     connections_max: usize,
+    trust: Trust,
     scanned: Mutex<Option<Scanned>>,
 }
 
@@ -54,6 +58,7 @@ pub(super) struct Watched<'a> {
     pub(super) engines: Engines,
     pub(super) store: &'a ObjectStore,
     pub(super) callbacks: &'a Arc<Callbacks>,
+    pub(super) trust: Trust,
 }
 
 /// What a scan found, and when.
@@ -85,6 +90,7 @@ impl Monitor {
             engines,
             store,
             callbacks,
+            trust,
         } = watched;
         let areas: [&dyn Area; 6] = [
             requests,
@@ -103,6 +109,7 @@ impl Monitor {
             data_dir: config.data_dir.clone(),
             started,
             connections_max: config.limits.connections,
+            trust,
             scanned: Mutex::default(),
         }
     }
@@ -120,6 +127,7 @@ impl Monitor {
         });
         let mut readings = read.await.unwrap_or_default();
         readings.extend(scrub::readings(self.store.scrub_monitor().status()));
+        readings.extend(self.trust.readings());
         readings.push(Reading::gauge(
             "consign_connections_limit",
             "Connections that may be open at a time (limits.connections)",
@@ -146,10 +154,13 @@ impl Monitor {
             return known.readings.clone();
         }
         let at = Instant::now();
-        let mut readings = self.callbacks.queue().await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "could not count the callbacks that wait");
-            Vec::new()
-        });
+        let mut readings = match self.callbacks.backlog().await {
+            Ok(backlog) => backlog.readings(self.store.clock().now()),
+            Err(error) => {
+                tracing::warn!(%error, "could not count the callbacks that wait");
+                Vec::new()
+            }
+        };
         match self.usage().await {
             Ok(usage) => readings.extend(usage),
             Err(error) => tracing::warn!(%error, "could not read what the buckets hold"),

@@ -4,7 +4,9 @@ mod files;
 mod handshake;
 mod names;
 
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -34,6 +36,19 @@ const EXPIRY_NEAR_DAYS: u64 = 14;
 pub(super) struct Tls {
     clock: Arc<dyn Clock>,
     current: ArcSwap<Current>,
+    /// Whether the files hold something that can't be taken: the last good ones are shown.
+    is_stale: AtomicBool,
+}
+
+/// A certificate that is shown.
+#[derive(Debug, Clone)]
+pub(super) struct Shown {
+    /// Its file.
+    pub(super) file: String,
+    /// The names that it is for, with commas between them.
+    pub(super) names: String,
+    /// When it expires.
+    pub(super) expires: Timestamp,
 }
 
 /// What was read of the files.
@@ -44,8 +59,7 @@ pub(super) struct Current {
     server: Arc<ServerConfig>,
     /// SHA-256 of each certificate, in hexadecimal.
     fingerprints: Vec<String>,
-    /// When the first of them expires.
-    expires: Timestamp,
+    shown: Vec<Shown>,
     stamp: Stamp,
 }
 
@@ -60,6 +74,7 @@ impl Tls {
         Ok(Self {
             clock,
             current: ArcSwap::from_pointee(current),
+            is_stale: AtomicBool::new(false),
         })
     }
 
@@ -67,13 +82,16 @@ impl Tls {
     /// files are faulty.
     fn reload(&self) -> Result<(), TlsError> {
         let settings = self.current.load().settings.clone();
-        self.take(Current::read(&settings)?);
+        let read = Current::read(&settings);
+        self.is_stale.store(read.is_err(), Ordering::Relaxed);
+        self.take(read?);
         Ok(())
     }
 
     /// Shows other certificates from now on.
     pub(super) fn take(&self, current: Current) {
         current.warn_of_expiry(self.clock.now());
+        self.is_stale.store(false, Ordering::Relaxed);
         self.current.store(Arc::new(current));
     }
 
@@ -84,7 +102,17 @@ impl Tls {
 
     /// When the first of them expires.
     pub(super) fn expires(&self) -> Timestamp {
-        self.current.load().expires
+        self.current.load().expires()
+    }
+
+    /// The certificates that are shown.
+    pub(super) fn shown(&self) -> Vec<Shown> {
+        self.current.load().shown.clone()
+    }
+
+    /// Whether the files hold something that can't be taken: the last good ones are shown.
+    pub(super) fn is_stale(&self) -> bool {
+        self.is_stale.load(Ordering::Relaxed)
     }
 
     fn server(&self) -> Arc<ServerConfig> {
@@ -128,6 +156,16 @@ pub(super) async fn watch(tls: Arc<Tls>, changed: impl Fn(), stop: CancellationT
     }
 }
 
+impl Shown {
+    fn of((file, pair): (&Path, &Pair)) -> Self {
+        Self {
+            file: file.display().to_string(),
+            names: names::names_of(&pair.key).join(","),
+            expires: pair.expires,
+        }
+    }
+}
+
 impl Current {
     /// Reads the files of `settings`.
     ///
@@ -138,23 +176,31 @@ impl Current {
         let stamp = Stamp::of(settings);
         let pairs = settings.pairs().map(files::read_pair);
         let pairs = pairs.collect::<Result<Vec<_>, _>>()?;
+        let files = settings.pairs().map(|(certificate, _key)| certificate);
+        let shown = files.zip(&pairs).map(Shown::of).collect();
         let fingerprint = |pair: &Pair| pair.key.cert.first().map(|cert| hex_sha256(cert));
         let fingerprints = pairs.iter().filter_map(fingerprint).collect();
-        let expires = pairs.iter().map(|pair| pair.expires).min();
         let verifier = settings.client_ca.as_deref().map(files::read_roots);
         let server = config_of(pairs, verifier.transpose()?)?;
         Ok(Self {
             settings: settings.clone(),
             server: Arc::new(server),
             fingerprints,
-            expires: expires.unwrap_or(Timestamp::from_unix_s(0)),
+            shown,
             stamp,
         })
     }
 
+    /// When the first of them expires.
+    fn expires(&self) -> Timestamp {
+        let all = self.shown.iter().map(|shown| shown.expires);
+        all.min().unwrap_or(Timestamp::from_unix_s(0))
+    }
+
     fn warn_of_expiry(&self, now: Timestamp) {
-        let days = self.expires.since(now).as_secs() / (24 * 60 * 60);
-        if self.expires <= now {
+        let expires = self.expires();
+        let days = expires.since(now).as_secs() / (24 * 60 * 60);
+        if expires <= now {
             tracing::error!("a certificate has expired: clients will refuse it");
         } else if days < EXPIRY_NEAR_DAYS {
             tracing::warn!(days, "a certificate expires soon");

@@ -29,6 +29,16 @@ impl ByName {
     }
 }
 
+/// The names that a certificate is for: those of the system of names, as it holds them.
+pub(super) fn names_of(key: &CertifiedKey) -> Vec<String> {
+    let certificate = key.cert.first();
+    let certificate = certificate.and_then(|first| EndEntityCert::try_from(first).ok());
+    let names = certificate
+        .iter()
+        .flat_map(|certificate| certificate.valid_dns_names());
+    names.map(str::to_owned).collect()
+}
+
 fn is_for(key: &CertifiedKey, name: &ServerName<'_>) -> bool {
     let certificate = key.cert.first();
     let certificate = certificate.and_then(|first| EndEntityCert::try_from(first).ok());

@@ -76,6 +76,34 @@ pub enum FindingKind {
     DamagedRows,
 }
 
+impl FindingKind {
+    /// Every kind.
+    pub const ALL: [Self; 16] = [
+        Self::UnreadableRecord,
+        Self::WrongLength,
+        Self::NoBucket,
+        Self::NoUpload,
+        Self::MissingLayout,
+        Self::MissingInline,
+        Self::WrongInline,
+        Self::UnlistedBlob,
+        Self::MissingBlob,
+        Self::DamagedBlob,
+        Self::UnnamedBlob,
+        Self::UnnamedInline,
+        Self::UnnamedLayout,
+        Self::GarbageInUse,
+        Self::DamagedInline,
+        Self::DamagedRows,
+    ];
+
+    /// As reports name it: `missing-blob`.
+    pub fn name(self) -> Option<String> {
+        let name = serde_json::to_value(self).ok()?;
+        name.as_str().map(str::to_owned)
+    }
+}
+
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, minicbor::Encode, minicbor::Decode)]
 pub struct Finding {
@@ -189,5 +217,26 @@ impl FsckProgress {
 
     pub(in crate::store) fn expect_bytes(&self, bytes: u64) {
         self.bytes_total.store(bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_named_and_in_the_list() {
+        // Kinds are stored by number: the first number that none has is behind the last kind.
+        let known = (0..).take_while(|number| minicbor::decode::<FindingKind>(&[*number]).is_ok());
+        assert_eq!(known.count(), FindingKind::ALL.len());
+        assert_eq!(
+            FindingKind::MissingBlob.name().as_deref(),
+            Some("missing-blob")
+        );
+        let names: std::collections::BTreeSet<_> = FindingKind::ALL
+            .into_iter()
+            .map(FindingKind::name)
+            .collect();
+        assert_eq!(names.len(), FindingKind::ALL.len());
     }
 }

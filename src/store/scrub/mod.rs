@@ -19,6 +19,8 @@ use tokio::time::Instant;
 pub use damage::Damage;
 pub use monitor::{ScrubMonitor, ScrubStatus};
 
+pub use super::fsck::ByteRate;
+
 use super::blob::BlobRef;
 use super::fsck::{
     Examiner, Finding, FsckOptions, FsckProgress, FsckReport, Known, NAMING, Pace, Pages, Unnamed,
@@ -125,14 +127,14 @@ impl ObjectStore {
         Ok(every.map(|every| every.saturating_sub(since.unwrap_or_default())))
     }
 
-    /// Makes a pass, or ends the one that was interrupted, at so many bytes a second (0: as fast as
-    /// the disk is). Stopping it at any point loses nothing.
+    /// Makes a pass, or ends the one that was interrupted, as fast as `rate` says at each moment.
+    /// Stopping it at any point loses nothing.
     ///
     /// # Errors
     /// What the metadata engine fails with, but for damage.
-    pub async fn scrub(&self, bytes_per_second: u64) -> Result<ScrubStatus, StoreError> {
+    pub async fn scrub(&self, rate: ByteRate) -> Result<ScrubStatus, StoreError> {
         let running = self.scrub_monitor().begin();
-        let mut pass = Pass::begin(self, bytes_per_second).await?;
+        let mut pass = Pass::begin(self, rate).await?;
         let place = pass.state.place.take();
         let reached = |stage: &Stage| {
             let at = place.as_ref();
@@ -160,7 +162,7 @@ impl ObjectStore {
 }
 
 impl<'a> Pass<'a> {
-    async fn begin(store: &'a ObjectStore, bytes_per_second: u64) -> Result<Self, StoreError> {
+    async fn begin(store: &'a ObjectStore, rate: ByteRate) -> Result<Self, StoreError> {
         let before = read_state(store).await?.unwrap_or_default();
         let (began, state) = if let (Some(began), Some(_place)) = (before.began, &before.place) {
             (began, before)
@@ -181,7 +183,7 @@ impl<'a> Pass<'a> {
         monitor.watch(Arc::clone(&progress));
         Ok(Self {
             store,
-            pace: Pace::of(bytes_per_second),
+            pace: Pace::at(rate),
             progress,
             remembered: Remembered::read(store).await?,
             state,

@@ -36,22 +36,22 @@ async fn damage_is_remembered_until_it_is_found_whole() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path()).await;
     let file = file_of_large(&store, folder.path()).await;
-    let status = store.scrub(0).await.unwrap();
+    let status = store.scrub(ByteRate::default()).await.unwrap();
     assert_eq!((status.damaged, status.records, status.passes), (0, 3, 1));
     assert_eq!((status.bytes, status.bytes_total), (400_000, 400_000));
     assert!(!status.running && status.finished.is_some());
     flip(&file, 100_000);
-    assert_eq!(store.scrub(0).await.unwrap().damaged, 1);
+    assert_eq!(store.scrub(ByteRate::default()).await.unwrap().damaged, 1);
     let known = vec![(FindingKind::DamagedBlob, "abc/large".to_owned())];
     assert_eq!(damage(&store).await, known);
     let first = store.damage().await.unwrap().remove(0);
-    assert_eq!(store.scrub(0).await.unwrap().damaged, 1);
+    assert_eq!(store.scrub(ByteRate::default()).await.unwrap().damaged, 1);
     let again = store.damage().await.unwrap().remove(0);
     assert!(again.found == first.found && again.seen >= first.seen);
     flip(&file, 100_000);
     // The clock's next millisecond: what this pass finds is younger than the last's.
     tokio::time::sleep(Duration::from_millis(2)).await;
-    assert_eq!(store.scrub(0).await.unwrap().damaged, 0);
+    assert_eq!(store.scrub(ByteRate::default()).await.unwrap().damaged, 0);
     assert_eq!(damage(&store).await, []);
 }
 
@@ -60,7 +60,7 @@ async fn what_is_deleted_is_no_damage_any_more() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path()).await;
     std::fs::remove_file(file_of_large(&store, folder.path()).await).unwrap();
-    assert_eq!(store.scrub(0).await.unwrap().damaged, 1);
+    assert_eq!(store.scrub(ByteRate::default()).await.unwrap().damaged, 1);
     assert_eq!(damage(&store).await[0].0, FindingKind::MissingBlob);
     let bucket = store
         .bucket(&BucketName::parse("abc").unwrap())
@@ -97,10 +97,10 @@ async fn an_interrupted_pass_goes_on_where_it_was() {
     };
     keep_state(&store, &state).await.unwrap();
     assert_eq!(store.scrub_due(None).await.unwrap(), Some(Duration::ZERO));
-    let status = store.scrub(0).await.unwrap();
+    let status = store.scrub(ByteRate::default()).await.unwrap();
     assert_eq!((status.damaged, status.records), (0, 2));
     // The next one reads everything.
-    assert_eq!(store.scrub(0).await.unwrap().damaged, 1);
+    assert_eq!(store.scrub(ByteRate::default()).await.unwrap().damaged, 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -108,7 +108,7 @@ async fn a_pass_keeps_to_its_pace() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path()).await;
     let began = Instant::now();
-    store.scrub(100_000).await.unwrap();
+    store.scrub(ByteRate::of(100_000)).await.unwrap();
     let took = began.elapsed().as_secs();
     // Two blobs of 200,000 bytes, and some rows.
     assert!((4..8).contains(&took), "{took}");

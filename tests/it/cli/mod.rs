@@ -23,28 +23,30 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::primitives::ByteStream;
 use serde_json::Value;
 
+pub(crate) use upkeep::only_blob;
+
 use crate::receiver::SECRET;
 use crate::support::{Server, client_config};
 
 /// What a command that must succeed prints.
-fn run(server: &Server, line: &str) -> String {
+pub(crate) fn run(server: &Server, line: &str) -> String {
     let output = try_run(server, line);
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "consign {line}: {error}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn json(server: &Server, line: &str) -> Value {
+pub(crate) fn json(server: &Server, line: &str) -> Value {
     serde_json::from_str(&run(server, &format!("{line} --json"))).unwrap()
 }
 
-fn try_run(server: &Server, line: &str) -> Output {
+pub(crate) fn try_run(server: &Server, line: &str) -> Output {
     let arguments: Vec<_> = line.split(' ').collect();
     server.command(&arguments)
 }
 
 /// What a command that must fail says.
-fn refused(server: &Server, line: &str) -> String {
+pub(crate) fn refused(server: &Server, line: &str) -> String {
     let output = try_run(server, line);
     assert_eq!(output.status.code(), Some(1), "consign {line}");
     String::from_utf8(output.stderr).unwrap()
@@ -64,11 +66,15 @@ fn client_of(server: &Server, key: &Value) -> aws_sdk_s3::Client {
     aws_sdk_s3::Client::from_conf(config.build())
 }
 
-async fn put(client: &aws_sdk_s3::Client, bucket: &str, key: &str) -> Result<(), String> {
+pub(crate) async fn put(
+    client: &aws_sdk_s3::Client,
+    bucket: &str,
+    key: &str,
+) -> Result<(), String> {
     put_bytes(client, bucket, key, b"hello".to_vec()).await
 }
 
-async fn put_bytes(
+pub(crate) async fn put_bytes(
     client: &aws_sdk_s3::Client,
     bucket: &str,
     key: &str,
@@ -92,7 +98,7 @@ async fn get(client: &aws_sdk_s3::Client, bucket: &str, key: &str) -> Result<(),
         .map_err(|error| error.code().unwrap_or("?").to_owned())
 }
 
-async fn make_bucket(client: &aws_sdk_s3::Client, bucket: &str) {
+pub(crate) async fn make_bucket(client: &aws_sdk_s3::Client, bucket: &str) {
     client.create_bucket().bucket(bucket).send().await.unwrap();
 }
 

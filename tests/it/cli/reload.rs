@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{json, make_bucket, put, refused, run};
+use super::{json, make_bucket, put, put_bytes, refused, run};
 use crate::receiver::{Inbox, Receiver};
-use crate::support::{Server, plain_http};
+use crate::support::{Server, bytes_of, plain_http};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -133,4 +133,95 @@ async fn a_request_that_has_begun_ends_as_it_began() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn commands_name_the_region_of_the_server_at_work() {
+    let server = Server::start().await;
+    make_bucket(&server.client(), "uploads").await;
+    put(&server.client(), "uploads", "a").await.unwrap();
+    server.configure("region = \"eu-central-1\"\n");
+    let told = run(&server, "reload");
+    assert_eq!(told, "Reloaded.\nregion needs a restart.\n");
+    // The commands read the same file; the server keeps to what it began with.
+    assert_eq!(json(&server, "status")["ready"], true);
+    let url = run(&server, "presign get uploads/a");
+    assert!(url.contains("us-east-1"), "{url}");
+    let got = plain_http().get(url.trim()).send().await.unwrap();
+    assert_eq!(got.status(), 200);
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().display();
+    run(&server, &format!("export uploads {folder}"));
+}
+
+#[tokio::test]
+async fn a_scrub_heeds_another_rate_while_it_runs() {
+    let server = Server::start_with("[scrub]\nbytes_per_second = 1\n").await;
+    make_bucket(&server.client(), "uploads").await;
+    let large = bytes_of(1, 200_000);
+    let made = put_bytes(&server.client(), "uploads", "large", large).await;
+    made.unwrap();
+    let mut scrub = server.begin(&["scrub", "--now"]);
+    while json(&server, "scrub")["running"] != true {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(scrub.try_wait().unwrap().is_none());
+    server.configure("[scrub]\nbytes_per_second = 0\n");
+    run(&server, "reload");
+    let ended = async {
+        while scrub.try_wait().unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ended).await.unwrap();
+    assert_eq!(json(&server, "scrub")["passes"], 1);
+}
+
+#[tokio::test]
+async fn logs_are_written_and_documents_shown_as_the_new_configuration_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("access.log");
+    let settings = |format: &str, more: &str| {
+        let log = log.display();
+        format!("{more}\n[access_log]\nfile = \"{log}\"\nformat = \"{format}\"\n")
+    };
+    let server = Server::start_with(&settings("json", "")).await;
+    make_bucket(&server.client(), "uploads").await;
+    let page = server.client().put_object().bucket("uploads").key("a");
+    let page = page.content_type("text/html").body(b"<p>".to_vec().into());
+    page.send().await.unwrap();
+    let url = run(&server, "presign get uploads/a");
+    let shown = async || plain_http().get(url.trim()).send().await.unwrap();
+    assert!(
+        shown()
+            .await
+            .headers()
+            .contains_key("content-security-policy")
+    );
+    let lines = || std::fs::read_to_string(&log).unwrap_or_default();
+    let wait = async |what: &str| {
+        let written = async {
+            while !lines().contains(what) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, written).await.unwrap();
+    };
+    wait("\"operation\":\"GetObject\"").await;
+    let more = "active_content = \"allow\"\n[audit]\nfile_bytes = 1";
+    server.configure(&settings("aws", more));
+    run(&server, "reload");
+    assert!(
+        !shown()
+            .await
+            .headers()
+            .contains_key("content-security-policy")
+    );
+    wait(" REST.GET.OBJECT a ").await;
+    for name in ["one", "two"] {
+        run(&server, &format!("keys add {name}"));
+    }
+    let audit = std::fs::read_dir(server.data_folder().join("audit")).unwrap();
+    assert!(audit.count() >= 3, "each line has a file of its own");
+    assert!(run(&server, "audit verify").contains("Nobody tampered"));
 }

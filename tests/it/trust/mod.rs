@@ -3,6 +3,7 @@
 mod active;
 mod audit;
 mod lockout;
+mod numbers;
 mod secrets;
 
 use std::path::Path;
