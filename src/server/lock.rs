@@ -44,12 +44,12 @@ impl Holder {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process has it.
-    #[error("the data folder {} is held by {}", path.display(), described(.holder.as_ref()))]
+    #[error("the data folder {} is held by {}", path.display(), described(.holder.as_deref()))]
     Held {
         /// The folder.
         path: PathBuf,
         /// Who has it, if that could be read.
-        holder: Option<Holder>,
+        holder: Option<Box<Holder>>,
     },
     /// The system refused.
     #[error("can't use the data folder {}: {source}", path.display())]
@@ -95,7 +95,7 @@ impl FolderLock {
             Err(TryLockError::WouldBlock) => {
                 return Err(LockError::Held {
                     path: path.to_owned(),
-                    holder: holder(&mut file),
+                    holder: holder(&mut file).map(Box::new),
                 });
             }
             Err(TryLockError::Error(source)) => return Err(io(source)),
