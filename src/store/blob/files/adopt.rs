@@ -65,7 +65,11 @@ impl FileBlobs {
             }
         }
         let staged = self.place.staging.join(Uuid::new_v4().simple().to_string());
-        let copied = copy(&source, &staged, blob, pacer)
+        let reading = read::Place {
+            path: staged.clone(),
+            ..self.place.reading(blob, Source::Any)
+        };
+        let copied = copy(&source, &staged, reading, pacer)
             .and_then(|file| durable::publish(&file, &staged, &place, durable::Durability::None));
         if copied.is_err() {
             // What is left of it the next opening removes, too.
@@ -86,7 +90,7 @@ impl FileBlobs {
     /// # Errors
     /// [`BlobError::Missing`] or [`BlobError::Corrupt`].
     pub fn check(&self, blob: BlobRef) -> Result<(), BlobError> {
-        read::whole(self.place.path(blob.id), blob, Source::Disk)
+        read::whole(self.place.reading(blob, Source::Disk))
     }
 
     /// Removes the blob's file. It blocks.
@@ -114,15 +118,15 @@ impl FileBlobs {
 fn copy(
     from: &Path,
     to: &Path,
-    blob: BlobRef,
+    reading: read::Place,
     pacer: Option<Pacer<'_>>,
 ) -> Result<File, BlobError> {
     let copied = match pacer {
         None => std::fs::copy(from, to).map(drop),
         Some(pacer) => copy_in_pieces(from, to, pacer),
     };
-    copied.map_err(|error| missing_where_not_found(io("copying", from, error), blob.id))?;
-    read::whole(to.to_owned(), blob, Source::Any)?;
+    copied.map_err(|error| missing_where_not_found(io("copying", from, error), reading.blob.id))?;
+    read::whole(reading)?;
     File::open(to).map_err(|error| io("opening", to, error))
 }
 

@@ -6,6 +6,7 @@
 //! an earlier one may have been killed between making and syncing them.
 
 mod adopt;
+mod buffers;
 mod read;
 mod vitals;
 mod write;
@@ -23,6 +24,7 @@ use super::{BlobError, BlobRef, BlobStore, BlobStream, BlobWriter};
 use crate::clock::Clock;
 use crate::id::BlobId;
 pub use adopt::{Adopted, Adoption, Pacer};
+use buffers::Buffers;
 use read::Source;
 
 /// How the system says that a file system can't do what it is asked.
@@ -49,6 +51,8 @@ struct Place {
     room: OnceLock<Room>,
     /// What a sync failed with: of that run, the last blob was before it.
     poisoned: OnceLock<Arc<str>>,
+    /// What pieces are read into.
+    buffers: Arc<Buffers>,
 }
 
 impl FileBlobs {
@@ -122,6 +126,7 @@ impl FileBlobs {
                 clock,
                 room: OnceLock::new(),
                 poisoned: OnceLock::new(),
+                buffers: Buffers::new(read::PIECE_BYTES),
             }),
         }
     }
@@ -131,6 +136,16 @@ impl Place {
     fn path(&self, id: BlobId) -> PathBuf {
         let [.., last] = *id.as_bytes();
         self.data.join(format!("{last:02x}")).join(id.to_string())
+    }
+
+    /// Where and how `blob` is read.
+    fn reading(&self, blob: BlobRef, source: Source) -> read::Place {
+        read::Place {
+            path: self.path(blob.id),
+            blob,
+            source,
+            buffers: Arc::clone(&self.buffers),
+        }
     }
 
     fn check(&self) -> Result<(), BlobError> {
@@ -175,12 +190,12 @@ impl BlobStore for FileBlobs {
         blob: BlobRef,
         range: std::ops::Range<u64>,
     ) -> BoxFuture<'_, Result<BlobStream, BlobError>> {
-        read::stream(self.place.path(blob.id), blob, range, Source::Any).boxed()
+        read::stream(self.place.reading(blob, Source::Any), range).boxed()
     }
 
     fn read_from_disk(&self, blob: BlobRef) -> BoxFuture<'_, Result<BlobStream, BlobError>> {
-        let path = self.place.path(blob.id);
-        read::stream(path, blob, 0..blob.len, Source::Disk).boxed()
+        let reading = self.place.reading(blob, Source::Disk);
+        read::stream(reading, 0..blob.len).boxed()
     }
 
     fn link(&self, blob: BlobRef) -> BoxFuture<'_, Result<BlobRef, BlobError>> {
