@@ -3,9 +3,9 @@
 use bytes::Bytes;
 
 use super::meta::{self, KeyRange, Space, Step, after_prefix};
-use super::record::decode;
-use super::{Bucket, ObjectRecord, ObjectStore, StoreError, keyspace};
-use crate::name::ObjectKey;
+use super::{Bucket, ETag, ObjectStore, StoreError, keyspace};
+use crate::checksum::{Algorithm, Coverage};
+use crate::clock::Timestamp;
 
 /// Which objects to list.
 #[derive(Debug, Clone, Default)]
@@ -21,37 +21,61 @@ pub struct ObjectQuery {
     pub limit: usize,
 }
 
-/// One line of a listing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Listed {
+/// One line of a listing, as it lies in the engine: nothing is copied that nobody wants to keep.
+#[derive(Debug)]
+pub enum Line<'r> {
     /// An object.
     Object {
         /// Its key.
-        key: ObjectKey,
-        /// Its record.
-        record: Box<ObjectRecord>,
+        key: &'r str,
+        /// What a listing tells of it.
+        summary: Summary<'r>,
     },
     /// What several keys have in common, up to and with the delimiter.
-    CommonPrefix(String),
+    CommonPrefix(&'r str),
 }
 
-impl Listed {
+/// Of an object's record, what a listing tells.
+#[derive(Debug, minicbor::Decode)]
+pub struct Summary<'r> {
+    /// Its length in bytes.
+    #[n(0)]
+    pub len: u64,
+    /// When it was written.
+    #[n(1)]
+    pub modified: Timestamp,
+    /// Its entity tag.
+    #[n(2)]
+    pub etag: ETag,
+    /// By which algorithm its checksum was made, and over what.
+    #[n(4)]
+    pub checksum: Option<ChecksumKind>,
+    /// Who owns it.
+    #[b(5)]
+    pub owner: &'r str,
+    #[n(12)]
+    delete_marker: Option<bool>,
+}
+
+/// Of a checksum, all but the digest.
+#[derive(Debug, minicbor::Decode)]
+pub struct ChecksumKind {
+    /// By which algorithm.
+    #[n(0)]
+    pub algorithm: Algorithm,
+    /// Over what.
+    #[n(1)]
+    pub coverage: Coverage,
+}
+
+impl Line<'_> {
     /// The key, or the common prefix.
-    pub fn name(&self) -> &str {
+    pub const fn name(&self) -> &str {
         match self {
-            Self::Object { key, .. } => key.as_str(),
+            Self::Object { key, .. } => key,
             Self::CommonPrefix(prefix) => prefix,
         }
     }
-}
-
-/// Lines of a listing, in the order of keys.
-#[derive(Debug, Clone, Default)]
-pub struct ObjectPage {
-    /// The lines.
-    pub items: Vec<Listed>,
-    /// The last line's key or prefix, where more follow: the next page's `after`.
-    pub next: Option<String>,
 }
 
 /// What hides `key` in a listing below `prefix`: all up to and with the first delimiter.
@@ -66,17 +90,12 @@ pub(super) fn common_prefix<'k>(
     key.get(..end.checked_add(delimiter.len())?)
 }
 
-/// Of an object's record, only whether it is a delete marker.
-#[derive(minicbor::Decode)]
-struct Presence {
-    #[n(12)]
-    delete_marker: Option<bool>,
-}
-
 /// The walk's state.
-#[derive(Debug, Default)]
-struct Page {
-    items: Vec<Listed>,
+struct Page<S> {
+    told: S,
+    lines: usize,
+    /// The last line's key or prefix.
+    last: String,
     more: bool,
     fault: Option<StoreError>,
 }
@@ -116,79 +135,83 @@ impl ObjectQuery {
         open.then_some(range)
     }
 
-    fn visit(&self, page: &mut Page, row: &[u8], value: &[u8], head: usize) -> Step {
-        match decode::<Presence>(value, "an object's record") {
-            Ok(record) if record.delete_marker == Some(true) => return Step::Next,
-            Ok(_object) => {}
-            Err(fault) => {
-                page.fault = Some(fault);
-                return Step::Stop;
-            }
+    /// What `row` becomes, and where to go on; none where it shows nothing.
+    fn line<'r>(
+        &self,
+        row: &'r [u8],
+        value: &'r [u8],
+        head: usize,
+    ) -> Result<Option<(Line<'r>, Step)>, StoreError> {
+        let summary: Result<Summary<'r>, _> = minicbor::decode(value);
+        let summary = summary.map_err(|_ignored| StoreError::corrupt("an object's record"))?;
+        if summary.delete_marker == Some(true) {
+            return Ok(None);
         }
-        if page.items.len() >= self.limit {
-            page.more = true;
-            return Step::Stop;
-        }
-        match self.line(row, value, head) {
-            Ok((line, step)) => {
-                page.items.push(line);
-                step
-            }
-            Err(fault) => {
-                page.fault = Some(fault);
-                Step::Stop
-            }
-        }
-    }
-
-    /// What `row` becomes, and where to go on.
-    fn line(&self, row: &[u8], value: &[u8], head: usize) -> Result<(Listed, Step), StoreError> {
-        let corrupt = || StoreError::corrupt("an object's key");
-        let key = row
-            .get(head..)
-            .and_then(|key| std::str::from_utf8(key).ok());
-        let key = key.ok_or_else(corrupt)?;
+        let key = row.get(head..).map(std::str::from_utf8);
+        let Some(Ok(key)) = key else {
+            return Err(StoreError::corrupt("an object's key"));
+        };
         let Some(prefix) = self.common_prefix(key) else {
-            let record = Box::new(decode(value, "an object's record")?);
-            let key = ObjectKey::parse(key).map_err(|_ignored| corrupt())?;
-            return Ok((Listed::Object { key, record }, Step::Next));
+            return Ok(Some((Line::Object { key, summary }, Step::Next)));
         };
         let end = head.saturating_add(prefix.len());
         let next = row.get(..end).and_then(after_prefix);
         let step = next.map_or(Step::Stop, Step::Seek);
-        Ok((Listed::CommonPrefix(prefix.to_owned()), step))
+        Ok(Some((Line::CommonPrefix(prefix), step)))
     }
 }
 
 impl ObjectStore {
-    /// The bucket's objects in the order of their keys' bytes.
+    /// Tells the bucket's objects in the order of their keys' bytes: gives `state` back, and the last
+    /// line's key or prefix where more follow, which is the next page's `after`.
     ///
     /// # Errors
     /// What the engine fails with.
-    pub async fn list_objects(
+    pub async fn list_objects<S: Send + 'static>(
         &self,
         bucket: &Bucket,
         q: ObjectQuery,
-    ) -> Result<ObjectPage, StoreError> {
+        state: S,
+        mut tell: impl FnMut(&mut S, &Line<'_>) + Send + 'static,
+    ) -> Result<(S, Option<String>), StoreError> {
         let head = keyspace::bucket_prefix(bucket.id).len();
         let range = q.range(|key| keyspace::object(bucket.id, key));
         let (Some(range), true) = (range, q.limit > 0) else {
-            return Ok(ObjectPage::default());
+            return Ok((state, None));
         };
-        let page = meta::walk(
-            self.meta().as_ref(),
-            Space::Objects,
-            range,
-            Page::default(),
-            move |page: &mut Page, row, value| q.visit(page, row, value, head),
-        );
-        let Page { items, more, fault } = page.await?;
-        if let Some(fault) = fault {
-            return Err(fault);
+        let page = Page {
+            told: state,
+            lines: 0,
+            last: String::new(),
+            more: false,
+            fault: None,
+        };
+        let visit = move |page: &mut Page<S>, row: &[u8], value: &[u8]| {
+            let (line, step) = match q.line(row, value, head) {
+                Ok(Some(line)) => line,
+                Ok(None) => return Step::Next,
+                Err(fault) => {
+                    page.fault = Some(fault);
+                    return Step::Stop;
+                }
+            };
+            if page.lines >= q.limit {
+                page.more = true;
+                return Step::Stop;
+            }
+            page.lines = page.lines.saturating_add(1);
+            if page.lines == q.limit {
+                line.name().clone_into(&mut page.last);
+            }
+            tell(&mut page.told, &line);
+            step
+        };
+        let meta = self.meta().as_ref();
+        let page = meta::walk(meta, Space::Objects, range, page, visit).await?;
+        match page.fault {
+            Some(fault) => Err(fault),
+            None => Ok((page.told, page.more.then_some(page.last))),
         }
-        let last = items.last().filter(|_line| more);
-        let next = last.map(|line| line.name().to_owned());
-        Ok(ObjectPage { items, next })
     }
 }
 
@@ -200,14 +223,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::clock::{SystemClock, Timestamp};
+    use crate::clock::SystemClock;
     use crate::id::BucketId;
     use crate::name::BucketName;
     use crate::store::blob::memory::MemoryBlobs;
     use crate::store::meta::Batch;
     use crate::store::meta::memory::MemoryEngine;
     use crate::store::record::encode;
-    use crate::store::{ETag, NewBucket, NoHook, StoreSettings};
+    use crate::store::{NewBucket, NoHook, ObjectRecord, StoreSettings};
 
     async fn store_with(keys: &BTreeSet<String>) -> (ObjectStore, Bucket) {
         let (meta, blobs) = (Arc::new(MemoryEngine::new()), Arc::new(MemoryBlobs::new()));
@@ -245,6 +268,18 @@ mod tests {
         batch.put(Space::Objects, beside, encode(&record).unwrap());
         store.meta().commit(batch).await.unwrap();
         (store, bucket)
+    }
+
+    async fn names(
+        store: &ObjectStore,
+        bucket: &Bucket,
+        q: ObjectQuery,
+    ) -> (Vec<String>, Option<String>) {
+        let note = |names: &mut Vec<String>, line: &Line<'_>| names.push(line.name().to_owned());
+        store
+            .list_objects(bucket, q, Vec::new(), note)
+            .await
+            .unwrap()
     }
 
     /// S3's rule, said plainly.
@@ -295,10 +330,9 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             runtime.block_on(async {
                 let (store, bucket) = store_with(&keys).await;
-                let page = store.list_objects(&bucket, q.clone()).await.unwrap();
-                let names: Vec<_> = page.items.iter().map(|line| line.name().to_owned()).collect();
+                let (names, next) = names(&store, &bucket, q.clone()).await;
                 let (wanted, more) = expected(&keys, &q);
-                assert_eq!(page.next.as_ref(), names.last().filter(|_name| more));
+                assert_eq!(next.as_ref(), names.last().filter(|_name| more));
                 assert_eq!(names, wanted);
             });
         }
@@ -315,15 +349,15 @@ mod tests {
             limit: 1,
             ..ObjectQuery::default()
         };
-        let mut names = Vec::new();
+        let mut all = Vec::new();
         loop {
-            let page = store.list_objects(&bucket, q.clone()).await.unwrap();
-            names.extend(page.items.iter().map(|line| line.name().to_owned()));
-            q.after = page.next;
+            let (page, next) = names(&store, &bucket, q.clone()).await;
+            all.extend(page);
+            q.after = next;
             if q.after.is_none() {
                 break;
             }
         }
-        assert_eq!(names, ["a", "b/", "c/", "d", "e/"]);
+        assert_eq!(all, ["a", "b/", "c/", "d", "e/"]);
     }
 }

@@ -33,7 +33,7 @@ use std::sync::Arc;
 pub use bucket::{Bucket, BucketPage, BucketQuery, NewBucket, Usage};
 pub use error::StoreError;
 pub use hook::{Change, CommitHook, EventName, NoHook, Origin};
-pub use listing::{Listed, ObjectPage, ObjectQuery};
+pub use listing::{Line, ObjectQuery};
 pub use object::{DeleteCondition, Deleted, NewObject, Object, WriteCondition, Written};
 pub use record::{
     ETag, Extras, ObjectHeaders, ObjectPart, ObjectRecord, PartRecord, Seal, SealKind, UploadRecord,

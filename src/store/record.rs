@@ -57,9 +57,9 @@ impl ETag {
 
 impl fmt::Display for ETag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.md5
-            .iter()
-            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        let mut digits = [0; 32];
+        hex::encode_to_slice(self.md5, &mut digits).map_err(|_length| fmt::Error)?;
+        f.write_str(std::str::from_utf8(&digits).map_err(|_digits| fmt::Error)?)?;
         self.parts.map_or(Ok(()), |parts| write!(f, "-{parts}"))
     }
 }

@@ -1,14 +1,16 @@
 //! A bucket's objects are listed, in both of S3's ways.
 
+use std::sync::Arc;
+
 use super::bucket;
 use super::paging::{self, Encoding};
 use super::quoted;
-use crate::s3::context::{Call, Service};
+use crate::s3::context::{Call, Owner, Service};
 use crate::s3::error::S3Error;
 use crate::s3::query::Query;
 use crate::s3::reply::Reply;
 use crate::s3::xml::XmlWriter;
-use crate::store::listing::{Listed, ObjectQuery};
+use crate::store::listing::{Line, ObjectQuery, Summary};
 
 /// Lines in one answer, at most.
 const LINES_MAX: usize = 1000;
@@ -54,19 +56,22 @@ pub async fn list_objects(call: Call) -> Result<Reply, S3Error> {
     let marker = query.get("marker").unwrap_or_default();
     let q = asked(query, Some(marker.to_owned()))?.after_whole_prefix();
     let bucket = bucket::found(store, &call.head).await?;
-    let page = store.list_objects(&bucket, q.clone()).await?;
+    // Nobody in particular is told whose the objects are.
+    let owners = call.who.key().map(|_key| &call.service);
+    let lines = Lines::new(encoding, owners);
+    let (lines, next) = store
+        .list_objects(&bucket, q.clone(), lines, Lines::add)
+        .await?;
     let mut document = XmlWriter::new("ListBucketResult");
     document.text("Name", bucket.name.as_str());
     document.text("Prefix", &encoding.apply(&q.prefix));
     document.text("Marker", &encoding.apply(marker));
     // Without a delimiter the last key is the next marker, and S3 does not repeat it.
-    if let (Some(next), Some(_)) = (&page.next, &q.delimiter) {
+    if let (Some(next), Some(_)) = (&next, &q.delimiter) {
         document.text("NextMarker", &encoding.apply(next));
     }
-    common(&mut document, &q, encoding, page.next.is_some());
-    // Nobody in particular is told whose the objects are.
-    let owners = call.who.key().map(|_key| &*call.service);
-    lines(&mut document, &page.items, encoding, owners);
+    common(&mut document, &q, encoding, next.is_some());
+    lines.end(&mut document);
     Reply::xml(document).with_header("x-amz-bucket-region", &bucket.region)
 }
 
@@ -81,19 +86,22 @@ pub async fn list_objects_v2(call: Call) -> Result<Reply, S3Error> {
     let after = paging::after_token(query.get("continuation-token"))?.or(start.map(str::to_owned));
     let q = asked(query, after)?;
     let bucket = bucket::found(store, &call.head).await?;
-    let page = store.list_objects(&bucket, q.clone()).await?;
+    let owners = (query.get("fetch-owner") == Some("true")).then_some(&call.service);
+    let lines = Lines::new(encoding, owners);
+    let (lines, next) = store
+        .list_objects(&bucket, q.clone(), lines, Lines::add)
+        .await?;
     let mut document = XmlWriter::new("ListBucketResult");
     document.text("Name", bucket.name.as_str());
     document.text("Prefix", &encoding.apply(&q.prefix));
     let start = start.map(|start| encoding.apply(start));
     document.optional("StartAfter", start.as_deref());
     document.optional("ContinuationToken", query.get("continuation-token"));
-    let next = page.next.as_deref().map(paging::token);
-    document.optional("NextContinuationToken", next.as_deref());
-    document.value("KeyCount", page.items.len());
-    common(&mut document, &q, encoding, page.next.is_some());
-    let owners = (query.get("fetch-owner") == Some("true")).then_some(&*call.service);
-    lines(&mut document, &page.items, encoding, owners);
+    let token = next.as_deref().map(paging::token);
+    document.optional("NextContinuationToken", token.as_deref());
+    document.value("KeyCount", lines.count);
+    common(&mut document, &q, encoding, next.is_some());
+    lines.end(&mut document);
     Reply::xml(document).with_header("x-amz-bucket-region", &bucket.region)
 }
 
@@ -107,35 +115,66 @@ fn common(document: &mut XmlWriter, q: &ObjectQuery, encoding: Encoding, more: b
     document.value("IsTruncated", more);
 }
 
-/// The lines of a listing, with the objects' owners where `owners` knows them.
-fn lines(document: &mut XmlWriter, items: &[Listed], encoding: Encoding, owners: Option<&Service>) {
-    for item in items {
-        let Listed::Object { key, record } = item else {
-            continue;
-        };
-        document.element("Contents", |document| {
-            document.text("Key", &encoding.apply(key.as_str()));
-            document.time("LastModified", record.modified);
-            document.text("ETag", &quoted(&record.etag));
-            if let Some(checksum) = &record.checksum {
-                document.text("ChecksumAlgorithm", checksum.algorithm.name());
-                document.text("ChecksumType", checksum.coverage.name());
-            }
-            document.value("Size", record.len);
-            if let Some(owner) = owners.map(|owners| owners.owner(&record.owner)) {
-                document.element("Owner", |document| {
-                    document.text("ID", &owner.id);
-                    document.text("DisplayName", &owner.display_name);
-                });
-            }
-            document.text("StorageClass", "STANDARD");
-        });
-    }
-    for item in items {
-        if let Listed::CommonPrefix(prefix) = item {
-            document.element("CommonPrefixes", |document| {
-                document.text("Prefix", &encoding.apply(prefix));
-            });
+/// The lines of a listing, written while the walk sees them. S3 tells all objects first, then all common
+/// prefixes.
+struct Lines {
+    encoding: Encoding,
+    /// Who knows the objects' owners, where they are told.
+    owners: Option<Arc<Service>>,
+    count: usize,
+    objects: XmlWriter,
+    prefixes: XmlWriter,
+}
+
+impl Lines {
+    fn new(encoding: Encoding, owners: Option<&Arc<Service>>) -> Self {
+        Self {
+            encoding,
+            owners: owners.cloned(),
+            count: 0,
+            objects: XmlWriter::part(),
+            prefixes: XmlWriter::part(),
         }
     }
+
+    fn add(&mut self, line: &Line<'_>) {
+        let encoding = self.encoding;
+        self.count = self.count.saturating_add(1);
+        match line {
+            Line::Object { key, summary } => {
+                let owner = self.owners.as_ref();
+                let owner = owner.map(|owners| owners.owner(summary.owner));
+                self.objects.element("Contents", |document| {
+                    object(document, &encoding.apply(key), summary, owner);
+                });
+            }
+            Line::CommonPrefix(prefix) => {
+                self.prefixes.element("CommonPrefixes", |document| {
+                    document.text("Prefix", &encoding.apply(prefix));
+                });
+            }
+        }
+    }
+
+    fn end(&self, document: &mut XmlWriter) {
+        document.append(&self.objects).append(&self.prefixes);
+    }
+}
+
+fn object(document: &mut XmlWriter, key: &str, summary: &Summary<'_>, owner: Option<Owner>) {
+    document.text("Key", key);
+    document.time("LastModified", summary.modified);
+    document.text("ETag", &quoted(&summary.etag));
+    if let Some(checksum) = &summary.checksum {
+        document.text("ChecksumAlgorithm", checksum.algorithm.name());
+        document.text("ChecksumType", checksum.coverage.name());
+    }
+    document.value("Size", summary.len);
+    if let Some(owner) = owner {
+        document.element("Owner", |document| {
+            document.text("ID", &owner.id);
+            document.text("DisplayName", &owner.display_name);
+        });
+    }
+    document.text("StorageClass", "STANDARD");
 }

@@ -13,7 +13,7 @@ use crate::name::{BucketName, ObjectKey};
 use crate::store::blob::memory::MemoryBlobs;
 use crate::store::meta::memory::MemoryEngine;
 use crate::store::{
-    Bucket, DeleteCondition, ETag, EventName, Listed, NewBucket, NewObject, NoHook, ObjectHeaders,
+    Bucket, DeleteCondition, ETag, EventName, Line, NewBucket, NewObject, NoHook, ObjectHeaders,
     ObjectQuery, ObjectStore, Origin, StoreError, StoreSettings, Versioning, WriteCondition,
 };
 
@@ -228,8 +228,9 @@ impl World {
             limit: 1000,
             ..ObjectQuery::default()
         };
-        let page = self.store.list_objects(&bucket, q).await.unwrap();
-        let names: Vec<_> = page.items.iter().map(Listed::name).collect();
+        let note = |names: &mut Vec<String>, line: &Line<'_>| names.push(line.name().to_owned());
+        let listed = self.store.list_objects(&bucket, q, Vec::new(), note).await;
+        let (names, _next) = listed.unwrap();
         assert_eq!(names, objects);
         let usage = self.store.usage(&bucket).await.unwrap();
         assert_eq!(
