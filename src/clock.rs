@@ -67,12 +67,12 @@ impl Timestamp {
 
     /// `2026-11-24T00:20:26.123Z`: the time format of S3's XML.
     pub fn iso8601_ms(self) -> String {
-        self.format("%Y-%m-%dT%H:%M:%S.%3fZ")
+        self.digits("0000-00-00T00:00:00.000Z")
     }
 
     /// `2026-11-24T00:20:26Z`: the time format of S3's error details.
     pub fn iso8601_s(self) -> String {
-        self.format("%Y-%m-%dT%H:%M:%SZ")
+        self.digits("0000-00-00T00:00:00Z")
     }
 
     /// `24/Nov/2026:00:20:26 +0000`: the time format of S3's access records.
@@ -82,22 +82,22 @@ impl Timestamp {
 
     /// `2026-11-24-00-20-26`: the time in the key of access records.
     pub fn log_key(self) -> String {
-        self.format("%Y-%m-%d-%H-%M-%S")
+        self.digits("0000-00-00-00-00-00")
     }
 
     /// `2026/11/24`.
     pub fn day_path(self) -> String {
-        self.format("%Y/%m/%d")
+        self.digits("0000/00/00")
     }
 
     /// `20261124T002026Z`: the time format of `X-Amz-Date`.
     pub fn amz_date(self) -> String {
-        self.format("%Y%m%dT%H%M%SZ")
+        self.digits("00000000T000000Z")
     }
 
     /// `20261124`: the day of a credential scope.
     pub fn scope_day(self) -> String {
-        self.format("%Y%m%d")
+        self.digits("00000000")
     }
 
     /// `Tue, 24 Nov 2026 00:20:26 GMT`: HTTP's own date (RFC 9110, section 5.6.7).
@@ -110,11 +110,29 @@ impl Timestamp {
     /// # Errors
     /// [`InvalidTime`] for anything else.
     pub fn parse_amz_date(text: &str) -> Result<Self, InvalidTime> {
-        if text.len() != 16 {
+        let (Some((date, time)), 16) = (text.split_once('T'), text.len()) else {
             return Err(InvalidTime);
-        }
-        let civil = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text);
-        Self::from_civil(civil)
+        };
+        let time = time.strip_suffix('Z').ok_or(InvalidTime)?;
+        let digits = |text: &str, from: usize, to: usize| {
+            let digits = text
+                .get(from..to)
+                .filter(|part| part.bytes().all(|b| b.is_ascii_digit()));
+            digits
+                .and_then(|digits| digits.parse().ok())
+                .ok_or(InvalidTime)
+        };
+        let field =
+            |text, from| i8::try_from(digits(text, from, from + 2)?).map_err(|_| InvalidTime);
+        Self::from_civil(jiff::civil::DateTime::new(
+            digits(date, 0, 4)?,
+            field(date, 4)?,
+            field(date, 6)?,
+            field(time, 0)?,
+            field(time, 2)?,
+            field(time, 4)?,
+            0,
+        ))
     }
 
     /// Reads an ISO 8601 time with a zone, as POST policies and S3's XML carry them.
@@ -154,8 +172,37 @@ impl Timestamp {
     }
 
     fn format(self, format: &str) -> String {
-        let at = jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        at.strftime(format).to_string()
+        self.jiff().strftime(format).to_string()
+    }
+
+    /// Its digits, from the year's down to those of the milliseconds, in the places of the zeros. A
+    /// listing writes a thousand times, and this is several times as fast as a format that is read.
+    fn digits(self, zeros: &str) -> String {
+        let at = jiff::tz::TimeZone::UTC.to_datetime(self.jiff());
+        let fields = [at.month(), at.day(), at.hour(), at.minute(), at.second()];
+        let number = i64::from(at.year()).max(0);
+        let number = fields.iter().fold(number, |number, field| {
+            number.wrapping_mul(100).wrapping_add(i64::from(*field))
+        });
+        let number = number
+            .wrapping_mul(1000)
+            .wrapping_add(i64::from(at.millisecond()));
+        let mut digits = [b'0'; 17];
+        let mut rest = number;
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0'.wrapping_add(u8::try_from(rest % 10).unwrap_or(0));
+            rest /= 10;
+        }
+        let mut digits = digits.iter().copied().map(char::from);
+        let next = |place: char| match place {
+            '0' => digits.next().unwrap_or(place),
+            other => other,
+        };
+        zeros.chars().map(next).collect()
+    }
+
+    fn jiff(self) -> jiff::Timestamp {
+        jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }
 }
 
@@ -220,6 +267,8 @@ mod tests {
         assert_eq!(at.iso8601_s(), "2013-05-24T00:00:00Z");
         assert_eq!(at.amz_date(), "20130524T000000Z");
         assert_eq!(at.scope_day(), "20130524");
+        assert_eq!(at.log_key(), "2013-05-24-00-00-00");
+        assert_eq!(at.day_path(), "2013/05/24");
         assert_eq!(at.http_date(), "Fri, 24 May 2013 00:00:00 GMT");
     }
 
@@ -245,6 +294,10 @@ mod tests {
             "20130524T000000",
             "20131324T000000Z",
             "2013-05-24T00:00:00Z",
+            "20130524T0000000",
+            "2013052T0000000Z",
+            "+0130524T000000Z",
+            "20130524T00:000Z",
         ] {
             assert_eq!(Timestamp::parse_amz_date(text), Err(InvalidTime), "{text}");
         }
