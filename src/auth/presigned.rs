@@ -73,7 +73,7 @@ pub(super) fn authenticate(
         });
     }
     let params = Params::read(pairs)?;
-    match params.algorithm.as_str() {
+    match params.algorithm {
         ALGORITHM => {}
         "AWS4-ECDSA-P256-SHA256" => {
             return Err(AuthError::Ecdsa {
@@ -83,24 +83,24 @@ pub(super) fn authenticate(
         _ => return Err(fault("X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\"")),
     }
     let credential =
-        Credential::parse(&params.credential).ok_or_else(|| fault(MALFORMED_CREDENTIAL))?;
+        Credential::parse(params.credential).ok_or_else(|| fault(MALFORMED_CREDENTIAL))?;
     let token = token(head, pairs)?;
-    let signed_at = Timestamp::parse_amz_date(&params.date).map_err(|_invalid| {
+    let signed_at = Timestamp::parse_amz_date(params.date).map_err(|_invalid| {
         fault("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
     })?;
-    let seconds = lifetime(&params.expires, settings)?;
+    let seconds = lifetime(params.expires, settings)?;
     check_scope(&credential, signed_at, settings).map_err(scope_fault)?;
     let good_until = signed_at.plus(Duration::from_secs(seconds));
     check_time(signed_at, seconds, now)?;
-    let missing = unsigned(head.headers, &params.signed);
+    let missing = unsigned(head.headers, params.signed);
     if !missing.is_empty() {
         return Err(AuthError::HeadersNotSigned(missing));
     }
     let claim = Claim {
         credential,
-        signed: &params.signed,
-        signature: &params.signature,
-        amz_date: params.date,
+        signed: params.signed,
+        signature: params.signature,
+        amz_date: params.date.to_owned(),
         signed_at,
         good_until,
         payload: payload(head, pairs)?,
@@ -110,17 +110,17 @@ pub(super) fn authenticate(
     prove(head, pairs, &claim, keys, now)
 }
 
-struct Params {
-    algorithm: String,
-    credential: String,
-    signature: String,
-    date: String,
-    signed: String,
-    expires: String,
+struct Params<'a> {
+    algorithm: &'a str,
+    credential: &'a str,
+    signature: &'a str,
+    date: &'a str,
+    signed: &'a str,
+    expires: &'a str,
 }
 
-impl Params {
-    fn read(pairs: &Pairs) -> Result<Self, AuthError> {
+impl<'a> Params<'a> {
+    fn read(pairs: &'a Pairs) -> Result<Self, AuthError> {
         let one = |name: &str| {
             let mut found = pairs.iter().filter(|(n, _)| n == name.as_bytes());
             let (_, value) = found.next().ok_or_else(|| fault(MISSING))?;
@@ -128,7 +128,7 @@ impl Params {
             if count(pairs, name) > 1 {
                 return Err(fault(&format!("{name} was given more than once.")));
             }
-            String::from_utf8(value.clone()).map_err(|_not_utf8| fault(MISSING))
+            std::str::from_utf8(value).map_err(|_not_utf8| fault(MISSING))
         };
         Ok(Self {
             algorithm: one("X-Amz-Algorithm")?,

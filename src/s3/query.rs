@@ -80,6 +80,9 @@ impl Query {
 
 /// Percent-decodes; nothing where an escape is broken or the result isn't UTF-8.
 pub(super) fn decode(text: &str, plus_is_space: bool) -> Option<String> {
+    if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+        return Some(text.to_owned());
+    }
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
