@@ -1,5 +1,6 @@
 //! Identifiers, and the only source of randomness behind them.
 
+use std::cell::RefCell;
 use std::fmt;
 
 use base64::Engine as _;
@@ -135,14 +136,30 @@ impl fmt::Debug for VersionId {
     }
 }
 
+thread_local! {
+    /// Randomness of this thread that no request is named by yet. Nothing secret is made of it.
+    static DRAWN: RefCell<Vec<[u8; 8]>> = const { RefCell::new(Vec::new()) };
+}
+
 /// One request's name, in its answer (`x-amz-request-id`) and in every log line about it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RequestId(u64);
 
 impl RequestId {
-    /// A fresh, unpredictable one.
+    /// A fresh, unpredictable one. Bytes for many are drawn at once: one draw is a call into the kernel,
+    /// and every request would pay for it.
     pub fn random() -> Self {
-        Self(u64::from_ne_bytes(random()))
+        let drawn = DRAWN.try_with(|drawn| {
+            let mut drawn = drawn.borrow_mut();
+            if drawn.is_empty() {
+                let bytes = random::<512>();
+                drawn.extend(bytes.as_chunks().0);
+            }
+            drawn.pop()
+        });
+        Self(u64::from_ne_bytes(
+            drawn.ok().flatten().unwrap_or_else(random),
+        ))
     }
 }
 
@@ -180,6 +197,12 @@ pub fn random<const N: usize>() -> [u8; N] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_two_requests_have_one_name() {
+        let names: std::collections::HashSet<_> = (0..1000).map(|_| RequestId::random()).collect();
+        assert_eq!(names.len(), 1000);
+    }
 
     #[test]
     fn a_version_is_read_back_and_a_foreign_one_is_not() {
