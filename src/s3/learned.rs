@@ -1,6 +1,6 @@
 //! What is learned of a request on its way, for who counts and records it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use http::request::Parts;
 
@@ -8,6 +8,8 @@ use super::audit::Deed;
 use super::route::{Operation, ROUTES};
 use crate::auth::AccessKey;
 use crate::metrics::Requests;
+use crate::name::BucketName;
+use crate::store::Bucket;
 
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -85,6 +87,7 @@ struct Notes {
     asked: OnceLock<Asked>,
     by: OnceLock<Arc<AccessKey>>,
     deed: OnceLock<Deed>,
+    bucket: Mutex<Option<Bucket>>,
 }
 
 impl Learned {
@@ -106,6 +109,20 @@ impl Learned {
     pub(super) fn does(&self, deed: Deed) {
         // One request does one thing.
         let _first = self.0.deed.set(deed);
+    }
+
+    /// Keeps the bucket that it was judged by.
+    pub(super) fn saw(&self, bucket: Bucket) {
+        *self.bucket_seen() = Some(bucket);
+    }
+
+    /// The bucket of that name as it was judged by, once: who asks again asks for how it is by then.
+    pub(super) fn seen(&self, name: &BucketName) -> Option<Bucket> {
+        self.bucket_seen().take_if(|bucket| bucket.name == *name)
+    }
+
+    fn bucket_seen(&self) -> MutexGuard<'_, Option<Bucket>> {
+        self.0.bucket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What it changes that belongs into the audit log.

@@ -76,7 +76,10 @@ impl Caller<'_> {
             bucket: &bucket,
             subject,
         };
-        matter.judge().await
+        matter.judge().await?;
+        // The operation begins with the bucket that it was judged by.
+        self.head.learned.saw(bucket);
+        Ok(())
     }
 
     /// Judges what is asked for beside an action that the caller may do, where the head does not

@@ -324,7 +324,11 @@ pub async fn delete_bucket(call: Call) -> Result<Reply, S3Error> {
 
 /// The bucket that the request is about.
 pub(super) async fn found(store: &ObjectStore, head: &Head) -> Result<Bucket, S3Error> {
-    let bucket = store.bucket(head.bucket()?).await;
+    let name = head.bucket()?;
+    if let Some(bucket) = head.learned.seen(name) {
+        return Ok(bucket);
+    }
+    let bucket = store.bucket(name).await;
     bucket.map_err(|error| about(head, error))
 }
 
