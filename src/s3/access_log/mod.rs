@@ -211,10 +211,9 @@ pub async fn find(service: &Service) {
 /// The record of a request, where its bucket or the operator asks for one.
 pub(super) async fn begin(
     service: &Service,
-    visit: Option<Visit>,
+    visit: Visit,
     answered: &Answered<'_>,
 ) -> Option<Box<Recording>> {
-    let visit = visit?;
     let bucket = match visit.bucket() {
         Some(bucket) => service.store.bucket(bucket).await.ok(),
         None => None,
