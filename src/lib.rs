@@ -27,5 +27,9 @@ pub mod trace;
 #[doc(hidden)]
 pub mod fuzz;
 
+#[cfg(any(test, feature = "micro"))]
+#[doc(hidden)]
+pub mod micro;
+
 pub use config::Config;
 pub use server::Server;

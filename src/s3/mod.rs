@@ -19,7 +19,7 @@ pub mod encoded_word;
 mod ending;
 mod error;
 pub mod explain;
-#[cfg(any(test, fuzzing))]
+#[cfg(any(test, fuzzing, feature = "micro"))]
 pub(crate) mod fixture;
 mod handle;
 pub mod head;

@@ -56,6 +56,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "public_url",
         ],
     ),
+    // What `cargo bench` measures.
+    ("micro", &["s3", "auth", "store", "clock", "id"]),
     (
         "s3",
         &[
@@ -126,8 +128,11 @@ const DOORS: &[(&str, &[&str])] = &[
     ("hyper", &["server", "cli"]),
     ("hyper_util", &["server", "cli"]),
     ("http_body", &["s3", "server", "fuzz"]),
-    ("http_body_util", &["s3", "server", "cli", "fuzz"]),
-    ("http", &["auth", "s3", "server", "callback", "cli", "fuzz"]),
+    ("http_body_util", &["s3", "server", "cli", "fuzz", "micro"]),
+    (
+        "http",
+        &["auth", "s3", "server", "callback", "cli", "fuzz", "micro"],
+    ),
     // `config` only parses URLs by it.
     ("reqwest", &["callback", "cli", "config", "server"]),
     ("tokio::net", &["server", "cli"]),
