@@ -37,7 +37,7 @@ const BLOCKING_THREADS: usize = 128;
 
 pub(super) fn run(args: &ServeArgs) -> Result<ExitCode, CliError> {
     let config = load(args)?;
-    let refilter = logging::start(&config.log)?;
+    let (refilter, _last_lines) = logging::start(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()

@@ -1,12 +1,19 @@
 //! Where log lines go: text for people on a terminal, JSON otherwise.
 
+mod json;
+mod lines;
+
 use std::io::IsTerminal;
 
 use tracing_subscriber::filter::Directive;
+use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::{EnvFilter, reload};
 
 use super::CliError;
 use crate::config::{Log, LogFormat};
+use json::JsonLine;
+pub(super) use lines::LastLines;
+use lines::Lines;
 
 /// Crates that speak protocols: what they trace are the frames and headers themselves, and in those
 /// are signatures and tokens. Whatever level is asked for, these stay quiet.
@@ -28,9 +35,10 @@ pub(super) fn filter(log: &Log) -> Result<EnvFilter, CliError> {
     }))
 }
 
-/// Sends log lines to standard error from now on.
-pub(super) fn start(log: &Log) -> Result<Refilter, CliError> {
+/// Sends log lines to standard error from now on, until the last ones are dropped.
+pub(super) fn start(log: &Log) -> Result<(Refilter, LastLines), CliError> {
     let filter = filter(log)?;
+    let (lines, last) = Lines::begin()?;
     let terminal = std::io::stderr().is_terminal();
     let json = match log.format {
         LogFormat::Auto => !terminal,
@@ -39,9 +47,9 @@ pub(super) fn start(log: &Log) -> Result<Refilter, CliError> {
     };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(lines);
     let (refilter, started): (Refilter, _) = if json {
-        let builder = builder.json().flatten_event(true).with_span_list(false);
+        let builder = builder.fmt_fields(JsonFields::new()).event_format(JsonLine);
         let builder = builder.with_filter_reloading();
         (refilter(builder.reload_handle()), builder.try_init())
     } else {
@@ -50,7 +58,7 @@ pub(super) fn start(log: &Log) -> Result<Refilter, CliError> {
         (refilter(builder.reload_handle()), builder.try_init())
     };
     started.map_err(|error| CliError::Usage(format!("can\'t start the log: {error}")))?;
-    Ok(refilter)
+    Ok((refilter, last))
 }
 
 fn refilter<S: 'static>(handle: reload::Handle<EnvFilter, S>) -> Refilter {
