@@ -24,21 +24,23 @@ pub fn decode(text: &str, plus_is_space: bool) -> Vec<u8> {
         return rest.to_vec();
     }
     let mut out = Vec::with_capacity(rest.len());
-    while let Some((&first, tail)) = rest.split_first() {
-        rest = tail;
-        let escaped = match (first, tail) {
-            (b'%', &[high, low, ref after @ ..]) => nibbles(high, low).map(|byte| (byte, after)),
+    while let Some(run) = rest.iter().position(|byte| matches!(byte, b'%' | b'+')) {
+        let (plain, behind) = rest.split_at(run);
+        out.extend_from_slice(plain);
+        let escaped = match behind {
+            &[b'%', high, low, ref after @ ..] => nibbles(high, low).map(|byte| (byte, after)),
             _ => None,
         };
-        match (escaped, first) {
-            (Some((byte, after)), _) => {
-                out.push(byte);
-                rest = after;
-            }
-            (None, b'+') if plus_is_space => out.push(b' '),
-            (None, other) => out.push(other),
-        }
+        let (byte, after) = match (escaped, behind) {
+            (Some(escaped), _) => escaped,
+            (None, [b'+', after @ ..]) if plus_is_space => (b' ', after),
+            (None, [other, after @ ..]) => (*other, after),
+            (None, []) => break,
+        };
+        out.push(byte);
+        rest = after;
     }
+    out.extend_from_slice(rest);
     out
 }
 
@@ -60,8 +62,9 @@ pub fn encode(bytes: &[u8], keep_slash: bool) -> String {
 
 fn encode_onto(out: &mut String, bytes: &[u8], keep_slash: bool) {
     let is_plain = |b: &u8| {
-        let unreserved = b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
-        unreserved || (keep_slash && *b == b'/')
+        b.is_ascii_alphanumeric()
+            || matches!(b, b'-' | b'.' | b'_' | b'~')
+            || (keep_slash && *b == b'/')
     };
     let mut rest = bytes;
     loop {

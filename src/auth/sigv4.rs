@@ -30,7 +30,16 @@ pub struct Scope {
 impl Scope {
     /// `20130524/us-east-1/s3/aws4_request`.
     pub fn text(&self) -> String {
-        format!("{}/{}/{}/{TERMINAL}", self.day, self.region, self.service)
+        [
+            &self.day,
+            "/",
+            &self.region,
+            "/",
+            &self.service,
+            "/",
+            TERMINAL,
+        ]
+        .concat()
     }
 }
 
@@ -97,7 +106,7 @@ pub(super) fn key_block(key: &[u8], digest: impl Fn(&[u8]) -> Vec<u8>) -> Zeroiz
 
 /// SHA-256 in hexadecimal.
 pub fn sha256_hex(data: &[u8]) -> String {
-    hex::encode(Sha256::digest(data))
+    digits(&Sha256::digest(data).into())
 }
 
 /// The key that `secret` yields for `scope`.
@@ -112,12 +121,29 @@ pub fn derive_key(secret: &str, scope: &Scope) -> Zeroizing<[u8; 32]> {
 /// What is signed for a request.
 pub fn string_to_sign(amz_date: &str, scope: &Scope, canonical_request: &str) -> String {
     let digest = sha256_hex(canonical_request.as_bytes());
-    format!("{ALGORITHM}\n{amz_date}\n{}\n{digest}", scope.text())
+    [
+        ALGORITHM,
+        "\n",
+        amz_date,
+        "\n",
+        &scope.text(),
+        "\n",
+        &digest,
+    ]
+    .concat()
 }
 
 /// The signature of `string` in hexadecimal.
 pub fn sign(key: &[u8; 32], string: &str) -> String {
-    hex::encode(hmac(key, string.as_bytes()))
+    digits(&hmac(key, string.as_bytes()))
+}
+
+/// A digest in hexadecimal: each request needs two.
+fn digits(digest: &[u8; 32]) -> String {
+    let mut digits = vec![0; 64];
+    // As long as it must be, and ASCII.
+    let _infallible = hex::encode_to_slice(digest, &mut digits);
+    String::from_utf8(digits).unwrap_or_default()
 }
 
 /// Whether two signatures are one, in a time that tells nothing about where they differ.

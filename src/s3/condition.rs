@@ -57,8 +57,11 @@ impl Conditions {
         prefix: &'static str,
         now: Timestamp,
     ) -> Result<Self, S3Error> {
-        let text = |name: &str| header(headers, &format!("{prefix}{name}"));
-        let date = |name: &str| {
+        let text = |name: &'static str| match prefix {
+            "" => header(headers, name),
+            _ => header(headers, &format!("{prefix}{name}")),
+        };
+        let date = |name: &'static str| {
             let date = text(name)?.and_then(|text| Timestamp::parse_http_date(text).ok());
             Ok::<_, S3Error>(date)
         };

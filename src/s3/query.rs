@@ -80,22 +80,30 @@ impl Query {
 
 /// Percent-decodes; nothing where an escape is broken or the result isn't UTF-8.
 pub(super) fn decode(text: &str, plus_is_space: bool) -> Option<String> {
-    if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+    let is_coded = |byte: &u8| matches!(byte, b'%' | b'+');
+    let mut rest = text.as_bytes();
+    if !rest.iter().any(is_coded) {
         return Some(text.to_owned());
     }
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'%' => {
-                let high = char::from(bytes.next()?).to_digit(16)?;
-                let low = char::from(bytes.next()?).to_digit(16)?;
+    let mut out = Vec::with_capacity(rest.len());
+    while let Some(run) = rest.iter().position(is_coded) {
+        let (plain, behind) = rest.split_at(run);
+        out.extend_from_slice(plain);
+        rest = match behind {
+            [b'%', high, low, after @ ..] => {
+                let high = char::from(*high).to_digit(16)?;
+                let low = char::from(*low).to_digit(16)?;
                 out.push(u8::try_from(high * 16 + low).ok()?);
+                after
             }
-            b'+' if plus_is_space => out.push(b' '),
-            byte => out.push(byte),
-        }
+            [b'+', after @ ..] => {
+                out.push(if plus_is_space { b' ' } else { b'+' });
+                after
+            }
+            _ => return None,
+        };
     }
+    out.extend_from_slice(rest);
     String::from_utf8(out).ok()
 }
 

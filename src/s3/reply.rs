@@ -17,6 +17,9 @@ use crate::store::{ObjectRecord, PartRecord};
 /// Any error, boxed.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// Headers of an answer, mostly: room for them is made once.
+const HEADERS: usize = 12;
+
 /// An answer.
 #[derive(Debug)]
 pub struct Reply {
@@ -70,7 +73,7 @@ impl Reply {
     pub fn empty(status: StatusCode) -> Self {
         Self {
             status,
-            headers: HeaderMap::new(),
+            headers: HeaderMap::with_capacity(HEADERS),
             body: ReplyBody::empty(),
             facts: None,
         }
