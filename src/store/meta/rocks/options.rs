@@ -58,6 +58,8 @@ fn family(space: Space, cache: &Cache) -> ColumnFamilyDescriptor {
         options.set_enable_blob_files(true);
         options.set_min_blob_size(BLOB_BYTES_MIN);
         options.set_enable_blob_gc(true);
+        // Without it, each read of a small object that was flushed would need another thread.
+        options.set_blob_cache(cache);
         // Uploads are mostly compressed already; what a small one saves is not worth the time.
         options.set_blob_compression_type(DBCompressionType::None);
     }
