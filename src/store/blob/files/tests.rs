@@ -25,6 +25,24 @@ async fn blobs_are_there_after_reopening_and_staged_files_are_not() {
     assert!(!left.exists());
 }
 
+/// Whatever of a blob the system has in memory, all of it or none, the same bytes come.
+#[tokio::test]
+async fn what_was_forgotten_is_read_from_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let bytes = data(3 * read::PIECE_BYTES + 70_001);
+    let blob = written(&store, &bytes).await;
+    let file = std::fs::File::open(store.place.path(blob.id)).unwrap();
+    for range in [0..blob.len, 100_000..900_000, blob.len - 1..blob.len] {
+        let (from, to) = (range.start as usize, range.end as usize);
+        for _again in 0..2 {
+            let found = read(&store, blob, range.clone()).await;
+            assert_eq!(found.unwrap(), bytes[from..to]);
+        }
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_flipped_bit_is_never_served() {
     let folder = tempfile::tempdir().unwrap();
