@@ -51,10 +51,19 @@ impl Trust {
         // It fails only where a provider is installed already, which serves as well.
         drop(ring::default_provider().install_default());
         let builder = reqwest::Client::builder();
-        let identity = self.identity()?;
-        if known.is_empty() && self.ca_file.is_none() && identity.is_none() {
+        if known.is_empty() && self.ca_file.is_none() && self.client_certificate.is_none() {
             return Ok(builder);
         }
+        let mut config = self.config(known)?;
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(builder.tls_backend_preconfigured(config))
+    }
+
+    /// By the same rules, for connections of the caller's own.
+    ///
+    /// # Errors
+    /// [`ClientError::Trust`].
+    pub(super) fn config(&self, known: Vec<String>) -> Result<rustls::ClientConfig, ClientError> {
         let provider = Arc::new(ring::default_provider());
         let config = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider));
         let config = config.with_safe_default_protocol_versions();
@@ -69,14 +78,12 @@ impl Trust {
                     provider,
                 })),
         };
-        let mut config = match identity {
-            None => config.with_no_client_auth(),
-            Some((chain, key)) => config.with_client_auth_cert(chain, key).map_err(|error| {
-                fault(self.client_key.as_deref().unwrap_or(Path::new("")), error)
-            })?,
-        };
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(builder.tls_backend_preconfigured(config))
+        match self.identity()? {
+            None => Ok(config.with_no_client_auth()),
+            Some((chain, key)) => config
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| fault(self.client_key.as_deref().unwrap_or(Path::new("")), error)),
+        }
     }
 
     fn identity(&self) -> Result<Option<Identity>, ClientError> {

@@ -30,6 +30,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "callback",
             "clock",
             "name",
+            // `consign bench` streams as SDKs do: with a checksum.
+            "checksum",
         ],
     ),
     (
@@ -173,7 +175,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ),
     ("getrandom", &["id"]),
     ("prometheus_client", &["metrics"]),
-    ("tokio_rustls", &["server"]),
+    ("tokio_rustls", &["server", "cli"]),
     ("sd_notify", &["cli"]),
     ("webpki", &["server"]),
     ("rustls", &["server", "cli", "callback"]),

@@ -1,310 +1,313 @@
-//! The load: connections that ask for one URL after the other, presigned before the clock starts.
+//! The load on single objects and on listings: connections that send one request after the other, signed
+//! before the clock starts.
 
-use std::convert::Infallible;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::num::NonZero;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tokio::task::JoinSet;
+use futures_util::future::try_join_all;
+use http::{Method, Request, Uri};
 
-use super::measure::{Outcome, Usage};
-use super::work::{Kind, Run};
-use crate::auth::Secret;
-use crate::auth::presign::{Signer, Target, presign_url};
-use crate::cli::CliError;
+use super::Job;
+use super::measure::{Outcome, Series, Watch};
+use super::stream::Streamed;
+use super::wire::{Check, Endpoint, Sending, Wire, failed, pattern, request, whole};
+use super::work::Kind;
+use crate::cli::{CliError, block_on};
 use crate::clock::{Clock as _, SystemClock};
 
-/// For so long the URLs of a run are good.
-const URL_SECONDS: u64 = 6 * 3600;
 /// Objects that reads go round.
 const OBJECTS_READ: usize = 64;
 /// Bytes of objects that are put beforehand, at most, so that a run of large ones begins soon.
-const PREPARED_BYTES_MAX: usize = 1 << 30;
+const PREPARED_BYTES_MAX: usize = 256 << 20;
+/// Bytes that puts leave on the disk, at most.
+const PUT_BYTES_MAX: usize = 8 << 30;
+/// More requests than this in a second are not prepared for.
+const RATE_MAX: usize = 20_000;
+/// Objects are prepared for deletion for so many times the time of the run, at most: peers delete
+/// faster than they put.
+const PREPARING_TIMES: u32 = 3;
+/// Connections that prepare and clean up.
+const HELPERS: usize = 16;
 
-/// The server that is measured, and who asks.
+/// What each request sends.
 #[derive(Debug, Clone)]
-pub(super) struct Endpoint {
-    /// `http://host:port`.
-    pub(super) address: String,
-    /// The key's public half.
-    pub(super) access_key: String,
-    /// Its secret half.
-    pub(super) secret: Secret,
-    /// The region.
-    pub(super) region: String,
-    /// The bucket.
-    pub(super) bucket: String,
+pub(super) enum Sent {
+    /// These bytes, to a presigned URL.
+    Plain(Bytes),
+    /// A body in chunks that is signed when it is sent.
+    Streamed(Arc<Streamed>, Box<Endpoint>),
 }
 
-/// One run and its bounds.
+/// What each good answer holds.
 #[derive(Debug, Clone)]
-pub(super) struct Job {
-    /// Where.
-    pub(super) endpoint: Endpoint,
-    /// What.
-    pub(super) run: Run,
-    /// For how long.
-    pub(super) time: Duration,
-    /// How many objects at most.
-    pub(super) objects: usize,
-    /// The server's process.
-    pub(super) pid: Option<u32>,
+pub(super) enum Expected {
+    /// Nothing that is looked at.
+    Status,
+    /// These bytes.
+    Bytes(Bytes),
+    /// This length.
+    Length(usize),
+    /// Texts between a mark and `<`, others for each target.
+    Texts(&'static str, Vec<Vec<String>>),
 }
 
-impl Endpoint {
-    fn host(&self) -> Result<&str, CliError> {
-        let host = self.address.strip_prefix("http://");
-        let host = host.map(|host| host.trim_end_matches('/'));
-        host.ok_or_else(|| CliError::Usage(format!("{} is no http:// address", self.address)))
-    }
-
-    /// What a presigned URL of this object has behind the host.
-    fn sign(&self, method: &str, path: &str) -> String {
-        self.sign_query(method, path, &[])
-    }
-
-    /// The same with a query.
-    pub(super) fn sign_query(&self, method: &str, path: &str, query: &[(&str, &str)]) -> String {
-        let signer = Signer {
-            access_key: &self.access_key,
-            secret: &self.secret,
-            region: &self.region,
-        };
-        let target = Target {
-            method,
-            endpoint: &self.address,
-            path,
-            query,
-        };
-        let now = SystemClock.now();
-        let url = presign_url(&signer, &target, &HeaderMap::new(), URL_SECONDS, now);
-        let start = self.address.trim_end_matches('/').len();
-        url.get(start..).unwrap_or_default().to_owned()
-    }
-
-    fn object(&self, run: Run, number: usize) -> String {
-        format!("/{}/{}/{number:08}", self.bucket, run.bytes)
-    }
-
-    pub(super) async fn connect(&self) -> Result<Wire, CliError> {
-        let stream = TcpStream::connect(self.host()?).await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(failed)?;
-        let mut driver = JoinSet::new();
-        driver.spawn(async move {
-            // A fault of the connection shows as the fault of its request.
-            drop(connection.await);
-        });
-        Ok(Wire {
-            sender,
-            host: self.host()?.to_owned(),
-            _driver: driver,
-        })
-    }
-}
-
-/// A body on its way to the server.
-pub(super) type Sending = UnsyncBoxBody<Bytes, Infallible>;
-
-/// A kept-alive connection, and the task that drives it.
-pub(super) struct Wire {
-    sender: SendRequest<Sending>,
-    host: String,
-    _driver: JoinSet<()>,
-}
-
-impl Wire {
-    /// Sends one request with a body of `len` bytes.
-    pub(super) async fn send(
-        &mut self,
-        method: &str,
-        url: &str,
-        body: Sending,
-        len: usize,
-    ) -> Result<Response<Incoming>, CliError> {
-        let request = Request::builder()
-            .method(method)
-            .uri(url)
-            .header("host", &self.host)
-            .header("content-length", len)
-            .body(body)
-            .map_err(failed)?;
-        self.sender.ready().await.map_err(failed)?;
-        self.sender.send_request(request).await.map_err(failed)
-    }
-
-    /// Sends one request; gives back the answer's status and how long it took. The body is compared
-    /// with `expected` as it comes, where there is something to expect.
-    async fn ask(
-        &mut self,
-        method: &str,
-        url: &str,
-        body: Bytes,
-        expected: Option<&Bytes>,
-    ) -> Result<(StatusCode, Duration), CliError> {
-        let began = Instant::now();
-        let len = body.len();
-        let body = Full::new(body).boxed_unsync();
-        let answer = self.send(method, url, body, len).await?;
-        let status = answer.status();
-        let mut body = answer.into_body();
-        let mut at = 0_usize;
-        while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.map_err(failed)?.into_data() else {
-                continue;
-            };
-            let end = at.saturating_add(data.len());
-            if status.is_success()
-                && expected.is_some_and(|all| all.get(at..end) != Some(data.as_ref()))
-            {
-                return Err(CliError::Usage(format!("{url} gave back other bytes")));
-            }
-            at = end;
-        }
-        if status.is_success() && expected.is_some_and(|all| all.len() != at) {
-            return Err(CliError::Usage(format!("{url} gave back {at} bytes")));
-        }
-        Ok((status, began.elapsed()))
-    }
-}
-
-pub(super) fn failed(error: impl std::error::Error + Send + Sync + 'static) -> CliError {
-    CliError::Io(std::io::Error::other(error))
-}
-
-/// `bytes` bytes that no compression shortens and no block repeats.
-pub(super) fn pattern(bytes: usize) -> Bytes {
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-    let words = std::iter::repeat_with(|| {
-        // Xorshift: any sequence that is the same in every run will do.
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()
-    });
-    words.flatten().take(bytes).collect()
-}
-
-/// Makes the bucket; one that is there already is no fault.
-pub(super) async fn make_bucket(endpoint: &Endpoint) -> Result<(), CliError> {
-    let url = endpoint.sign("PUT", &format!("/{}", endpoint.bucket));
-    let mut wire = endpoint.connect().await?;
-    let (status, _time) = wire.ask("PUT", &url, Bytes::new(), None).await?;
-    if status.is_success() || status == StatusCode::CONFLICT {
-        return Ok(());
-    }
-    let message = format!("the bucket {} can't be made: {status}", endpoint.bucket);
-    Err(CliError::Usage(message))
-}
-
-/// The URLs of a run, given out one by one to whichever connection is free.
-struct Supply {
-    method: &'static str,
-    urls: Vec<String>,
-    taken: AtomicUsize,
+/// The requests of a run, given out one by one to whichever connection is free.
+#[derive(Debug)]
+pub(super) struct Supply {
+    method: Method,
+    /// What follows the host.
+    targets: Vec<Uri>,
+    pub(super) sent: Sent,
+    pub(super) expected: Expected,
     /// They are given out again once all were.
-    round: bool,
+    pub(super) round: bool,
+    taken: AtomicUsize,
+    /// One of them failed.
+    over: AtomicBool,
 }
 
 impl Supply {
-    fn new(endpoint: &Endpoint, run: Run, kind: Kind, objects: usize, round: bool) -> Arc<Self> {
-        let method = kind.method();
-        let urls = (0..objects).map(|number| endpoint.sign(method, &endpoint.object(run, number)));
-        Arc::new(Self {
+    /// Requests without a body, each sent once, of whose answers nothing is looked at.
+    pub(super) fn new(method: Method, targets: Vec<Uri>) -> Self {
+        Self {
             method,
-            urls: urls.collect(),
+            targets,
+            sent: Sent::Plain(Bytes::new()),
+            expected: Expected::Status,
+            round: false,
             taken: AtomicUsize::new(0),
-            round,
-        })
+            over: AtomicBool::new(false),
+        }
     }
 
-    fn next(&self) -> Option<&str> {
+    fn next(&self) -> Option<usize> {
+        if self.over.load(Ordering::Relaxed) {
+            return None;
+        }
         let at = self.taken.fetch_add(1, Ordering::Relaxed);
-        let at = if self.round {
-            at.checked_rem(self.urls.len())?
+        if self.round {
+            at.checked_rem(self.targets.len())
         } else {
-            at
+            Some(at).filter(|at| *at < self.targets.len())
+        }
+    }
+
+    /// So many of the targets were asked.
+    fn used(&self) -> usize {
+        self.taken.load(Ordering::Relaxed).min(self.targets.len())
+    }
+
+    fn request(&self, at: usize) -> Result<Option<Request<Sending>>, CliError> {
+        let Some(target) = self.targets.get(at) else {
+            return Ok(None);
         };
-        self.urls.get(at).map(String::as_str)
-    }
-}
-
-/// Sends `supply` over `connections` until it or the time is at its end.
-async fn drive(
-    job: &Job,
-    supply: &Arc<Supply>,
-    time: Option<Duration>,
-    send: Bytes,
-    expected: Option<Bytes>,
-) -> Result<Vec<Duration>, CliError> {
-    let mut wires = Vec::new();
-    for _wire in 0..job.run.connections {
-        wires.push(job.endpoint.connect().await?);
-    }
-    let until = time.map(|time| Instant::now() + time);
-    let mut tasks = JoinSet::new();
-    for mut wire in wires {
-        let (supply, send, expected) = (Arc::clone(supply), send.clone(), expected.clone());
-        tasks.spawn(async move {
-            let mut latencies = Vec::new();
-            while until.is_none_or(|until| Instant::now() < until) {
-                let Some(url) = supply.next() else { break };
-                let asked = wire.ask(supply.method, url, send.clone(), expected.as_ref());
-                let (status, took) = asked.await?;
-                if !status.is_success() {
-                    return Err(CliError::Usage(format!(
-                        "{} {url}: {status}",
-                        supply.method
-                    )));
-                }
-                latencies.push(took);
+        match &self.sent {
+            Sent::Plain(bytes) => {
+                let body = whole(bytes.clone());
+                let method = self.method.clone();
+                Ok(Some(request(method, target.clone(), body, bytes.len())))
             }
-            Ok(latencies)
-        });
+            Sent::Streamed(streamed, endpoint) => streamed.put(endpoint, target.path()).map(Some),
+        }
     }
-    let mut all = Vec::new();
-    while let Some(done) = tasks.join_next().await {
-        all.extend(done.map_err(failed)??);
+
+    fn check(&self, at: usize) -> Check<'_> {
+        match &self.expected {
+            Expected::Status => Check::Status,
+            Expected::Bytes(bytes) => Check::Bytes(bytes),
+            Expected::Length(bytes) => Check::Length(*bytes),
+            Expected::Texts(mark, texts) => {
+                Check::Texts(mark, texts.get(at).map_or(&[], Vec::as_slice))
+            }
+        }
     }
-    Ok(all)
+
+    /// Sends what is there over `wire` until it or the time is at its end.
+    async fn drive(&self, mut wire: Wire, until: Option<Instant>) -> Result<Series, CliError> {
+        let mut series = Series::default();
+        while until.is_none_or(|until| Instant::now() < until) {
+            let Some(at) = self.next() else { break };
+            let Some(request) = self.request(at)? else {
+                break;
+            };
+            let asked = wire.ask(request, self.check(at)).await;
+            let answer = asked.inspect_err(|_failed| self.over.store(true, Ordering::Relaxed))?;
+            series.add(answer.took, answer.bytes);
+        }
+        Ok(series)
+    }
 }
 
-/// Prepares and measures one run.
-pub(super) async fn measure(job: Job) -> Result<Outcome, CliError> {
-    let (endpoint, run) = (&job.endpoint, job.run);
-    let bytes = pattern(run.bytes);
-    let fit = |count: usize| count.min(PREPARED_BYTES_MAX / run.bytes.max(1)).max(1);
-    let objects = match run.kind {
-        Kind::Put => job
-            .objects
-            .min((8 * PREPARED_BYTES_MAX) / run.bytes.max(1))
-            .max(1),
-        Kind::Delete => fit(job.objects.min(50_000)),
-        Kind::Get | Kind::Head => fit(OBJECTS_READ),
-    };
-    if run.kind != Kind::Put {
-        let supply = Supply::new(endpoint, run, Kind::Put, objects, false);
-        drop(drive(&job, &supply, None, bytes.clone(), None).await?);
+/// Sends `supply` over `connections` until it or the time is at its end; also how long that took.
+///
+/// A connection stays on its thread, and each thread has a runtime of its own: nothing is handed from
+/// one to the other, so that no wake-up of the client's is measured as the server's time.
+pub(super) fn drive(
+    endpoint: &Endpoint,
+    supply: &Supply,
+    connections: usize,
+    time: Option<Duration>,
+) -> Result<(Series, Duration), CliError> {
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = threads.min(connections).max(1);
+    let start = Barrier::new(threads);
+    std::thread::scope(|scope| {
+        let mut running = Vec::new();
+        for thread in 0..threads {
+            let share = (connections + thread) / threads;
+            let start = &start;
+            running.push(scope.spawn(move || share_of(endpoint, supply, share, (start, time))));
+        }
+        let mut all = Series::default();
+        let mut span: Option<(Instant, Instant)> = None;
+        let mut fault = None;
+        for thread in running {
+            let ended = thread.join();
+            let ended = ended.map_err(|_panic| CliError::Usage("a connection broke down".into()));
+            match ended.and_then(|done| done) {
+                Ok((series, began, ended)) => {
+                    all.extend(series);
+                    span = Some(span.map_or((began, ended), |(first, last)| {
+                        (first.min(began), last.max(ended))
+                    }));
+                }
+                // The first one is told; those of the other threads may follow from it.
+                Err(error) => fault = fault.or(Some(error)),
+            }
+        }
+        let took = span.map(|(began, ended)| ended.saturating_duration_since(began));
+        fault.map_or_else(|| Ok((all, took.unwrap_or_default())), Err)
+    })
+}
+
+/// One thread's connections, which begin when those of all threads stand.
+fn share_of(
+    endpoint: &Endpoint,
+    supply: &Supply,
+    connections: usize,
+    (start, time): (&Barrier, Option<Duration>),
+) -> Result<(Series, Instant, Instant), CliError> {
+    block_on(async {
+        let mut connected = Vec::new();
+        for _wire in 0..connections {
+            connected.push(endpoint.connect().await);
+        }
+        // Whoever could not connect is waited for too.
+        start.wait();
+        let wires = connected.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let began = Instant::now();
+        let until = time.map(|time| began + time);
+        let drives = wires.into_iter().map(|wire| supply.drive(wire, until));
+        let mut all = Series::default();
+        for series in try_join_all(drives).await? {
+            all.extend(series);
+        }
+        Ok((all, began, Instant::now()))
+    })
+}
+
+/// The objects of a run: keys that no other run has, so that nothing is overwritten by chance.
+struct Objects<'a> {
+    endpoint: &'a Endpoint,
+    prefix: String,
+}
+
+impl Objects<'_> {
+    fn targets(&self, method: &Method, numbers: Range<usize>) -> Result<Vec<Uri>, CliError> {
+        let signed = numbers.map(|number| {
+            let path = format!("/{}/{}/{number:08}", self.endpoint.bucket, self.prefix);
+            let url = self.endpoint.sign_query(method.as_str(), &path, &[]);
+            Uri::try_from(url).map_err(failed)
+        });
+        signed.collect()
     }
-    let round = run.kind != Kind::Delete;
-    let supply = Supply::new(endpoint, run, run.kind, objects, round);
-    let (send, expected) = match run.kind {
-        Kind::Put => (bytes, None),
-        Kind::Get => (Bytes::new(), Some(bytes)),
-        Kind::Head | Kind::Delete => (Bytes::new(), None),
+
+    fn supply(&self, kind: Kind, numbers: Range<usize>) -> Result<Supply, CliError> {
+        let targets = self.targets(&kind.method(), numbers)?;
+        Ok(Supply::new(kind.method(), targets))
+    }
+
+    /// Puts the objects before the clock starts, for as long as `time`; tells how many.
+    fn prepare(
+        &self,
+        bytes: &Bytes,
+        count: usize,
+        time: Option<Duration>,
+    ) -> Result<usize, CliError> {
+        let mut supply = self.supply(Kind::Put, 0..count)?;
+        supply.sent = Sent::Plain(bytes.clone());
+        drive(self.endpoint, &supply, HELPERS, time)?;
+        Ok(supply.used())
+    }
+
+    fn remove(&self, numbers: Range<usize>) -> Result<(), CliError> {
+        drive(
+            self.endpoint,
+            &self.supply(Kind::Delete, numbers)?,
+            HELPERS,
+            None,
+        )
+        .map(drop)
+    }
+}
+
+/// Prepares and measures a run on objects of one size, and removes them.
+pub(super) fn measure(
+    job: &Job,
+    kind: Kind,
+    bytes: usize,
+    connections: usize,
+) -> Result<Outcome, CliError> {
+    let now = SystemClock.now().unix_ms();
+    let objects = Objects {
+        endpoint: &job.endpoint,
+        prefix: format!("{}-{bytes}-{now:x}", job.run).replace(':', "-"),
     };
-    let before = job.pid.and_then(Usage::of);
-    let began = Instant::now();
-    let latencies = drive(&job, &supply, Some(job.time), send, expected).await?;
-    let time = began.elapsed();
-    let usage = before.zip(job.pid.and_then(Usage::of));
-    Ok(Outcome::new(run, time, latencies, usage))
+    let body = pattern(bytes);
+    let fit = |most: usize| (most / bytes.max(1)).max(1).min(job.objects.max(1));
+    let seconds = usize::try_from(job.time.as_secs()).unwrap_or(usize::MAX);
+    let asked = seconds.saturating_add(1).saturating_mul(RATE_MAX);
+    let there = match kind {
+        Kind::Put => fit(PUT_BYTES_MAX).min(asked),
+        Kind::Get | Kind::Head => {
+            let count = fit(PREPARED_BYTES_MAX).min(OBJECTS_READ);
+            objects.prepare(&body, count, None)?
+        }
+        Kind::Delete => {
+            let count = fit(PREPARED_BYTES_MAX).min(asked);
+            objects.prepare(&body, count, Some(job.time * PREPARING_TIMES))?
+        }
+    };
+    let mut supply = objects.supply(kind, 0..there)?;
+    supply.round = kind != Kind::Delete;
+    match kind {
+        Kind::Put => {
+            supply.sent = match job.stream {
+                Some(form) => {
+                    let streamed = Arc::new(Streamed::new(form, &body));
+                    Sent::Streamed(streamed, Box::new(job.endpoint.clone()))
+                }
+                None => Sent::Plain(body),
+            };
+        }
+        Kind::Get => supply.expected = Expected::Bytes(body),
+        Kind::Head => supply.expected = Expected::Length(bytes),
+        Kind::Delete => {}
+    }
+    let watch = Watch::start(&job.pids);
+    let (mut series, time) = drive(&job.endpoint, &supply, connections, Some(job.time))?;
+    let spent = watch.stop();
+    if kind == Kind::Put {
+        series.bytes = bytes.saturating_mul(series.count());
+    }
+    match kind {
+        Kind::Put => objects.remove(0..supply.used())?,
+        Kind::Get | Kind::Head => objects.remove(0..there)?,
+        Kind::Delete => objects.remove(supply.used()..there)?,
+    }
+    Ok(Outcome::new(job.run.to_string(), time, series, spent))
 }

@@ -11,7 +11,7 @@ use http::StatusCode;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 
-use super::super::load::{Endpoint, Sending, Wire, failed};
+use super::super::wire::{Endpoint, Sending, Wire, failed};
 use super::Soak;
 use super::tally::{Deed, Tally};
 use crate::cli::CliError;

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::load::{Endpoint, pattern};
 use super::measure::Footprint;
+use super::wire::{Endpoint, pattern};
 use crate::cli::CliError;
 use client::Client;
 use tally::Tally;
