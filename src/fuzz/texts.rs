@@ -104,7 +104,7 @@ fn check_conditions<'a>(mut lines: impl Iterator<Item = &'a str>, modified: u64)
     let modified = Timestamp::from_unix_s(i64::try_from(modified).unwrap());
     let has = |name: &str| headers.contains_key(name);
     let date = |name: &str| {
-        let text = headers.get(name)?.to_str().ok()?;
+        let text = std::str::from_utf8(headers.get(name)?.as_bytes()).ok()?;
         Timestamp::parse_http_date(text.trim()).ok()
     };
     let since = date("if-modified-since").filter(|since| *since <= now());

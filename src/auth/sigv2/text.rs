@@ -106,27 +106,23 @@ pub(super) fn header(head: &SignedHead<'_>, name: &str) -> Option<String> {
 
 /// One line for each `x-amz-*` header. Those in the query are headers too, as SDKs put them there.
 fn amz_headers(head: &SignedHead<'_>, pairs: &Pairs) -> String {
-    let mut lines: BTreeMap<String, String> = BTreeMap::new();
+    let mut lines: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in pairs {
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-        if !name.starts_with("x-amz-") {
-            continue;
+        if name.starts_with("x-amz-") {
+            let value = String::from_utf8_lossy(value).trim().to_owned();
+            lines.entry(name).or_default().push(value);
         }
-        let value = String::from_utf8_lossy(value).trim().to_owned();
-        let line = lines.entry(name).or_default();
-        if !line.is_empty() {
-            line.push(',');
-        }
-        line.push_str(&value);
     }
     let sent = head.headers.keys().map(HeaderName::as_str);
     for name in sent.filter(|name| name.starts_with("x-amz-")) {
         // What came as a header counts, and what the query says of it does not.
-        lines.insert(name.to_owned(), header(head, name).unwrap_or_default());
+        let value = header(head, name).unwrap_or_default();
+        lines.insert(name.to_owned(), vec![value]);
     }
     let lines = lines
         .iter()
-        .map(|(name, value)| format!("{name}:{value}\n"));
+        .map(|(name, values)| format!("{name}:{}\n", values.join(",")));
     lines.collect()
 }
 
