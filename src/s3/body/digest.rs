@@ -1,10 +1,12 @@
 //! What is computed over a body on its way: beside the write, not before it.
 
+use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 
-use super::ReceiveOptions;
 use super::aws_chunked::Piece;
+use super::{ReceiveOptions, lanes};
+use crate::checksum::md5::Md5;
 use crate::checksum::{Algorithm, Hasher};
 use crate::s3::error::{Code, S3Error};
 
@@ -24,7 +26,7 @@ pub trait ChunkVerifier: std::fmt::Debug + Send {
 /// The digests of a body, and the judge of its chunks.
 #[derive(Debug)]
 pub(super) struct Digests {
-    pub(super) md5: Hasher,
+    pub(super) md5: Md5,
     pub(super) checksum: Hasher,
     pub(super) also: Option<Hasher>,
     pub(super) crc64ecma: Option<Hasher>,
@@ -45,7 +47,7 @@ impl Digests {
         let also = want.also.filter(|also| *also != checksum);
         let crc64ecma = want.crc64ecma.then_some(Algorithm::Crc64Ecma);
         Self {
-            md5: Hasher::new(Algorithm::Md5),
+            md5: Md5::default(),
             checksum: Hasher::new(checksum),
             also: also.map(Hasher::new),
             crc64ecma: crc64ecma.map(Hasher::new),
@@ -56,10 +58,10 @@ impl Digests {
         }
     }
 
-    fn apply(&mut self, piece: Piece) -> Result<(), S3Error> {
+    /// Takes a piece into everything but the MD5; returns the bytes that are still to be taken there.
+    pub(super) fn take_beside_md5(&mut self, piece: Piece) -> Result<Option<Bytes>, S3Error> {
         match piece {
             Piece::Data(bytes) => {
-                self.md5.update(&bytes);
                 self.checksum.update(&bytes);
                 let wanted = [&mut self.also, &mut self.crc64ecma, &mut self.sha256];
                 for hasher in wanted.into_iter().flatten() {
@@ -68,13 +70,13 @@ impl Digests {
                 if self.verifier.is_some() {
                     self.chunk.update(&bytes);
                 }
-                Ok(())
+                return Ok(Some(bytes));
             }
             Piece::ChunkEnd(signature) => {
                 let sha256 = self.chunk.finalize_reset().into();
                 self.judge(signature, |verifier, signature| {
                     verifier.chunk(sha256, signature)
-                })
+                })?;
             }
             Piece::Trailer { fields, signature } => {
                 let lines = fields
@@ -84,9 +86,10 @@ impl Digests {
                 self.trailers = fields;
                 self.judge(signature, |verifier, signature| {
                     verifier.trailer(sha256, signature)
-                })
+                })?;
             }
         }
+        Ok(None)
     }
 
     fn judge(
@@ -106,18 +109,20 @@ impl Digests {
 
     fn apply_all(mut self: Box<Self>, pieces: Vec<Piece>) -> Result<Box<Self>, S3Error> {
         for piece in pieces {
-            self.apply(piece)?;
+            if let Some(bytes) = self.take_beside_md5(piece)? {
+                self.md5.update(&bytes);
+            }
         }
         Ok(self)
     }
 }
 
-/// Feeds the digests. Large bodies are hashed in batches on the runtime's blocking threads, one
-/// batch at a time: no thread waits for a slow client.
+/// Feeds the digests. Large bodies are hashed in batches on threads of their own, one batch of each
+/// body at a time: no thread waits for a slow client.
 #[derive(Debug)]
 pub(super) struct Pipeline {
     idle: Option<Box<Digests>>,
-    job: Option<JoinHandle<Result<Box<Digests>, S3Error>>>,
+    job: Option<oneshot::Receiver<lanes::Outcome>>,
     waiting: Vec<Piece>,
     waiting_bytes: usize,
 }
@@ -142,16 +147,14 @@ impl Pipeline {
         if self.waiting_bytes < BATCH_BYTES {
             return Ok(());
         }
-        let busy = self.job.as_ref().is_some_and(|job| !job.is_finished());
+        let busy = self.job.as_ref().is_some_and(oneshot::Receiver::is_empty);
         if busy && self.waiting_bytes < WAITING_BYTES_MAX {
             return Ok(());
         }
         let digests = self.rest().await?;
         let pieces = std::mem::take(&mut self.waiting);
         self.waiting_bytes = 0;
-        self.job = Some(tokio::task::spawn_blocking(move || {
-            digests.apply_all(pieces)
-        }));
+        self.job = Some(lanes::take(digests, pieces));
         Ok(())
     }
 

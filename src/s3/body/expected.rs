@@ -76,7 +76,7 @@ impl Expected {
         {
             return Err(S3Error::new(Code::BadDigest)
                 .with("ExpectedDigest", hex::encode(client))
-                .with("CalculatedDigest", BASE64.encode(&md5)));
+                .with("CalculatedDigest", BASE64.encode(md5)));
         }
         let claimed = match self.claim {
             Claim::Trailer(algorithm) => Some(trailing(algorithm, &digests.trailers)?),
@@ -89,9 +89,6 @@ impl Expected {
         if claimed.is_some_and(|claimed| claimed.digest != checksum.digest) {
             return Err(checksum_header::mismatch(self.algorithm));
         }
-        let md5 = md5
-            .try_into()
-            .map_err(|_length| S3Error::internal("an MD5 of another length"))?;
         let also = digests
             .also
             .map(|hasher| Checksum::full(hasher.algorithm(), hasher.finish()));

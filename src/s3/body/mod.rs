@@ -5,6 +5,7 @@ pub mod aws_chunked;
 mod digest;
 mod expected;
 pub mod form;
+mod lanes;
 #[cfg(test)]
 mod tests;
 

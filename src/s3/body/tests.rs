@@ -55,6 +55,37 @@ async fn a_plain_body_is_digested() {
     assert_eq!(digest.md5.to_vec(), Algorithm::Md5.digest(&large));
 }
 
+/// More bodies than lanes, of odd lengths and in odd pieces; one of them is broken on its way.
+#[tokio::test]
+async fn bodies_that_come_at_once_are_each_digested_alone() {
+    use md5::Digest as _;
+    let bodies = (1..40_usize).map(async |number| {
+        let len = 100_000 + number * 54_321;
+        let byte = |at: usize| ((at * number) >> 3).to_le_bytes()[0];
+        let body: Vec<u8> = (0..len).map(byte).collect();
+        let expected: [u8; 16] = md5::Md5::digest(&body).into();
+        let broken = number % 13 == 5;
+        let pieces = body.chunks(1 + number * 7001).map(Bytes::copy_from_slice);
+        let pieces: Vec<Result<Bytes, S3Error>> = pieces.map(Ok).collect();
+        let cut = if broken {
+            pieces.len() / 2
+        } else {
+            pieces.len()
+        };
+        let end = broken.then(|| Err(S3Error::new(Code::IncompleteBody)));
+        let pieces = pieces.into_iter().take(cut).chain(end);
+        let want = ReceiveOptions::default();
+        let mut sink = Vec::new();
+        let headers = HeaderMap::new();
+        let outcome = receive_stream(stream::iter(pieces), &headers, &mut sink, want).await;
+        match outcome {
+            Ok(digest) => assert!(!broken && digest.md5 == expected, "{number}"),
+            Err(error) => assert!(broken, "{number}: {error}"),
+        }
+    });
+    futures_util::future::join_all(bodies).await;
+}
+
 #[tokio::test]
 async fn what_is_wanted_of_a_body_is_judged_by_its_length_and_its_proof() {
     let take = async |body: &'static str, sent: &[(&'static str, &str)], proof, want| {

@@ -3,11 +3,16 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html>
 
+mod combine;
+pub mod md5;
+
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use combine::Combined;
 use crc_fast::CrcAlgorithm;
+use md5::Md5;
 use sha2::Digest as _;
 
 /// A checksum algorithm.
@@ -184,16 +189,6 @@ impl Algorithm {
         hasher.update(bytes);
         hasher.finish()
     }
-
-    const fn crc(self) -> Option<CrcAlgorithm> {
-        match self {
-            Self::Crc32 => Some(CrcAlgorithm::Crc32IsoHdlc),
-            Self::Crc32c => Some(CrcAlgorithm::Crc32Iscsi),
-            Self::Crc64Nvme => Some(CrcAlgorithm::Crc64Nvme),
-            Self::Crc64Ecma => Some(CrcAlgorithm::Crc64Xz),
-            _ => None,
-        }
-    }
 }
 
 impl Coverage {
@@ -271,9 +266,8 @@ pub fn combine<'a>(
     algorithm: Algorithm,
     parts: impl IntoIterator<Item = (&'a [u8], u64)>,
 ) -> Option<Checksum> {
-    let crc = algorithm.crc()?;
+    let mut whole = Combined::new(algorithm)?;
     let width = algorithm.digest_bytes();
-    let mut whole = None;
     for (digest, len) in parts {
         if digest.len() != width {
             return None;
@@ -281,12 +275,9 @@ pub fn combine<'a>(
         let part = digest
             .iter()
             .fold(0_u64, |value, byte| (value << 8) | u64::from(*byte));
-        whole = Some(match whole {
-            None => part,
-            Some(before) => crc_fast::checksum_combine(crc, before, part, len),
-        });
+        whole.push(part, len);
     }
-    let digest = match whole {
+    let digest = match whole.value() {
         Some(value) => last_bytes(value, width),
         None => Hasher::new(algorithm).finish(),
     };
@@ -317,7 +308,7 @@ enum State {
     Sha1(sha1::Sha1),
     Sha256(sha2::Sha256),
     Sha512(sha2::Sha512),
-    Md5(md5::Md5),
+    Md5(Box<Md5>),
     XxHash64(xxhash_rust::xxh64::Xxh64),
     XxHash3(Box<xxhash_rust::xxh3::Xxh3>),
 }
@@ -341,7 +332,7 @@ impl Hasher {
             Algorithm::Sha1 => State::Sha1(sha1::Sha1::new()),
             Algorithm::Sha256 => State::Sha256(sha2::Sha256::new()),
             Algorithm::Sha512 => State::Sha512(sha2::Sha512::new()),
-            Algorithm::Md5 => State::Md5(md5::Md5::new()),
+            Algorithm::Md5 => State::Md5(Box::default()),
             Algorithm::XxHash64 => State::XxHash64(xxhash_rust::xxh64::Xxh64::new(0)),
             Algorithm::XxHash3 | Algorithm::XxHash128 => {
                 State::XxHash3(Box::new(xxhash_rust::xxh3::Xxh3::new()))
@@ -375,7 +366,7 @@ impl Hasher {
             State::Sha1(state) => state.finalize().to_vec(),
             State::Sha256(state) => state.finalize().to_vec(),
             State::Sha512(state) => state.finalize().to_vec(),
-            State::Md5(state) => state.finalize().to_vec(),
+            State::Md5(state) => state.finish().to_vec(),
             State::XxHash64(state) => state.digest().to_be_bytes().to_vec(),
             State::XxHash3(state) if self.algorithm == Algorithm::XxHash128 => {
                 state.digest128().to_be_bytes().to_vec()
