@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,16 +14,25 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::super::block::BlockSums;
-use super::super::durable::{self, io};
+use super::super::durable::{self, Durability, io};
 use super::super::{BlobError, BlobRef, BlobWriter};
 use super::Place;
 use crate::fail_point;
 
-/// Bytes that may wait while the disk is at work on earlier ones.
-const WAITING_BYTES_MAX: usize = 512 * 1024;
+/// Bytes that may wait while the disk is at work on as many before them: this bounds an upload's memory,
+/// half a MiB.
+const WAITING_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes that go to the disk's threads together: to wake one for each piece of the network cost more
+/// than the writing.
+const BATCH_BYTES: usize = 128 * 1024;
 
 /// So often a blob of unknown length asks whether there is room for more of it.
 const ROOM_BYTES: u64 = 4 * 1024 * 1024;
+
+/// So often the disk is told to begin with what was written, so that the sync in the end finds little
+/// left: of 16 MiB it took 10 ms else, and takes 1.
+const AHEAD_BYTES: u64 = 1024 * 1024;
 
 /// A blob being written.
 #[derive(Debug)]
@@ -59,6 +69,9 @@ impl FileWriter {
     async fn push(&mut self, bytes: Bytes) -> Result<(), BlobError> {
         self.waiting_bytes = self.waiting_bytes.saturating_add(bytes.len());
         self.waiting.push(bytes);
+        if self.waiting_bytes < BATCH_BYTES {
+            return Ok(());
+        }
         let busy = matches!(&self.file, Hands::Threads(work) if !work.is_finished());
         if busy && self.waiting_bytes < WAITING_BYTES_MAX {
             return Ok(());
@@ -133,6 +146,8 @@ struct Staged {
     sums: BlockSums,
     /// Bytes for which there was room when it was asked last.
     granted: u64,
+    /// Bytes that the disk was told to begin with.
+    begun: u64,
     published: bool,
 }
 
@@ -150,6 +165,7 @@ impl Staged {
             file,
             sums: BlockSums::default(),
             granted,
+            begun: 0,
             published: false,
         };
         if let Some(len) = expected_len {
@@ -178,8 +194,27 @@ impl Staged {
                 self.granted = self.sums.bytes_seen().saturating_add(ROOM_BYTES);
             }
             self.append(bytes)?;
+            self.begin_writing();
         }
         Ok(())
+    }
+
+    /// Has the disk begin with what was written, and waits for nothing. Linux does that for pages
+    /// that are said to be needed no more; those that are on their way stay in memory all the same.
+    /// <https://man7.org/linux/man-pages/man2/posix_fadvise.2.html>
+    fn begin_writing(&mut self) {
+        let written = self.sums.bytes_seen();
+        let more = NonZeroU64::new(written.saturating_sub(self.begun));
+        let Some(more) = more.filter(|more| more.get() >= AHEAD_BYTES) else {
+            return;
+        };
+        let advice = rustix::fs::Advice::DontNeed;
+        if self.place.durability == Durability::Fsync
+            && let Err(error) = rustix::fs::fadvise(&self.file, self.begun, Some(more), advice)
+        {
+            tracing::debug!(%error, "a blob's bytes wait for its sync");
+        }
+        self.begun = written;
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<(), BlobError> {
