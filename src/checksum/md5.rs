@@ -274,10 +274,6 @@ macro_rules! step {
     clippy::needless_range_loop,
     reason = "iterators hide from the compiler that all lanes do the same"
 )]
-#[expect(
-    clippy::many_single_char_names,
-    reason = "they are the names of RFC 1321"
-)]
 fn steps<const N: usize>(states: &mut [[u32; N]; 4], blocks: [&Block; N]) {
     let mut words = [[0_u32; N]; 16];
     for lane in 0..N {

@@ -20,6 +20,7 @@ pub(super) async fn check(engine: Arc<dyn MetaEngine>) {
     counters_add_up(&*engine).await;
     of_many_racers_one_wins(&engine).await;
     increments_under_conflict_lose_none(&engine).await;
+    the_rows_of_a_range_are_asserted(engine.as_ref()).await;
     an_empty_range_is_asserted(&*engine).await;
     every_row_is_verified_in_pieces(&*engine).await;
 }
@@ -236,4 +237,44 @@ async fn an_empty_range_is_asserted(engine: &dyn MetaEngine) {
         outcome == [true, false] || outcome == [false, true],
         "{outcome:?}"
     );
+}
+
+/// Batches that are sent at once and each stand on what the one before did: wherever a group of them
+/// ends, each sees all that came before it.
+async fn the_rows_of_a_range_are_asserted(engine: &dyn MetaEngine) {
+    let names = ["r/1", "r/2", "r/3"];
+    put(engine, Space::Layouts, "r", "outside").await;
+    put(engine, Space::Layouts, "r0", "outside").await;
+    put(engine, Space::Layouts, "r/2", "0").await;
+    // In turn each name is there, with another value, or not.
+    let state = |turn: usize| {
+        let is_there = move |(at, _name): &(usize, &&str)| match turn {
+            0 => *at == 1,
+            turn => (turn >> at) & 1 == 1,
+        };
+        let rows = names.iter().enumerate().filter(is_there);
+        let row = move |(_at, name): (usize, &&'static str)| Entry {
+            key: Bytes::from_static(name.as_bytes()),
+            value: turn.to_string().into(),
+        };
+        rows.map(row).collect::<Vec<_>>()
+    };
+    let step = |turn: usize, sees: usize| {
+        let mut batch = Batch::new();
+        batch.assert_rows(Space::Layouts, KeyRange::prefix("r/"), state(sees));
+        for name in names {
+            batch.delete(Space::Layouts, name);
+        }
+        for Entry { key, value } in state(turn) {
+            batch.put(Space::Layouts, key, value);
+        }
+        batch
+    };
+    let turns = (1..40).map(|turn| engine.commit(step(turn, turn - 1)));
+    let stale = (1..40).map(|turn| engine.commit(step(turn + 100, turn + 50)));
+    let both = turns.zip(stale).flat_map(|(turn, stale)| [turn, stale]);
+    for (at, outcome) in join_all(both.collect::<Vec<_>>()).await.iter().enumerate() {
+        let fits = at.is_multiple_of(2);
+        assert_eq!(outcome.is_ok(), fits, "{at}: {outcome:?}");
+    }
 }

@@ -122,11 +122,17 @@ fn holds(rows: &Rows, assertion: &Assertion) -> bool {
     match assertion {
         Assertion::Absent { space, key } => !rows.contains_key(&(*space, key.clone())),
         Assertion::Holds { space, key, value } => rows.get(&(*space, key.clone())) == Some(value),
-        Assertion::Empty { space, range } => {
-            let mut from = rows.range((*space, range.start.clone())..);
-            from.next().is_none_or(|((of, key), _value)| {
-                of != space || range.end.as_ref().is_some_and(|end| key >= end)
-            })
+        Assertion::Rows {
+            space,
+            range,
+            rows: expected,
+        } => {
+            let from = rows.range((*space, range.start.clone())..);
+            let found = from.take_while(|((of, key), _value)| {
+                of == space && range.end.as_ref().is_none_or(|end| key < end)
+            });
+            let found = found.map(|((_space, key), value)| (key, value));
+            found.eq(expected.iter().map(|row| (&row.key, &row.value)))
         }
     }
 }

@@ -153,12 +153,14 @@ pub enum Assertion {
         /// The value that was read.
         value: Bytes,
     },
-    /// No key in `range` has a value.
-    Empty {
+    /// `range` still has exactly the rows that were read.
+    Rows {
         /// Where.
         space: Space,
         /// The range.
         range: KeyRange,
+        /// What was read, in order.
+        rows: Vec<Entry>,
     },
 }
 
@@ -241,7 +243,12 @@ impl Batch {
 
     /// Demands that `range` is empty.
     pub fn assert_empty(&mut self, space: Space, range: KeyRange) -> &mut Self {
-        self.assertions.push(Assertion::Empty { space, range });
+        self.assert_rows(space, range, Vec::new())
+    }
+
+    /// Demands that `range` still has the `rows` that a reader saw, and no others.
+    pub fn assert_rows(&mut self, space: Space, range: KeyRange, rows: Vec<Entry>) -> &mut Self {
+        self.assertions.push(Assertion::Rows { space, range, rows });
         self
     }
 

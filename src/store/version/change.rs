@@ -41,6 +41,10 @@ pub(in crate::store) struct Edit<'a> {
     awaited: Option<Awaited>,
 }
 
+/// Blobs that are deleted before the answer. More are deleted after it: those of 10,000 parts take
+/// seconds.
+const GONE_MAX: usize = 64;
+
 fn signed(len: u64) -> i64 {
     i64::try_from(len).unwrap_or(i64::MAX)
 }
@@ -405,7 +409,11 @@ impl ObjectStore {
         fail_point::reach("change.committed");
         self.hook().committed();
         fail_point::reach("change.told");
-        self.discard(edit.gone).await;
+        if edit.gone.len() > GONE_MAX {
+            self.discard_later(edit.gone);
+        } else {
+            self.discard(edit.gone).await;
+        }
         fail_point::reach("change.discarded");
         Ok(Settled::Done(edit.awaited))
     }

@@ -10,7 +10,7 @@ use rocksdb::{DB, ReadTier, WriteBatch, WriteOptions};
 
 use super::{Durability, Lookup, Shared, Submission, engine_error, family, get, is_full, iterate};
 use crate::fail_point;
-use crate::store::meta::{Assertion, KeyRange, MetaError, Space, Write};
+use crate::store::meta::{Assertion, Entry, KeyRange, MetaError, Space, Write};
 
 /// The most batches that share one sync: beyond it, the first of them waits longer than a sync
 /// would have cost.
@@ -31,9 +31,10 @@ pub(super) fn run(
     let mut options = WriteOptions::default();
     options.set_sync(durability == Durability::Fsync);
     let mut looked = Instant::now();
+    let mut crowd = Crowd::default();
     loop {
         match submissions.recv_timeout(LOOK_EVERY) {
-            Ok(first) => commit(shared, first, submissions, &options),
+            Ok(first) => crowd = commit(shared, first, (submissions, crowd), &options),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
@@ -44,29 +45,68 @@ pub(super) fn run(
     }
 }
 
-/// Commits `first`, together with what waits behind it.
+/// Whom a group waits for.
+///
+/// Clients that send one batch after the other fall into two halves, of which one is always answered
+/// while the other's batches are synced, so that each waits for two syncs. Where a sync takes longer
+/// than a client to come again, it is quicker to wait for those who were just answered.
+#[derive(Debug, Clone, Copy, Default)]
+struct Crowd {
+    /// Batches that come if everybody comes again.
+    batches: usize,
+    /// How long to wait for them: little beside what a sync of their own would cost.
+    patience: Duration,
+}
+
+impl Crowd {
+    /// The part of a sync that a group may wait.
+    const PART: u32 = 4;
+
+    /// After a group of so many batches, whose write took so long; others came meanwhile.
+    fn after(answered: usize, queued: usize, took: Duration) -> Self {
+        Self {
+            batches: answered.saturating_add(queued),
+            patience: took / Self::PART,
+        }
+    }
+
+    /// Fills `group` with what waits, and with those who are to come.
+    fn gather(self, group: &mut Group<'_>, submissions: &mpsc::Receiver<Submission>) {
+        let begun = Instant::now();
+        while !group.is_large() {
+            let next = submissions.try_recv().ok().or_else(|| {
+                let missing = group.waiting.len() < self.batches;
+                let still = self.patience.checked_sub(begun.elapsed());
+                submissions.recv_timeout(still.filter(|_| missing)?).ok()
+            });
+            let Some(next) = next else {
+                break;
+            };
+            group.take(next);
+        }
+    }
+}
+
+/// Commits `first`, together with what waits behind it; says whom to wait for the next time.
 fn commit(
     shared: &Shared,
     first: Submission,
-    submissions: &mpsc::Receiver<Submission>,
+    (submissions, crowd): (&mpsc::Receiver<Submission>, Crowd),
     options: &WriteOptions,
-) {
+) -> Crowd {
     let refusal = match (shared.full.load(Ordering::Acquire), shared.db()) {
         (false, Ok(db)) => {
             let mut group = Group::new(shared, &db);
             group.take(first);
-            while !group.is_large() {
-                let Ok(next) = submissions.try_recv() else {
-                    break;
-                };
-                group.take(next);
-            }
+            crowd.gather(&mut group, submissions);
             return group.commit(options);
         }
         (true, Ok(_)) => MetaError::Full,
         (_, Err(error)) => error,
     };
+    shared.queued.fetch_sub(1, Ordering::AcqRel);
     reply(first.answer, Err(refusal));
+    Crowd::default()
 }
 
 /// Finds out whether the disk became full behind our back, or has room again.
@@ -120,6 +160,7 @@ impl<'a> Group<'a> {
             answer,
             begun,
         } = submission;
+        self.shared.queued.fetch_sub(1, Ordering::AcqRel);
         let verdict = self.holds_all(&batch.assertions).and_then(|holds| {
             if holds {
                 self.stage(batch.writes)
@@ -149,7 +190,7 @@ impl<'a> Group<'a> {
             Assertion::Holds { space, key, value } => {
                 Ok(self.value(*space, key)?.as_ref() == Some(value))
             }
-            Assertion::Empty { space, range } => self.is_empty(*space, range),
+            Assertion::Rows { space, range, rows } => self.holds_rows(*space, range, rows),
         }
     }
 
@@ -160,29 +201,44 @@ impl<'a> Group<'a> {
         get(self.db, space, key, ReadTier::All).map(Lookup::value)
     }
 
-    fn is_empty(&self, space: Space, range: &KeyRange) -> Result<bool, MetaError> {
+    /// Walks what is stored and what the group has changed of it side by side.
+    fn holds_rows(
+        &self,
+        space: Space,
+        range: &KeyRange,
+        rows: &[Entry],
+    ) -> Result<bool, MetaError> {
         let inside = |key: &Bytes| range.end.as_ref().is_none_or(|end| key < end);
-        let from = (space, range.start.clone());
-        let mut changed = self.overlay.range(from..);
-        let added = changed
-            .by_ref()
-            .take_while(|((of, key), _value)| *of == space && inside(key))
-            .any(|(_key, value)| value.is_some());
-        if added {
-            return Ok(false);
-        }
-        let mut rows = iterate(self.db, space, range)?;
-        while let Some(key) = rows.key() {
-            if !self
-                .overlay
-                .contains_key(&(space, Bytes::copy_from_slice(key)))
-            {
-                return Ok(false); // a row that no batch of the group has deleted
+        let changed = self.overlay.range((space, range.start.clone())..);
+        let changed = changed.take_while(|((of, key), _value)| *of == space && inside(key));
+        let mut changed = changed.peekable();
+        let mut expected = rows.iter();
+        let mut stored = iterate(self.db, space, range)?;
+        while let Some((key, value)) = stored.item() {
+            let before = |((_space, of), _value): &(&(Space, Bytes), _)| of.as_ref() < key;
+            let same = |((_space, of), _value): &(&(Space, Bytes), _)| of.as_ref() == key;
+            if let Some(((_space, key), value)) = changed.next_if(before) {
+                if value.is_some() && !is_row(expected.next(), key, value.as_deref()) {
+                    return Ok(false);
+                }
+                continue;
             }
-            rows.next();
+            let value = match changed.next_if(same) {
+                Some((_row, value)) => value.as_deref(),
+                None => Some(value),
+            };
+            if value.is_some() && !is_row(expected.next(), key, value) {
+                return Ok(false);
+            }
+            stored.next();
         }
-        rows.status().map_err(engine_error)?;
-        Ok(true)
+        stored.status().map_err(engine_error)?;
+        for ((_space, key), value) in changed {
+            if value.is_some() && !is_row(expected.next(), key, value.as_deref()) {
+                return Ok(false);
+            }
+        }
+        Ok(expected.next().is_none())
     }
 
     fn stage(&mut self, writes: Vec<Write>) -> Result<(), MetaError> {
@@ -212,18 +268,23 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    fn commit(mut self, options: &WriteOptions) {
+    fn commit(mut self, options: &WriteOptions) -> Crowd {
         if self.waiting.is_empty() {
-            return;
+            return Crowd::default();
         }
+        let begun = Instant::now();
         let outcome = self.write_unless_poisoned(options);
         let Self {
             shared, waiting, ..
         } = self;
+        // Before anybody is answered, who might come again already.
+        let queued = shared.queued.load(Ordering::Acquire);
+        let crowd = Crowd::after(waiting.len(), queued, begun.elapsed());
         for Waiting { answer, begun } in waiting {
             shared.commits.batch(begun.elapsed());
             reply(answer, outcome.answer(shared));
         }
+        crowd
     }
 
     fn write_unless_poisoned(&mut self, options: &WriteOptions) -> Outcome {
@@ -277,6 +338,10 @@ impl Outcome {
             }),
         }
     }
+}
+
+fn is_row(expected: Option<&Entry>, key: &[u8], value: Option<&[u8]>) -> bool {
+    expected.is_some_and(|row| row.key == key && Some(row.value.as_ref()) == value)
 }
 
 fn space_of(write: &Write) -> Space {

@@ -19,7 +19,7 @@ pub use closed::write as note_closed;
 pub use damage::{damaged, is_there};
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -68,6 +68,8 @@ struct Shared {
     poisoned: Arc<OnceLock<Arc<str>>>,
     /// The disk was full: no batch is taken until it is opened anew.
     full: AtomicBool,
+    /// Batches that wait for the committer.
+    queued: AtomicUsize,
     /// Groups written so far: with the number of batches it tells how many shared a sync.
     groups: AtomicU64,
     commits: Commits,
@@ -103,6 +105,7 @@ impl RocksEngine {
             reopening: Mutex::new(()),
             poisoned,
             full: AtomicBool::new(false),
+            queued: AtomicUsize::new(0),
             groups: AtomicU64::new(0),
             commits: Commits::default(),
             _closing: closing,
@@ -145,6 +148,7 @@ impl Drop for RocksEngine {
             // It ends once it has answered what waits; a panic in it was already reported.
             drop(committer.join());
         }
+        self.shared.write_out();
     }
 }
 
@@ -192,6 +196,7 @@ impl MetaEngine for RocksEngine {
             answer,
             begun: Instant::now(),
         };
+        self.shared.queued.fetch_add(1, Ordering::AcqRel);
         let sent = self.submit.as_ref().map(|submit| submit.send(submission));
         async move {
             match sent {

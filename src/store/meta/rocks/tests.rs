@@ -36,6 +36,27 @@ async fn what_was_answered_is_there_after_reopening() {
 }
 
 #[tokio::test]
+async fn who_closes_it_well_leaves_little_to_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = RocksEngine::open(folder.path(), Durability::Fsync).unwrap();
+    for n in 0..6_u32 {
+        let mut batch = Batch::new();
+        batch.put(Space::Inline, n.to_be_bytes().to_vec(), vec![7; 1 << 20]);
+        engine.commit(batch).await.unwrap();
+    }
+    drop(engine);
+    let files = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(Result::unwrap);
+    let logs = files.filter(|file| file.path().extension().is_some_and(|kind| kind == "log"));
+    let left: u64 = logs.map(|log| log.metadata().unwrap().len()).sum();
+    assert!(left < 1 << 20, "{left} bytes are left in logs");
+    let engine = RocksEngine::open(folder.path(), Durability::Fsync).unwrap();
+    let rows = scan(&engine, Space::Inline, KeyRange::all(), 10).await;
+    assert_eq!(rows.unwrap().len(), 6);
+}
+
+#[tokio::test]
 async fn a_second_opening_says_who_is_in_the_way() {
     let folder = tempfile::tempdir().unwrap();
     let _first = RocksEngine::open(folder.path(), Durability::None).unwrap();
@@ -59,6 +80,26 @@ async fn batches_that_wait_together_share_a_group() {
         groups < 64,
         "64 batches that waited together took {groups} writes"
     );
+}
+
+/// Clients that come again as soon as they are answered share a sync, all of them, and not in halves.
+#[tokio::test]
+async fn who_was_just_answered_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = RocksEngine::open(folder.path(), Durability::Fsync).unwrap();
+    let before = syncs(&engine);
+    let clients = (0..8_u32).map(async |client| {
+        for turn in 0..50_u32 {
+            let mut batch = Batch::new();
+            let key = [client.to_be_bytes(), turn.to_be_bytes()].concat();
+            batch.put(Space::Objects, key, "x");
+            engine.commit(batch).await.unwrap();
+        }
+    });
+    join_all(clients).await;
+    let groups = syncs(&engine) - before;
+    assert!(groups < 200, "400 batches took {groups} syncs");
+    assert_eq!(engine.shared.queued.load(Ordering::SeqCst), 0);
 }
 
 /// How often the engine has written to its log.
