@@ -78,6 +78,17 @@ uuid_id!(
     /// so that a sweep can tell blobs of an earlier run by their age.
     BlobId
 );
+
+impl BlobId {
+    /// A new identifier with the same last byte: blobs that are made together may lie together.
+    #[must_use]
+    pub fn beside(&self, now: Timestamp) -> Self {
+        let mut id = Self::new(now);
+        let ([.., last], [.., ours]) = (&mut id.0, &self.0);
+        *last = *ours;
+        id
+    }
+}
 uuid_id!(
     /// Names the bytes of one small object in the metadata engine.
     InlineId

@@ -270,10 +270,6 @@ macro_rules! step {
     clippy::indexing_slicing,
     reason = "a lane is below N, the length of each array"
 )]
-#[expect(
-    clippy::needless_range_loop,
-    reason = "iterators hide from the compiler that all lanes do the same"
-)]
 fn steps<const N: usize>(states: &mut [[u32; N]; 4], blocks: [&Block; N]) {
     let mut words = [[0_u32; N]; 16];
     for lane in 0..N {

@@ -144,7 +144,7 @@ fn chunks() -> Case {
     for _chunk in 0..16 {
         let signature = "0".repeat(64);
         body.extend(format!("10000;chunk-signature={signature}\r\n").bytes());
-        body.extend([b'x'; 65_536]);
+        body.extend(std::iter::repeat_n(b'x', 65_536));
         body.extend(b"\r\n");
     }
     body.extend(format!("0;chunk-signature={}\r\n\r\n", "0".repeat(64)).bytes());

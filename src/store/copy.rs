@@ -2,6 +2,7 @@
 
 use super::meta::Space;
 use super::object::OBJECT_BYTES_MAX;
+use super::record::Segment;
 use super::stage::StagedBytes;
 use super::{Object, ObjectStore, Staged, StoreError};
 use crate::store::blob::BlobError;
@@ -18,22 +19,34 @@ impl ObjectStore {
         if len > max {
             return Err(StoreError::TooLarge { len, max });
         }
-        let mut pieces = Vec::with_capacity(source.record.segments.len());
-        for segment in &source.record.segments {
-            let bytes = match (segment.inline(), segment.blob()) {
-                (Some((id, _len)), _) => {
-                    let row = self.meta().get(Space::Inline, id.as_bytes()).await?;
-                    StagedBytes::Inline(row.ok_or(StoreError::Superseded)?)
-                }
-                (None, Some(blob)) => match self.blobs().link(blob).await {
-                    Ok(linked) => StagedBytes::Blob(linked),
-                    Err(BlobError::Missing { .. }) => return Err(StoreError::Superseded),
-                    Err(error) => return Err(error.into()),
-                },
-                (None, None) => continue,
-            };
-            pieces.push(self.staged(bytes, segment.sealed()));
+        let segments = &source.record.segments;
+        let mut rows = Vec::new();
+        for (id, _len) in segments.iter().filter_map(|segment| segment.inline()) {
+            let row = self.meta().get(Space::Inline, id.as_bytes()).await?;
+            rows.push(row.ok_or(StoreError::Superseded)?);
         }
-        Ok(pieces)
+        let blobs: Vec<_> = segments
+            .iter()
+            .filter_map(|segment| segment.blob())
+            .collect();
+        let linked = if blobs.is_empty() {
+            Ok(Vec::new())
+        } else {
+            self.blobs().link(blobs).await
+        };
+        let linked = match linked {
+            Err(BlobError::Missing { .. }) => return Err(StoreError::Superseded),
+            linked => linked?,
+        };
+        // From here on nothing fails: each link has somebody who takes it away.
+        let (mut rows, mut linked) = (rows.into_iter(), linked.into_iter());
+        let piece = |segment: &Segment| {
+            let bytes = match segment.inline() {
+                Some(_row) => StagedBytes::Inline(rows.next()?),
+                None => StagedBytes::Blob(linked.next()?),
+            };
+            Some(self.staged(bytes, segment.sealed()))
+        };
+        Ok(segments.iter().filter_map(piece).collect())
     }
 }

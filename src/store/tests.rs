@@ -343,7 +343,7 @@ async fn blobs_of_several_segments_wait_for_their_reader() {
         let Segment::Blob(first) = object.record.segments[0] else {
             panic!()
         };
-        let second = bench.store.blobs().link(first).await.unwrap();
+        let second = bench.store.blobs().link(vec![first]).await.unwrap()[0];
         object.record.segments.push(Segment::Blob(second));
         object.record.len *= 2;
         let mut batch = Batch::new();
@@ -389,7 +389,7 @@ async fn the_next_start_deletes_garbage_and_its_sweep_orphans() {
         let Segment::Blob(kept) = bench.object().await.record.segments[0] else {
             panic!()
         };
-        let garbage = bench.store.blobs().link(kept).await.unwrap();
+        let garbage = bench.store.blobs().link(vec![kept]).await.unwrap()[0];
         let mut batch = Batch::new();
         batch.put(Space::Garbage, garbage.id.as_bytes().to_vec(), Bytes::new());
         bench.store.meta().commit(batch).await.unwrap();

@@ -2,7 +2,7 @@
 
 use super::put::{given, object_headers, write_condition};
 use super::{about, bucket, quoted, version_name};
-use crate::checksum::{Algorithm, Checksum, Coverage};
+use crate::checksum::{Algorithm, Checksum, Coverage, combine};
 use crate::s3::admit::{Announced, admit};
 use crate::s3::checksum_header::algorithm;
 use crate::s3::context::{Call, Service};
@@ -14,7 +14,7 @@ use crate::s3::sse;
 use crate::s3::told::answered;
 use crate::s3::xml::XmlWriter;
 use crate::store::{
-    Bucket, ETag, EventName, NewObject, ObjectRecord, Seal, SealKind, Stager, Written,
+    Bucket, ETag, EventName, NewObject, ObjectPart, ObjectRecord, Seal, SealKind, Stager, Written,
 };
 
 /// Options that [`copy_object`] honours beside those of `PutObject` and of a source.
@@ -84,10 +84,10 @@ pub async fn copy_object(call: Call) -> Result<Reply, S3Error> {
         None => None,
     };
     extras.seal.clone_from(&seal);
-    let (etag_md5, checksum) = digests(service, head, &source, resealed.as_mut()).await?;
+    let (etag, checksum) = digests(service, head, &source, resealed.as_mut()).await?;
     let new = NewObject {
         headers,
-        etag: ETag::md5(etag_md5),
+        etag,
         checksum: Some(checksum.clone()),
         crc64ecma: record.crc64ecma,
         owner,
@@ -177,24 +177,22 @@ fn check_changes(
     Err(S3Error::because(Code::InvalidRequest, message))
 }
 
-/// The entity tag and the checksum of the copy. They are the source's where that says all of its
-/// bytes; otherwise the bytes are read once more.
+/// The entity tag and the checksum of the copy. They are the source's where its bytes need not be
+/// written anew and their checksum is known; otherwise the bytes are read once more. S3 reads those of
+/// a source that was made of parts in any case, and gives the copy their MD5 for a tag.
 async fn digests(
     service: &Service,
     head: &Head,
     source: &CopySource,
     copy: Option<&mut Stager>,
-) -> Result<([u8; 16], Checksum), S3Error> {
+) -> Result<(ETag, Checksum), S3Error> {
     let record = &source.object.record;
     let asked = head.header("x-amz-checksum-algorithm")?.map(algorithm);
     let asked = asked.transpose()?;
-    let whole = record
-        .checksum
-        .clone()
-        .filter(|checksum| checksum.coverage == Coverage::FullObject)
-        .filter(|checksum| asked.is_none_or(|asked| asked == checksum.algorithm));
-    if let (Some(md5), Some(checksum), None) = (record.etag.whole(), whole, &copy) {
-        return Ok((md5, checksum));
+    let whole = whole(record);
+    let whole = whole.filter(|checksum| asked.is_none_or(|asked| asked == checksum.algorithm));
+    if let (Some(checksum), None) = (whole, &copy) {
+        return Ok((record.etag.clone(), checksum));
     }
     let kept = record.checksum.as_ref().map(|checksum| checksum.algorithm);
     let wanted = asked.or(kept).unwrap_or(Algorithm::Crc64Nvme);
@@ -202,5 +200,22 @@ async fn digests(
     let (md5, checksums) = digest(bytes, vec![wanted], copy).await?;
     let checksum = checksums.into_iter().next();
     let checksum = checksum.ok_or(S3Error::new(Code::InternalError))?;
-    Ok((record.etag.whole().unwrap_or(md5), checksum))
+    Ok((ETag::md5(record.etag.whole().unwrap_or(md5)), checksum))
+}
+
+/// The checksum of all of the object's bytes, as far as it is known without them.
+fn whole(record: &ObjectRecord) -> Option<Checksum> {
+    let checksum = record.checksum.as_ref()?;
+    if checksum.coverage == Coverage::FullObject {
+        return Some(checksum.clone());
+    }
+    let part = |part: &ObjectPart| Some((part.checksum.as_ref()?.digest.clone(), part.len));
+    let parts: Vec<_> = record
+        .parts
+        .as_ref()?
+        .iter()
+        .map(part)
+        .collect::<Option<_>>()?;
+    let parts = parts.iter().map(|(digest, len)| (digest.as_slice(), *len));
+    combine(checksum.algorithm, parts)
 }

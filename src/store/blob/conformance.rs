@@ -81,14 +81,23 @@ async fn every_range_is_right(store: &dyn BlobStore) {
 async fn a_link_outlives_its_source(store: &dyn BlobStore) {
     let bytes = data(100_000);
     let blob = written(store, &bytes).await;
-    let linked = store.link(blob).await.unwrap();
-    assert_ne!(linked.id, blob.id);
+    let other = written(store, &data(70_000)).await;
+    let linked = store.link(vec![blob, other]).await.unwrap();
+    assert_eq!([linked[0].len, linked[1].len], [blob.len, other.len]);
+    assert!(![blob.id, other.id, linked[1].id].contains(&linked[0].id));
     store.delete(blob.id).await.unwrap();
-    assert_eq!(read(store, linked, 0..linked.len).await.unwrap(), bytes);
+    let read = read(store, linked[0], 0..blob.len).await;
+    assert_eq!(read.unwrap(), bytes);
+    let before = ids(store).await.len();
     assert!(matches!(
-        store.link(blob).await,
-        Err(BlobError::Missing { .. })
+        store.link(vec![other, blob]).await,
+        Err(BlobError::Missing { id }) if id == blob.id
     ));
+    assert_eq!(
+        ids(store).await.len(),
+        before,
+        "half of the links were left"
+    );
 }
 
 async fn what_is_deleted_is_missing(store: &dyn BlobStore) {

@@ -3,8 +3,9 @@
 //! Syncing, renaming and syncing the folder belong together: whoever could call one of them alone
 //! would sooner or later forget another.
 
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::BlobError;
 use crate::fail_point;
@@ -45,14 +46,41 @@ pub fn publish(
     Ok(())
 }
 
-/// Gives the finished blob at `from` a second name, durably.
+/// Gives each finished blob a second name, durably: from the first path of a pair to the second.
 ///
 /// # Errors
-/// [`BlobError::Full`] or [`BlobError::Io`].
-pub fn publish_link(from: &Path, place: &Path, durability: Durability) -> Result<(), BlobError> {
-    std::fs::hard_link(from, place).map_err(|error| io("linking to", place, error))?;
-    fail_point::reach("link.linked");
-    sync_folder_of(place, durability)?;
+/// Which pair failed, and how: [`BlobError::Full`], [`BlobError::Io`] or [`BlobError::Poisoned`]. No
+/// link is left then, as far as they can be taken back.
+pub fn publish_links(
+    links: &[(PathBuf, PathBuf)],
+    durability: Durability,
+) -> Result<(), (usize, BlobError)> {
+    let done = link_all(links, durability);
+    if let Err((at, _error)) = &done {
+        for (_from, place) in links.iter().take(*at) {
+            if let Err(error) = std::fs::remove_file(place) {
+                tracing::warn!(path = %place.display(), %error, "a link stays until the sweep");
+            }
+        }
+    }
+    done
+}
+
+fn link_all(
+    links: &[(PathBuf, PathBuf)],
+    durability: Durability,
+) -> Result<(), (usize, BlobError)> {
+    for (at, (from, place)) in links.iter().enumerate() {
+        let linked = std::fs::hard_link(from, place);
+        linked.map_err(|error| (at, io("linking to", place, error)))?;
+        fail_point::reach("link.linked");
+    }
+    let mut folders = BTreeSet::new();
+    for (_from, place) in links {
+        if folders.insert(place.parent()) {
+            sync_folder_of(place, durability).map_err(|error| (links.len(), error))?;
+        }
+    }
     fail_point::reach("link.published");
     Ok(())
 }

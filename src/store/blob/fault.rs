@@ -149,10 +149,10 @@ impl BlobStore for FaultyBlobs {
         .boxed()
     }
 
-    fn link(&self, blob: BlobRef) -> BoxFuture<'_, Result<BlobRef, BlobError>> {
+    fn link(&self, blobs: Vec<BlobRef>) -> BoxFuture<'_, Result<Vec<BlobRef>, BlobError>> {
         async move {
             self.plan.pass(BlobAction::Link)?;
-            self.inner.link(blob).await
+            self.inner.link(blobs).await
         }
         .boxed()
     }

@@ -88,8 +88,10 @@ impl BlobStore for MemoryBlobs {
         ready(bytes).boxed()
     }
 
-    fn link(&self, blob: BlobRef) -> BoxFuture<'_, Result<BlobRef, BlobError>> {
-        let linked = self.bytes(blob.id).map(|bytes| self.insert(bytes));
+    fn link(&self, blobs: Vec<BlobRef>) -> BoxFuture<'_, Result<Vec<BlobRef>, BlobError>> {
+        let all = blobs.iter().map(|blob| self.bytes(blob.id));
+        let all = all.collect::<Result<Vec<_>, _>>();
+        let linked = all.map(|all| all.into_iter().map(|bytes| self.insert(bytes)).collect());
         ready(linked).boxed()
     }
 

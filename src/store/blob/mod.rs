@@ -99,8 +99,11 @@ pub trait BlobStore: Debug + Send + Sync {
         range: Range<u64>,
     ) -> BoxFuture<'_, Result<BlobStream, BlobError>>;
 
-    /// A second, independent blob with the same bytes, without copying them. Durable.
-    fn link(&self, blob: BlobRef) -> BoxFuture<'_, Result<BlobRef, BlobError>>;
+    /// Second, independent blobs with the same bytes, in the same order, without copying them. Durable.
+    ///
+    /// # Errors
+    /// [`BlobError::Missing`] where one of them does not exist; no link is left then.
+    fn link(&self, blobs: Vec<BlobRef>) -> BoxFuture<'_, Result<Vec<BlobRef>, BlobError>>;
 
     /// Deletes the blob; no fault where it is missing.
     fn delete(&self, id: BlobId) -> BoxFuture<'_, Result<(), BlobError>>;

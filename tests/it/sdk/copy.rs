@@ -5,8 +5,8 @@ use std::os::unix::fs::MetadataExt as _;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{
-    ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, MetadataDirective,
-    Tag, Tagging, TaggingDirective,
+    ChecksumAlgorithm, ChecksumMode, ChecksumType, CompletedMultipartUpload, CompletedPart,
+    MetadataDirective, Tag, Tagging, TaggingDirective,
 };
 
 use super::{BUCKET, fault, get, ready};
@@ -112,6 +112,53 @@ async fn a_part_that_is_all_of_its_source_moves_no_byte() {
     let complete = complete.upload_id(&id).multipart_upload(parts);
     complete.send().await.unwrap();
     assert_eq!(get(&client, "made").await, body);
+}
+
+#[tokio::test]
+async fn a_copy_of_what_parts_made_moves_no_byte() {
+    let (server, client) = ready().await;
+    let bodies = [bytes_of(5, 5 << 20), bytes_of(6, 70_000)];
+    let create = client.create_multipart_upload().bucket(BUCKET).key("made");
+    let create = create.checksum_algorithm(ChecksumAlgorithm::Crc32);
+    let id = create.send().await.unwrap().upload_id.unwrap();
+    let mut parts = CompletedMultipartUpload::builder();
+    for (body, number) in bodies.iter().zip(1..) {
+        let part = client.upload_part().bucket(BUCKET).key("made");
+        let part = part.upload_id(&id).part_number(number);
+        let part = part.checksum_algorithm(ChecksumAlgorithm::Crc32);
+        let part = part.body(body.clone().into()).send().await.unwrap();
+        let done = CompletedPart::builder().part_number(number);
+        let done = done
+            .set_e_tag(part.e_tag)
+            .set_checksum_crc32(part.checksum_crc32);
+        parts = parts.parts(done.build());
+    }
+    let complete = client.complete_multipart_upload().bucket(BUCKET);
+    let complete = complete.key("made").upload_id(&id);
+    let made = complete.multipart_upload(parts.build()).send().await;
+    let made = made.unwrap();
+    let blobs = || blobs_in(&server.data_folder().join("blobs"));
+    let before = blobs();
+    let copy = client.copy_object().bucket(BUCKET).key("copy");
+    let copy = copy.copy_source(format!("{BUCKET}/made")).send().await;
+    let copy = copy.unwrap().copy_object_result.unwrap();
+    assert_eq!(blobs(), before, "a copy moved bytes");
+    assert_eq!(copy.e_tag(), made.e_tag());
+    let whole = bodies.concat();
+    let head = client.head_object().bucket(BUCKET).key("copy");
+    let head = head
+        .checksum_mode(ChecksumMode::Enabled)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(head.checksum_type(), Some(&ChecksumType::FullObject));
+    let put = client.put_object().bucket(BUCKET).key("put");
+    let put = put.checksum_algorithm(ChecksumAlgorithm::Crc32);
+    let put = put.body(whole.clone().into()).send().await.unwrap();
+    assert_eq!(head.checksum_crc32(), put.checksum_crc32());
+    let gone = client.delete_object().bucket(BUCKET).key("made");
+    gone.send().await.unwrap();
+    assert!(get(&client, "copy").await == whole);
 }
 
 #[tokio::test]

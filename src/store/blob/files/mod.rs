@@ -11,6 +11,8 @@ mod read;
 mod vitals;
 mod write;
 
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -68,9 +70,16 @@ impl FileBlobs {
     ) -> Result<Self, BlobError> {
         let blobs = Self::at(folder, durability, clock);
         let (staging, data) = (&blobs.place.staging, &blobs.place.data);
-        let spread = (0..=u8::MAX).map(|last| data.join(format!("{last:02x}")));
-        for path in spread.chain([staging.clone()]) {
-            std::fs::create_dir_all(&path).map_err(|e| io("making", &path, e))?;
+        for path in [staging, data] {
+            std::fs::create_dir_all(path).map_err(|e| io("making", path, e))?;
+        }
+        let there = std::fs::read_dir(data).map_err(|e| io("listing", data, e))?;
+        let there = there.filter_map(|entry| Some(entry.ok()?.file_name()));
+        let there: HashSet<OsString> = there.collect();
+        let spread = (0..=u8::MAX).map(|last| format!("{last:02x}"));
+        for name in spread.filter(|name| !there.contains(OsStr::new(name))) {
+            let path = data.join(name);
+            std::fs::create_dir(&path).map_err(|e| io("making", &path, e))?;
         }
         if durability == Durability::Fsync {
             durable::sync_folder(data)?;
@@ -167,6 +176,28 @@ impl Place {
         outcome
     }
 
+    /// All links lie in one folder, so that one sync keeps the names of all: those of a copy of 5 GiB in
+    /// 640 parts, a folder each, took 0.4 s.
+    fn link(&self, blobs: &[BlobRef]) -> Result<Vec<BlobRef>, BlobError> {
+        self.check()?;
+        let first = self.new_id();
+        let name = |blob: &BlobRef| BlobRef {
+            id: first.beside(self.clock.now()),
+            len: blob.len,
+        };
+        let linked: Vec<_> = blobs.iter().map(name).collect();
+        let both = blobs.iter().zip(&linked);
+        let paths = both.map(|(blob, linked)| (self.path(blob.id), self.path(linked.id)));
+        let paths: Vec<_> = paths.collect();
+        match durable::publish_links(&paths, self.durability) {
+            Ok(()) => Ok(linked),
+            Err((at, error)) => match (self.settled(Err(error)), blobs.get(at)) {
+                (Err(error), Some(blob)) => Err(missing_where_not_found(error, blob.id)),
+                (settled, _) => settled,
+            },
+        }
+    }
+
     fn new_id(&self) -> BlobId {
         BlobId::new(self.clock.now())
     }
@@ -198,21 +229,9 @@ impl BlobStore for FileBlobs {
         read::stream(reading, 0..blob.len).boxed()
     }
 
-    fn link(&self, blob: BlobRef) -> BoxFuture<'_, Result<BlobRef, BlobError>> {
+    fn link(&self, blobs: Vec<BlobRef>) -> BoxFuture<'_, Result<Vec<BlobRef>, BlobError>> {
         let place = Arc::clone(&self.place);
-        on_blocking_thread(move || {
-            place.check()?;
-            let linked = BlobRef {
-                id: place.new_id(),
-                len: blob.len,
-            };
-            let (from, to) = (place.path(blob.id), place.path(linked.id));
-            place
-                .settled(durable::publish_link(&from, &to, place.durability))
-                .map_err(|error| missing_where_not_found(error, blob.id))?;
-            Ok(linked)
-        })
-        .boxed()
+        on_blocking_thread(move || place.link(&blobs)).boxed()
     }
 
     fn delete(&self, id: BlobId) -> BoxFuture<'_, Result<(), BlobError>> {

@@ -34,7 +34,8 @@ async fn what_was_forgotten_is_read_from_the_disk() {
     let blob = written(&store, &bytes).await;
     let file = std::fs::File::open(store.place.path(blob.id)).unwrap();
     for range in [0..blob.len, 100_000..900_000, blob.len - 1..blob.len] {
-        let (from, to) = (range.start as usize, range.end as usize);
+        let at = |offset| usize::try_from(offset).unwrap();
+        let (from, to) = (at(range.start), at(range.end));
         for _again in 0..2 {
             let found = read(&store, blob, range.clone()).await;
             assert_eq!(found.unwrap(), bytes[from..to]);
@@ -120,7 +121,7 @@ async fn after_a_failed_sync_blobs_are_read_and_no_more_are_taken() {
     assert!(matches!(store.writable(), Err(BlobError::Poisoned { .. })));
     let refused = store.create(None).await.unwrap_err();
     assert!(matches!(refused, BlobError::Poisoned { .. }));
-    let refused = store.link(blob).await.unwrap_err();
+    let refused = store.link(vec![blob]).await.unwrap_err();
     assert!(matches!(refused, BlobError::Poisoned { .. }));
     assert_eq!(read(&store, blob, 0..blob.len).await.unwrap(), data(70_000));
     store.delete(blob.id).await.unwrap();
