@@ -92,7 +92,7 @@ impl Value {
         }
     }
 
-    /// A copy of it, whose entity tag is that of its bytes.
+    /// A part that is a copy of it, whose entity tag is that of its bytes.
     pub(crate) fn copied(&self) -> Self {
         Self {
             etag: hex::encode(self.md5),

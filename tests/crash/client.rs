@@ -180,7 +180,7 @@ impl Worker {
         };
         let copy = self.s3.copy_object().bucket(to.0).key(&to.1);
         let copy = copy.copy_source(format!("{}/{}", from.0, from.1));
-        let change = self.model.begin(to, Some(value.copied()));
+        let change = self.model.begin(to, Some(value.clone()));
         match self.told(copy.send().await)? {
             Some(done) => {
                 self.created(to, done.request_id());

@@ -27,7 +27,7 @@ impl Worker {
             match self.random.below(100) {
                 0..15 => self.put_marker(&key).await?,
                 15..25 => {
-                    let value = self.model.latest(&source).map(|value| value.copied());
+                    let value = self.model.latest(&source);
                     if let Some(value) = value {
                         let from = format!("raw/{}", source.1);
                         self.copy_version(&key, value, &from).await?;

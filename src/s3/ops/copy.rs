@@ -14,7 +14,7 @@ use crate::s3::sse;
 use crate::s3::told::answered;
 use crate::s3::xml::XmlWriter;
 use crate::store::{
-    Bucket, ETag, EventName, NewObject, ObjectPart, ObjectRecord, Seal, SealKind, Stager, Written,
+    Bucket, EventName, NewObject, ObjectPart, ObjectRecord, Seal, SealKind, Stager, Written,
 };
 
 /// Options that [`copy_object`] honours beside those of `PutObject` and of a source.
@@ -84,10 +84,11 @@ pub async fn copy_object(call: Call) -> Result<Reply, S3Error> {
         None => None,
     };
     extras.seal.clone_from(&seal);
-    let (etag, checksum) = digests(service, head, &source, resealed.as_mut()).await?;
+    let checksum = checksum_of_copy(service, head, &source, resealed.as_mut()).await?;
     let new = NewObject {
         headers,
-        etag,
+        // S3 reads what was made of parts, and gives its copy the MD5 for a tag.
+        etag: record.etag.clone(),
         checksum: Some(checksum.clone()),
         crc64ecma: record.crc64ecma,
         owner,
@@ -177,30 +178,28 @@ fn check_changes(
     Err(S3Error::because(Code::InvalidRequest, message))
 }
 
-/// The entity tag and the checksum of the copy. They are the source's where its bytes need not be
-/// written anew and their checksum is known; otherwise the bytes are read once more. S3 reads those of
-/// a source that was made of parts in any case, and gives the copy their MD5 for a tag.
-async fn digests(
+/// The checksum of the copy: the source's where its bytes need not be written anew and that is known;
+/// otherwise the bytes are read once more.
+async fn checksum_of_copy(
     service: &Service,
     head: &Head,
     source: &CopySource,
     copy: Option<&mut Stager>,
-) -> Result<(ETag, Checksum), S3Error> {
+) -> Result<Checksum, S3Error> {
     let record = &source.object.record;
     let asked = head.header("x-amz-checksum-algorithm")?.map(algorithm);
     let asked = asked.transpose()?;
     let whole = whole(record);
     let whole = whole.filter(|checksum| asked.is_none_or(|asked| asked == checksum.algorithm));
     if let (Some(checksum), None) = (whole, &copy) {
-        return Ok((record.etag.clone(), checksum));
+        return Ok(checksum);
     }
     let kept = record.checksum.as_ref().map(|checksum| checksum.algorithm);
     let wanted = asked.or(kept).unwrap_or(Algorithm::Crc64Nvme);
     let bytes = source.bytes(&service.store, 0..record.len).await?;
-    let (md5, checksums) = digest(bytes, vec![wanted], copy).await?;
+    let (_md5, checksums) = digest(bytes, vec![wanted], copy).await?;
     let checksum = checksums.into_iter().next();
-    let checksum = checksum.ok_or(S3Error::new(Code::InternalError))?;
-    Ok((ETag::md5(record.etag.whole().unwrap_or(md5)), checksum))
+    checksum.ok_or(S3Error::new(Code::InternalError))
 }
 
 /// The checksum of all of the object's bytes, as far as it is known without them.
