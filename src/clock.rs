@@ -193,12 +193,12 @@ impl Timestamp {
             *digit = b'0'.wrapping_add(u8::try_from(rest % 10).unwrap_or(0));
             rest /= 10;
         }
-        let mut digits = digits.iter().copied().map(char::from);
-        let next = |place: char| match place {
-            '0' => digits.next().unwrap_or(place),
-            other => other,
-        };
-        zeros.chars().map(next).collect()
+        let mut text = zeros.as_bytes().to_vec();
+        let places = text.iter_mut().filter(|place| **place == b'0');
+        for (place, digit) in places.zip(digits) {
+            *place = digit;
+        }
+        String::from_utf8(text).unwrap_or_default()
     }
 
     fn jiff(self) -> jiff::Timestamp {

@@ -39,6 +39,19 @@ impl ETag {
         }
     }
 
+    /// The tag without quotes: every reader asks for it, a listing a thousand times.
+    pub fn text(&self) -> String {
+        let mut digits = vec![0; 32];
+        // As long as it must be, and ASCII.
+        let _infallible = hex::encode_to_slice(self.md5, &mut digits);
+        let mut text = String::from_utf8(digits).unwrap_or_default();
+        if let Some(parts) = self.parts {
+            text.push('-');
+            text.push_str(&parts.to_string());
+        }
+        text
+    }
+
     /// Of an object with this tag once bytes of that MD5 were appended to it.
     #[must_use]
     pub fn appended(&self, md5: [u8; 16]) -> Self {
@@ -57,10 +70,7 @@ impl ETag {
 
 impl fmt::Display for ETag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut digits = [0; 32];
-        hex::encode_to_slice(self.md5, &mut digits).map_err(|_length| fmt::Error)?;
-        f.write_str(std::str::from_utf8(&digits).map_err(|_digits| fmt::Error)?)?;
-        self.parts.map_or(Ok(()), |parts| write!(f, "-{parts}"))
+        f.write_str(&self.text())
     }
 }
 

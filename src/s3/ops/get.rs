@@ -46,7 +46,7 @@ enum Plan {
 impl Plan {
     /// Judges conditions and range against what is there.
     fn of(head: &Head, record: &ObjectRecord, now: Timestamp) -> Result<Self, S3Error> {
-        let etag = record.etag.to_string();
+        let etag = record.etag.text();
         // Several ranges are none to S3, in whatever way they come.
         let several = head.headers.get_all(http::header::RANGE).iter().nth(1);
         let asked = head.header("range")?.filter(|_first| several.is_none());

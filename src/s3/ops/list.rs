@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::bucket;
 use super::paging::{self, Encoding};
-use super::quoted;
 use crate::s3::context::{Call, Owner, Service};
 use crate::s3::error::S3Error;
 use crate::s3::query::Query;
@@ -164,7 +163,7 @@ impl Lines {
 fn object(document: &mut XmlWriter, key: &str, summary: &Summary<'_>, owner: Option<Owner>) {
     document.text("Key", key);
     document.time("LastModified", summary.modified);
-    document.text("ETag", &quoted(&summary.etag));
+    document.etag("ETag", &summary.etag);
     if let Some(checksum) = &summary.checksum {
         document.text("ChecksumAlgorithm", checksum.algorithm.name());
         document.text("ChecksumType", checksum.coverage.name());

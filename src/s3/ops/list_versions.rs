@@ -3,7 +3,7 @@
 use super::bucket;
 use super::multipart::principal;
 use super::paging::Encoding;
-use super::{quoted, version};
+use super::version;
 use crate::s3::context::{Call, Service};
 use crate::s3::error::S3Error;
 use crate::s3::query::Query;
@@ -122,7 +122,7 @@ fn lines(document: &mut XmlWriter, items: &[ListedVersion], encoding: Encoding, 
 }
 
 fn of_object(document: &mut XmlWriter, record: &ObjectRecord) {
-    document.text("ETag", &quoted(&record.etag));
+    document.etag("ETag", &record.etag);
     if let Some(checksum) = &record.checksum {
         document.text("ChecksumAlgorithm", checksum.algorithm.name());
         document.text("ChecksumType", checksum.coverage.name());

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::NAMESPACE;
 use crate::clock::Timestamp;
+use crate::store::ETag;
 
 /// A document in the making. Elements come out in the order in which they are put in.
 #[derive(Debug)]
@@ -78,6 +79,15 @@ impl XmlWriter {
         }
     }
 
+    /// `<name>"tag"</name>`: an entity tag with its quotes.
+    pub fn etag(&mut self, name: &str, etag: &ETag) -> &mut Self {
+        self.tag("<", name);
+        self.out.push_str("&quot;");
+        self.out.push_str(&etag.text());
+        self.out.push_str("&quot;");
+        self.tag("</", name)
+    }
+
     /// `<name>time</name>`, to the second as S3 tells it, so that it is the same time as a
     /// `Last-Modified`.
     pub fn time(&mut self, name: &str, time: Timestamp) -> &mut Self {
@@ -136,25 +146,25 @@ impl XmlWriter {
 /// Escapes what XML 1.0 can carry; what it can't carry at all becomes U+FFFD (clients that have
 /// such keys ask for `encoding-type=url`).
 fn escape(value: &str, out: &mut String) {
-    // Most names hold nothing to escape and are copied in one run.
-    let mut copied = 0;
-    for (at, c) in value.char_indices() {
-        let instead = match c {
-            '<' => "&lt;",
-            '>' => "&gt;",
-            '&' => "&amp;",
-            '"' => "&quot;",
-            '\r' => "&#13;",
-            '\n' => "&#10;",
-            '\t' => "&#9;",
-            '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => "\u{fffd}",
-            _ => continue,
-        };
-        out.push_str(value.get(copied..at).unwrap_or_default());
-        out.push_str(instead);
-        copied = at.saturating_add(c.len_utf8());
+    // Most texts hold nothing of the kind, which shows in their bytes: U+FFFE and U+FFFF begin with 0xEF.
+    let is_plain = |b: u8| b >= b' ' && !matches!(b, b'<' | b'>' | b'&' | b'"' | 0xEF);
+    if value.bytes().all(is_plain) {
+        out.push_str(value);
+        return;
     }
-    out.push_str(value.get(copied..).unwrap_or_default());
+    for c in value.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            '\r' => out.push_str("&#13;"),
+            '\n' => out.push_str("&#10;"),
+            '\t' => out.push_str("&#9;"),
+            '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +174,7 @@ mod tests {
     #[test]
     fn elements_keep_their_order_and_are_escaped() {
         let mut xml = XmlWriter::new("A");
+        xml.etag("T", &ETag::multipart([0xA7; 16], 3));
         xml.text("B", "a<&>b\"\r\u{1}\u{ffff}ü")
             .value("C", 7)
             .optional("D", None);
@@ -176,6 +187,7 @@ mod tests {
             xml.finish(),
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
              <A xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+             <T>&quot;a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7-3&quot;</T>\
              <B>a&lt;&amp;&gt;b&quot;&#13;\u{fffd}\u{fffd}ü</B><C>7</C><E><F>true</F></E></A>"
         );
     }
