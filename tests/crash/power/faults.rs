@@ -261,6 +261,10 @@ async fn what_can_not_be_read_or_is_rotten_is_never_served() {
     }
     machine.mount.disk().take_rules();
     is_kept(&client).await;
+    // What is in memory is good.
+    server.kill();
+    server.restart().await;
+    let client = server.client();
 
     // One bit of each blob, and of each of RocksDB's files that hold values.
     let files = machine.mount.disk().files();
