@@ -67,8 +67,16 @@ async function holdParts(page, number) {
 async function goesOnAfterAReload(page) {
   const one = file("long.zip", 12 * MIB);
   const parts = await holdParts(page, 3);
+  // What is sent is shown before it is answered, and only what was answered is surely there.
+  const answered = ["1", "2"].map((part) =>
+    page.waitForResponse((response) => {
+      const put = response.request().method() === "PUT";
+      return put && new URL(response.url()).searchParams.get("partNumber") === part;
+    }),
+  );
   await choose(page, "Multipart", one);
   await item(page, one.name).getByText("10.0 MiB of 12.0 MiB").waitFor();
+  await Promise.all(answered);
   await page.reload();
   parts.release();
   await parts.stop();
