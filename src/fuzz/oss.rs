@@ -91,6 +91,8 @@ fn meaning(wire: &Wire, version_4: bool) -> Meaning {
     let mut pairs: Vec<_> = query
         .iter()
         .filter(|(name, _)| version_4 || is_sub_resource(name))
+        // What has neither name nor value says nothing, and is signed as nothing.
+        .filter(|(name, value)| !name.is_empty() || !value.is_empty())
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     pairs.sort();
