@@ -41,11 +41,7 @@ fn headers_are_not_sought_among_all_parameters_one_by_one() {
 fn a_parameter_stands_in_one_line_and_has_one_value() {
     let by_query = |query: &[(&str, &str)], more: &str| {
         let secret = Secret::new(SK);
-        let signer = Signer {
-            access_key: AK,
-            secret: &secret,
-            region: "us-east-1",
-        };
+        let signer = signer(&secret);
         let target = Target {
             method: "GET",
             endpoint: "http://h",

@@ -13,11 +13,7 @@ pub(super) fn signed(fields: &[(String, String)]) -> SignedForm<'_> {
 
 fn form(conditions: &str, extra: &[(&str, &str)]) -> Result<Duties, AuthError> {
     let secret = Secret::new(SK);
-    let signer = Signer {
-        access_key: AK,
-        secret: &secret,
-        region: "us-east-1",
-    };
+    let signer = signer(&secret);
     let policy = format!(
         r#"{{"expiration":"2013-05-24T01:00:00Z","conditions":[{{"x-amz-algorithm":"AWS4-HMAC-SHA256"}},
         ["starts-with","$x-amz-credential",""],["starts-with","$X-Amz-Date",""],
@@ -192,11 +188,7 @@ fn a_form_may_be_signed_by_version_2_where_s3_still_takes_it() {
 #[test]
 fn a_forms_signature_is_proven_before_its_policy_is_read() {
     let secret = Secret::new(SK);
-    let signer = Signer {
-        access_key: AK,
-        secret: &secret,
-        region: "us-east-1",
-    };
+    let signer = signer(&secret);
     let judge = |fields: &[(String, String)], now| {
         authenticate_form(&signed(fields), &Ring, &settings(), now).map_or_else(
             |e| e.code(),

@@ -131,13 +131,18 @@ fn by_header(access_key: &str, secret: &str, region: &str, payload: &str) -> Sen
     }
 }
 
+/// Who signs with the key of the ring.
+fn signer(secret: &Secret) -> Signer<'_> {
+    Signer {
+        access_key: AK,
+        secret,
+        region: "us-east-1",
+    }
+}
+
 fn by_query(secret: &str, headers: HeaderMap, seconds: u64) -> Sent {
     let secret = Secret::new(secret);
-    let signer = Signer {
-        access_key: AK,
-        secret: &secret,
-        region: "us-east-1",
-    };
+    let signer = signer(&secret);
     let target = Target {
         method: "PUT",
         endpoint: "http://h",

@@ -81,11 +81,7 @@ fn a_presigned_url_lives_to_the_second() {
 fn a_signed_header_may_come_as_a_parameter() {
     let sign = |value: &str| {
         let secret = Secret::new(SK);
-        let signer = Signer {
-            access_key: AK,
-            secret: &secret,
-            region: "us-east-1",
-        };
+        let signer = signer(&secret);
         let target = Target {
             method: "PUT",
             endpoint: "http://h",

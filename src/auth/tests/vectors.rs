@@ -52,11 +52,7 @@ fn awss_published_examples_are_verified() {
 #[test]
 fn our_signer_makes_awss_own_presigned_example() {
     let secret = Secret::new(SK);
-    let signer = Signer {
-        access_key: AK,
-        secret: &secret,
-        region: "us-east-1",
-    };
+    let signer = signer(&secret);
     let target = Target {
         method: "GET",
         endpoint: "https://examplebucket.s3.amazonaws.com",

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::manifest::{self, Backups, FileEntry, Generation, Manifest};
@@ -193,7 +194,7 @@ impl<'a> Work<'a> {
             HashSet::new()
         };
         let pace = self.options.bytes_per_second;
-        let pace = pace.map(|bytes_per_second| Pace::of(bytes_per_second, stop));
+        let pace = pace.map(|bytes_per_second| Pace::of(bytes_per_second, stop, Handle::current()));
         let spend = |bytes| {
             if let Some(pace) = &pace {
                 pace.spend(bytes);

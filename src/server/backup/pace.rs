@@ -1,58 +1,47 @@
 //! So many bytes a second, so that a backup leaves the disk to those who are served.
 
-use std::cell::Cell;
-use std::time::{Duration, Instant};
-
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-/// At most so long nobody looks whether the server stops.
-const STEP: Duration = Duration::from_millis(200);
+use crate::store::scrub::{self, ByteRate};
 
 /// Bytes a second of a thread that copies.
 #[derive(Debug)]
 pub(super) struct Pace<'a> {
-    bytes_per_second: u64,
+    bytes: scrub::Pace,
     stop: &'a CancellationToken,
-    /// When what was copied so far is paid for.
-    paid: Cell<Instant>,
+    runtime: Handle,
 }
 
 impl<'a> Pace<'a> {
     /// So many until `stop`; then as many as there are.
-    pub(super) fn of(bytes_per_second: u64, stop: &'a CancellationToken) -> Self {
+    pub(super) fn of(bytes_per_second: u64, stop: &'a CancellationToken, runtime: Handle) -> Self {
         Self {
-            bytes_per_second,
+            bytes: scrub::Pace::at(ByteRate::of(bytes_per_second.max(1))),
             stop,
-            paid: Cell::new(Instant::now()),
+            runtime,
         }
     }
 
-    /// Blocks until `bytes` are paid for; time that nobody used is not saved up.
+    /// Blocks until `bytes` are paid for. It is for threads that may block.
     pub(super) fn spend(&self, bytes: u64) {
-        let micros =
-            u128::from(bytes).saturating_mul(1_000_000) / u128::from(self.bytes_per_second.max(1));
-        let cost = Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX));
-        let from = self.paid.get().max(Instant::now());
-        let until = from.checked_add(cost).unwrap_or(from);
-        self.paid.set(until);
-        while !self.stop.is_cancelled() {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            std::thread::sleep(left.min(STEP));
-        }
+        let stopped = self.stop.run_until_cancelled(self.bytes.spend(bytes));
+        // Paid for or stopped: both go on.
+        let _either = self.runtime.block_on(stopped);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     #[test]
     fn a_second_takes_as_many_bytes_as_it_may_and_a_stop_is_heeded() {
-        let stop = CancellationToken::new();
-        let (pace, began) = (Pace::of(10_000, &stop), Instant::now());
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let (stop, began) = (CancellationToken::new(), Instant::now());
+        let pace = Pace::of(10_000, &stop, runtime.handle().clone());
         for _piece in 0..4 {
             pace.spend(500);
         }

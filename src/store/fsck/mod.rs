@@ -17,8 +17,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 pub(in crate::store) use examine::Examiner;
-pub use pace::ByteRate;
-pub(in crate::store) use pace::Pace;
+pub use pace::{ByteRate, Pace};
 pub(in crate::store) use pages::Pages;
 pub use report::{Finding, FindingKind, FsckProgress, FsckReport};
 

@@ -29,7 +29,7 @@ impl ByteRate {
 
 /// Bytes a second, and what was spent of them.
 #[derive(Debug)]
-pub(in crate::store) struct Pace {
+pub struct Pace {
     rate: ByteRate,
     /// When what was spent so far is paid for.
     paid: Mutex<Option<Instant>>,
@@ -37,12 +37,12 @@ pub(in crate::store) struct Pace {
 
 impl Pace {
     /// As fast as the disk is.
-    pub(in crate::store) fn unlimited() -> Self {
+    pub fn unlimited() -> Self {
         Self::at(ByteRate::default())
     }
 
     /// As fast as `rate` says at each moment.
-    pub(in crate::store) const fn at(rate: ByteRate) -> Self {
+    pub const fn at(rate: ByteRate) -> Self {
         Self {
             rate,
             paid: Mutex::new(None),
@@ -50,7 +50,7 @@ impl Pace {
     }
 
     /// Waits until `bytes` more may be read: in steps of a second, so that another rate is soon heeded.
-    pub(in crate::store) async fn spend(&self, bytes: u64) {
+    pub async fn spend(&self, bytes: u64) {
         let mut left = bytes;
         while left > 0
             && let Some(rate) = self.rate.now()

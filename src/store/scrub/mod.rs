@@ -19,11 +19,11 @@ use tokio::time::Instant;
 pub use damage::Damage;
 pub use monitor::{ScrubMonitor, ScrubStatus};
 
-pub use super::fsck::ByteRate;
+pub use super::fsck::{ByteRate, Pace};
 
 use super::blob::BlobRef;
 use super::fsck::{
-    Examiner, Finding, FsckOptions, FsckProgress, FsckReport, Known, NAMING, Pace, Pages, Unnamed,
+    Examiner, Finding, FsckOptions, FsckProgress, FsckReport, Known, NAMING, Pages, Unnamed,
     damaged_rows, is_damage,
 };
 use super::meta::{self, Batch, Entry, KeyRange, MetaError, Space, Step};
