@@ -82,23 +82,28 @@ async fn batches_that_wait_together_share_a_group() {
     );
 }
 
-/// Clients that come again as soon as they are answered share a sync, all of them, and not in halves.
+/// Clients that come again as soon as they are answered share a sync, all of them, and not in halves:
+/// 50 syncs, where without waiting it is about 90. Who is held up by other work may miss one, so the
+/// best of three counts.
 #[tokio::test]
 async fn who_was_just_answered_is_waited_for() {
     let folder = tempfile::tempdir().unwrap();
     let engine = RocksEngine::open(folder.path(), Durability::Fsync).unwrap();
-    let before = syncs(&engine);
-    let clients = (0..8_u32).map(async |client| {
-        for turn in 0..50_u32 {
-            let mut batch = Batch::new();
-            let key = [client.to_be_bytes(), turn.to_be_bytes()].concat();
-            batch.put(Space::Objects, key, "x");
-            engine.commit(batch).await.unwrap();
-        }
-    });
-    join_all(clients).await;
-    let groups = syncs(&engine) - before;
-    assert!(groups < 200, "400 batches took {groups} syncs");
+    let mut least = u64::MAX;
+    for _try in 0..3 {
+        let before = syncs(&engine);
+        let clients = (0..8_u32).map(async |client| {
+            for turn in 0..50_u32 {
+                let mut batch = Batch::new();
+                let key = [client.to_be_bytes(), turn.to_be_bytes()].concat();
+                batch.put(Space::Objects, key, "x");
+                engine.commit(batch).await.unwrap();
+            }
+        });
+        join_all(clients).await;
+        least = least.min(syncs(&engine) - before);
+    }
+    assert!(least < 80, "400 batches took {least} syncs");
     assert_eq!(engine.shared.queued.load(Ordering::SeqCst), 0);
 }
 
