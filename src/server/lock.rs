@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,9 @@ const LOCK_FILE: &str = "LOCK";
 
 /// The file from which commands learn where the server is.
 const SERVER_FILE: &str = "server.json";
+
+/// What that file is written as, until it is whole.
+const SERVER_FILE_STAGED: &str = "server.json.new";
 
 /// Bytes of who holds a folder: more is not ours.
 const HOLDER_BYTES_MAX: u64 = 4096;
@@ -72,7 +76,7 @@ fn described(holder: Option<&Holder>) -> String {
 /// A data folder that is ours until this is dropped, or the process ends in whatever way.
 #[derive(Debug)]
 pub struct FolderLock {
-    file: File,
+    file: Mutex<File>,
     path: PathBuf,
 }
 
@@ -100,51 +104,58 @@ impl FolderLock {
             }
             Err(TryLockError::Error(source)) => return Err(io(source)),
         }
-        let lock = Self {
-            file,
-            path: path.to_owned(),
-        };
-        lock.tell(&Holder {
+        let ourselves = Holder {
             pid: std::process::id(),
             endpoint: String::new(),
             admin: None,
             region: None,
             certificates: Vec::new(),
+        };
+        say(&mut file, &ourselves).map_err(io)?;
+        Ok(Self {
+            file: Mutex::new(file),
+            path: path.to_owned(),
         })
-        .map_err(io)?;
-        Ok(lock)
     }
 
-    /// Tells other processes where this one and its administration answer.
+    /// Tells other processes where this one and its administration answer. Who reads meanwhile is told
+    /// the last or the next, always whole.
     ///
     /// # Errors
     /// [`LockError::Io`].
     pub fn announce(&self, holder: &Holder) -> Result<(), LockError> {
-        let told = self.tell(holder).and_then(|()| {
-            std::fs::write(
-                self.path.join(SERVER_FILE),
-                serde_json::to_vec_pretty(holder)?,
-            )
-        });
-        told.map_err(|source| LockError::Io {
+        self.tell(holder).map_err(|source| LockError::Io {
             path: self.path.clone(),
             source,
         })
     }
 
     fn tell(&self, holder: &Holder) -> std::io::Result<()> {
-        let mut file = &self.file;
-        file.set_len(0)?;
-        file.rewind()?;
-        file.write_all(&serde_json::to_vec(holder)?)
+        let mut file = self.file();
+        say(&mut file, holder)?;
+        let staged = self.path.join(SERVER_FILE_STAGED);
+        std::fs::write(&staged, serde_json::to_vec_pretty(holder)?)?;
+        std::fs::rename(staged, self.path.join(SERVER_FILE))
     }
+
+    /// The locked file, for one writer at a time.
+    fn file(&self) -> MutexGuard<'_, File> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes into the locked file who has it.
+fn say(file: &mut File, holder: &Holder) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(&serde_json::to_vec(holder)?)
 }
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
         // A server that is gone answers nowhere. If this fails, commands find nobody listening.
         drop(std::fs::remove_file(self.path.join(SERVER_FILE)));
-        drop(self.file.set_len(0));
+        drop(self.file().set_len(0));
     }
 }
 
@@ -188,5 +199,29 @@ mod tests {
         drop(first);
         assert_eq!(announced(folder.path()), None);
         FolderLock::take(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn who_reads_while_it_is_announced_again_reads_it_whole() {
+        const TIMES: usize = 300;
+        let folder = tempfile::tempdir().unwrap();
+        let lock = FolderLock::take(folder.path()).unwrap();
+        let holder = |certificates| Holder {
+            pid: 1,
+            endpoint: "http://127.0.0.1:9000".to_owned(),
+            admin: None,
+            region: None,
+            certificates: vec!["0".repeat(64); certificates],
+        };
+        lock.announce(&holder(1)).unwrap();
+        std::thread::scope(|scope| {
+            for certificates in [1, 100] {
+                let (lock, holder) = (&lock, holder(certificates));
+                scope.spawn(move || (0..TIMES).for_each(|_| lock.announce(&holder).unwrap()));
+            }
+            for _ in 0..TIMES {
+                assert!(announced(folder.path()).is_some());
+            }
+        });
     }
 }
