@@ -61,9 +61,7 @@ use support::{Random, Server};
 /// Kills of the short form, which every run of the tests is.
 const KILLS: usize = 20;
 const SEED: u64 = 20_261_126;
-/// How long a storm goes on that does not reach its fail point, and how many answers it must see: on a
-/// busy machine it takes longer.
-const STORM_TIME: Duration = Duration::from_secs(4);
+/// How many answers a storm must see that does not reach its fail point.
 const STORM_ANSWERS: u64 = 300;
 const POLL: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -216,7 +214,7 @@ impl Scene {
     async fn wait_for_point(&mut self, point: Point) {
         self.server.arm(&format!("{}:{}", point.name, point.nth));
         let (begun, enough) = (Instant::now(), self.model.answers() + STORM_ANSWERS);
-        let lasts = || begun.elapsed() < STORM_TIME || self.model.answers() < enough;
+        let lasts = || begun.elapsed() < point.storm_time() || self.model.answers() < enough;
         while !self.server.is_dead() && lasts() {
             assert!(
                 begun.elapsed() < PATIENCE,

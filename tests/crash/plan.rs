@@ -1,5 +1,7 @@
 //! When the server dies: drawn from the seed before anything begins.
 
+use std::time::Duration;
+
 use consign::fail_point::POINTS;
 
 use crate::support::Random;
@@ -32,6 +34,25 @@ impl Kill {
 
 /// What only a start does; the death before it leaves something to do.
 const AT_START: [&str; 2] = ["sweep.begun", "sweep.deleted"];
+
+/// What the deliverer does for an upload that died while its app server was asked, which it gives a
+/// dozen seconds to be decided; the death before it leaves such an upload.
+const AFTER_ASKED: &str = "ask.abandoned";
+
+/// How long a storm goes on that does not reach its fail point: on a busy machine it takes longer.
+const STORM_TIME: Duration = Duration::from_secs(4);
+const STORM_TIME_AFTER_ASKED: Duration = Duration::from_secs(20);
+
+impl Point {
+    /// How long a storm may take to reach it.
+    pub(crate) fn storm_time(self) -> Duration {
+        if self.name == AFTER_ASKED {
+            STORM_TIME_AFTER_ASKED
+        } else {
+            STORM_TIME
+        }
+    }
+}
 
 /// How often a storm of a second reaches a point, about.
 fn often(name: &str) -> u64 {
@@ -70,11 +91,22 @@ pub(crate) fn draw(count: usize, random: &mut Random) -> Vec<Kill> {
                 nth: 1 + random.below(10),
             }));
             kills.push(Kill::AtStart(point));
-        } else {
-            kills.push(Kill::At(point));
+            continue;
         }
+        if name == AFTER_ASKED && kills.len() + 1 < count {
+            kills.push(asked());
+        }
+        kills.push(Kill::At(point));
     }
     kills
+}
+
+/// A death that leaves an upload about which an app server is being asked.
+const fn asked() -> Kill {
+    Kill::At(Point {
+        name: "ask.committed",
+        nth: 1,
+    })
 }
 
 /// `count` deaths at one point, for who looks for what it does.
@@ -85,7 +117,12 @@ pub(crate) fn all_at(name: &str, count: usize, random: &mut Random) -> Vec<Kill>
         name,
         nth: 1 + random.below(often(name)),
     };
-    (0..count).map(|_| Kill::At(point())).collect()
+    let at = |_| Kill::At(point());
+    let kills = (0..count).map(at);
+    if name == AFTER_ASKED {
+        return kills.flat_map(|kill| [asked(), kill]).take(count).collect();
+    }
+    kills.collect()
 }
 
 fn shuffled(random: &mut Random) -> Vec<&'static str> {
