@@ -84,7 +84,7 @@ pub(super) struct BenchArgs {
     /// At most so many objects in each run: puts begin anew with the first, deletes end
     #[arg(long, default_value_t = 200_000)]
     objects: usize,
-    /// Puts stream as SDKs do, in chunks with a checksum behind them, instead of to presigned URLs
+    /// Puts stream as SDKs do, in chunks, instead of to presigned URLs
     #[arg(long, value_name = "FORM")]
     stream: Option<stream::Form>,
     /// Sign nothing, and make no bucket: for servers of plain HTTP, and public buckets

@@ -1,5 +1,6 @@
-//! Bodies as the SDKs stream them: `aws-chunked`, with a checksum behind the last chunk.
+//! Bodies as the SDKs stream them: `aws-chunked`, with or without a checksum behind the last chunk.
 //!
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html>,
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html>
 
 use bytes::Bytes;
@@ -26,8 +27,10 @@ const CHECKSUM: Algorithm = Algorithm::Crc32;
 /// How an SDK streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Form {
-    /// Each chunk and the checksum signed, as SDKs do without TLS
+    /// Each chunk and the checksum signed, as AWS's SDKs do without TLS
     Signed,
+    /// Each chunk signed, and no checksum, as MinIO's SDKs do, and AWS's did
+    Chunks,
     /// Nothing but the head signed, as they do over TLS
     Unsigned,
 }
@@ -46,6 +49,17 @@ pub(super) struct Streamed {
     trailer: String,
     decoded: usize,
     encoded: usize,
+}
+
+impl Form {
+    /// `x-amz-content-sha256`.
+    const fn payload(self) -> &'static str {
+        match self {
+            Self::Signed => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
+            Self::Chunks => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+            Self::Unsigned => "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+        }
+    }
 }
 
 impl Streamed {
@@ -71,7 +85,7 @@ impl Streamed {
     /// The encoded body's pieces, signed by `sign` where they are signed at all.
     fn pieces(&self, mut sign: impl FnMut(Link) -> String) -> Vec<Bytes> {
         let mut head = |len: usize, sha256: [u8; 32], before: &str| match self.form {
-            Form::Signed => {
+            Form::Signed | Form::Chunks => {
                 let signature = sign(Link::Chunk(sha256));
                 format!("{before}{len:x};chunk-signature={signature}\r\n").into()
             }
@@ -92,6 +106,7 @@ impl Streamed {
                 let signature = sign(Link::Trailer(sha256));
                 format!("{trailer}\r\nx-amz-trailer-signature:{signature}\r\n\r\n").into()
             }
+            Form::Chunks => "\r\n".into(),
             Form::Unsigned => format!("{trailer}\r\n\r\n").into(),
         });
         pieces
@@ -106,19 +121,17 @@ impl Streamed {
         let Some(signer) = endpoint.signer() else {
             return Err(CliError::Usage("a stream is signed by a key".to_owned()));
         };
-        let payload = match self.form {
-            Form::Signed => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER",
-            Form::Unsigned => "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
-        };
         let mut headers = HeaderMap::new();
         headers.insert("content-encoding", HeaderValue::from_static("aws-chunked"));
-        let trailer = HeaderValue::from_static(CHECKSUM.header());
-        headers.insert("x-amz-trailer", trailer);
+        if self.form != Form::Chunks {
+            let trailer = HeaderValue::from_static(CHECKSUM.header());
+            headers.insert("x-amz-trailer", trailer);
+        }
         let decoded = HeaderValue::from(self.decoded);
         headers.insert("x-amz-decoded-content-length", decoded);
         let target = endpoint.target("PUT", path, &[]);
         let now = SystemClock.now();
-        let mut chain = sign_header(&signer, &target, &mut headers, payload, now);
+        let mut chain = sign_header(&signer, &target, &mut headers, self.form.payload(), now);
         let pieces = self.pieces(|link| match link {
             Link::Chunk(sha256) => chain.sign_chunk(sha256),
             Link::Trailer(sha256) => chain.sign_trailer(sha256),

@@ -56,7 +56,7 @@ async fn every_kind_of_run_is_measured() {
 #[tokio::test]
 async fn puts_stream_as_sdks_do() {
     let server = Server::start().await;
-    for form in ["signed", "unsigned"] {
+    for form in ["signed", "chunks", "unsigned"] {
         let line = format!("--objects 3 --stream {form} put:300KiB:2 put:0B:1");
         for run in bench(&server, &line) {
             assert!(run["requests"].as_u64() > Some(0), "{form}: {run}");
