@@ -36,36 +36,110 @@ pub enum Line<'r> {
 }
 
 /// Of an object's record, what a listing tells.
-#[derive(Debug, minicbor::Decode)]
+#[derive(Debug)]
 pub struct Summary<'r> {
     /// Its length in bytes.
-    #[n(0)]
     pub len: u64,
     /// When it was written.
-    #[n(1)]
     pub modified: Timestamp,
     /// Its entity tag.
-    #[n(2)]
     pub etag: ETag,
     /// By which algorithm its checksum was made, and over what.
-    #[n(4)]
     pub checksum: Option<ChecksumKind>,
     /// Who owns it.
-    #[b(5)]
     pub owner: &'r str,
-    #[n(12)]
-    delete_marker: Option<bool>,
+    delete_marker: bool,
+}
+
+impl<'r> Summary<'r> {
+    /// Reads these fields of an [`super::ObjectRecord`], whose numbers they have; what follows the last of them
+    /// is not looked at.
+    fn read(record: &'r [u8]) -> Result<Self, minicbor::decode::Error> {
+        let mut fields = minicbor::Decoder::new(record);
+        let count = fields.array()?.unwrap_or(0);
+        let (len, modified, etag) = (fields.u64()?, fields.decode()?, fields.decode()?);
+        skip(&mut fields, 1)?; // headers
+        let checksum = ChecksumKind::read(&mut fields)?;
+        let owner = fields.str()?;
+        let mut delete_marker = None;
+        if count > DELETE_MARKER {
+            skip(&mut fields, DELETE_MARKER.saturating_sub(OWNER + 1))?;
+            delete_marker = fields.decode::<Option<bool>>()?;
+        }
+        Ok(Self {
+            len,
+            modified,
+            etag,
+            checksum,
+            owner,
+            delete_marker: delete_marker == Some(true),
+        })
+    }
+}
+
+/// Fields of [`super::ObjectRecord`] by their numbers.
+const OWNER: u64 = 5;
+const DELETE_MARKER: u64 = 12;
+
+/// Passes over so many items of what `minicbor` writes, which never has an indefinite length, in a fraction
+/// of the time that its own way takes: three quarters of a record are passed over.
+fn skip(fields: &mut minicbor::Decoder<'_>, mut items: u64) -> Result<(), minicbor::decode::Error> {
+    use minicbor::decode::Error;
+    let input = fields.input();
+    let mut at = fields.position();
+    while let Some(others) = items.checked_sub(1) {
+        items = others;
+        let head = *input.get(at).ok_or_else(Error::end_of_input)?;
+        let info = usize::from(head & 0b1_1111);
+        at = at.saturating_add(1);
+        let argument = match info {
+            0..=23 => info as u64,
+            24..=27 => {
+                let bytes = input.get(at..at.saturating_add(1 << (info - 24)));
+                let bytes = bytes.ok_or_else(Error::end_of_input)?;
+                at = at.saturating_add(bytes.len());
+                bytes
+                    .iter()
+                    .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+            }
+            _ => return Err(Error::message("an item of no definite length")),
+        };
+        match head >> 5 {
+            2 | 3 => at = at.saturating_add(usize::try_from(argument).unwrap_or(usize::MAX)),
+            4 => items = items.saturating_add(argument),
+            5 => items = items.saturating_add(argument.saturating_mul(2)),
+            6 => items = items.saturating_add(1), // what the tag is of
+            _ => {}
+        }
+    }
+    fields.set_position(at);
+    Ok(())
 }
 
 /// Of a checksum, all but the digest.
-#[derive(Debug, minicbor::Decode)]
+#[derive(Debug)]
 pub struct ChecksumKind {
     /// By which algorithm.
-    #[n(0)]
     pub algorithm: Algorithm,
     /// Over what.
-    #[n(1)]
     pub coverage: Coverage,
+}
+
+impl ChecksumKind {
+    /// Reads these fields of a [`crate::checksum::Checksum`], or that there is none.
+    fn read(record: &mut minicbor::Decoder<'_>) -> Result<Option<Self>, minicbor::decode::Error> {
+        if record.datatype()? == minicbor::data::Type::Null {
+            record.null()?;
+            return Ok(None);
+        }
+        let count = record.array()?.unwrap_or(0);
+        let (algorithm, coverage) = (record.decode()?, record.decode()?);
+        skip(record, count.saturating_sub(2))?;
+        Ok(Some(Self {
+            algorithm,
+            coverage,
+        }))
+    }
 }
 
 impl Line<'_> {
@@ -142,9 +216,9 @@ impl ObjectQuery {
         value: &'r [u8],
         head: usize,
     ) -> Result<Option<(Line<'r>, Step)>, StoreError> {
-        let summary: Result<Summary<'r>, _> = minicbor::decode(value);
+        let summary = Summary::read(value);
         let summary = summary.map_err(|_ignored| StoreError::corrupt("an object's record"))?;
-        if summary.delete_marker == Some(true) {
+        if summary.delete_marker {
             return Ok(None);
         }
         let key = row.get(head..).map(std::str::from_utf8);
@@ -229,7 +303,7 @@ mod tests {
     use crate::store::blob::memory::MemoryBlobs;
     use crate::store::meta::Batch;
     use crate::store::meta::memory::MemoryEngine;
-    use crate::store::record::encode;
+    use crate::store::record::{Segment, encode};
     use crate::store::{NewBucket, NoHook, ObjectRecord, StoreSettings};
 
     async fn store_with(keys: &BTreeSet<String>) -> (ObjectStore, Bucket) {
@@ -336,6 +410,57 @@ mod tests {
                 assert_eq!(names, wanted);
             });
         }
+    }
+
+    #[test]
+    fn a_summary_is_read_past_everything_else() {
+        let (at, etag) = (Timestamp::from_unix_ms(-7), ETag::multipart([9; 16], 3));
+        let blob = crate::store::blob::BlobRef {
+            id: crate::id::BlobId::new(at),
+            len: 1 << 40,
+        };
+        let user = vec![("a".into(), "b".repeat(300)); 30];
+        let headers = crate::store::ObjectHeaders {
+            content_type: Some("text/plain".into()),
+            user,
+            ..Default::default()
+        };
+        let record = ObjectRecord {
+            headers,
+            checksum: Some(crate::checksum::Checksum::full(
+                Algorithm::Crc32,
+                vec![7; 4],
+            )),
+            delete_marker: Some(true),
+            null_sequence: Some(u64::MAX),
+            ..ObjectRecord::new(
+                "me".into(),
+                at,
+                70_000,
+                etag,
+                (8, vec![Segment::Blob(blob); 20]),
+            )
+        };
+        let bytes = encode(&record).unwrap();
+        let summary = Summary::read(&bytes).unwrap();
+        assert_eq!((summary.len, summary.modified), (8, at));
+        assert_eq!((summary.etag, summary.owner), (record.etag, "me"));
+        assert_eq!(summary.checksum.unwrap().algorithm, Algorithm::Crc32);
+        assert!(summary.delete_marker);
+        let cut = (0..bytes.len()).filter(|len| Summary::read(&bytes[..*len]).is_ok());
+        let whole = cut.min().unwrap();
+        assert!(
+            bytes.len() - whole < 20,
+            "only what follows the marker may be missing"
+        );
+        // As a later version might write it: an array without a length, in the headers' place.
+        let odd = [
+            &[0x86, 0, 0, 0x81, 0x50][..],
+            &[0; 16],
+            &[0x9F, 0xFF, 0xF6, 0x60],
+        ]
+        .concat();
+        assert!(Summary::read(&odd).is_err());
     }
 
     #[tokio::test]

@@ -143,14 +143,12 @@ impl Lines {
             Line::Object { key, summary } => {
                 let owner = self.owners.as_ref();
                 let owner = owner.map(|owners| owners.owner(summary.owner));
-                self.objects.element("Contents", |document| {
-                    object(document, &encoding.apply(key), summary, owner);
-                });
+                object(&mut self.objects, &encoding.apply(key), summary, owner);
             }
             Line::CommonPrefix(prefix) => {
-                self.prefixes.element("CommonPrefixes", |document| {
-                    document.text("Prefix", &encoding.apply(prefix));
-                });
+                let document = self.prefixes.markup("<CommonPrefixes><Prefix>");
+                document.inner_text(&encoding.apply(prefix));
+                document.markup("</Prefix></CommonPrefixes>");
             }
         }
     }
@@ -161,19 +159,22 @@ impl Lines {
 }
 
 fn object(document: &mut XmlWriter, key: &str, summary: &Summary<'_>, owner: Option<Owner>) {
-    document.text("Key", key);
-    document.time("LastModified", summary.modified);
-    document.etag("ETag", &summary.etag);
+    document.markup("<Contents><Key>").inner_text(key);
+    document.markup("</Key><LastModified>");
+    document.inner_time(summary.modified);
+    document.markup("</LastModified><ETag>");
+    document.inner_etag(&summary.etag).markup("</ETag>");
     if let Some(checksum) = &summary.checksum {
         document.text("ChecksumAlgorithm", checksum.algorithm.name());
         document.text("ChecksumType", checksum.coverage.name());
     }
-    document.value("Size", summary.len);
+    document.markup("<Size>").inner_number(summary.len);
+    document.markup("</Size>");
     if let Some(owner) = owner {
         document.element("Owner", |document| {
             document.text("ID", &owner.id);
             document.text("DisplayName", &owner.display_name);
         });
     }
-    document.text("StorageClass", "STANDARD");
+    document.markup("<StorageClass>STANDARD</StorageClass></Contents>");
 }

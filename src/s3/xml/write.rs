@@ -12,6 +12,8 @@ use crate::store::ETag;
 pub struct XmlWriter {
     out: String,
     root: Cow<'static, str>,
+    /// The last time that was told, as text: what is listed together was often put in one second.
+    second: Option<(Timestamp, String)>,
 }
 
 impl XmlWriter {
@@ -29,7 +31,8 @@ impl XmlWriter {
         out.push_str(namespace);
         out.push_str("\">");
         let root = Cow::Borrowed(root);
-        Self { out, root }
+        let second = None;
+        Self { out, root, second }
     }
 
     /// A document without a namespace, as S3's errors are.
@@ -39,7 +42,8 @@ impl XmlWriter {
         out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<");
         out.push_str(&root);
         out.push('>');
-        Self { out, root }
+        let second = None;
+        Self { out, root, second }
     }
 
     /// A run of elements that is to go into a document whose beginning is known only later.
@@ -47,6 +51,7 @@ impl XmlWriter {
         Self {
             out: String::new(),
             root: Cow::Borrowed(""),
+            second: None,
         }
     }
 
@@ -82,16 +87,16 @@ impl XmlWriter {
     /// `<name>"tag"</name>`: an entity tag with its quotes.
     pub fn etag(&mut self, name: &str, etag: &ETag) -> &mut Self {
         self.tag("<", name);
-        self.out.push_str("&quot;");
-        self.out.push_str(&etag.text());
-        self.out.push_str("&quot;");
+        self.inner_etag(etag);
         self.tag("</", name)
     }
 
     /// `<name>time</name>`, to the second as S3 tells it, so that it is the same time as a
     /// `Last-Modified`.
     pub fn time(&mut self, name: &str, time: Timestamp) -> &mut Self {
-        self.text(name, &time.truncated_to_s().iso8601_ms())
+        self.tag("<", name);
+        self.inner_time(time);
+        self.tag("</", name)
     }
 
     /// An element of elements.
@@ -128,6 +133,37 @@ impl XmlWriter {
         self
     }
 
+    /// An entity tag with its quotes, in the element that is open.
+    pub fn inner_etag(&mut self, etag: &ETag) -> &mut Self {
+        self.out.push_str("&quot;");
+        etag.write_to(&mut self.out);
+        self.out.push_str("&quot;");
+        self
+    }
+
+    /// A time as [`Self::time`] tells it, in the element that is open.
+    pub fn inner_time(&mut self, time: Timestamp) -> &mut Self {
+        let second = time.truncated_to_s();
+        let told = self.second.take().filter(|(last, _text)| *last == second);
+        let told = told.unwrap_or_else(|| (second, second.iso8601_ms()));
+        self.out.push_str(&told.1);
+        self.second = Some(told);
+        self
+    }
+
+    /// A number, in the element that is open.
+    pub fn inner_number(&mut self, number: u64) -> &mut Self {
+        self.out.push_str(itoa::Buffer::new().format(number));
+        self
+    }
+
+    /// Tags as they stand: of a listing's lines, which are a thousand times the same, in a third of the time
+    /// that tag after tag takes.
+    pub fn markup(&mut self, tags: &'static str) -> &mut Self {
+        self.out.push_str(tags);
+        self
+    }
+
     /// The document.
     pub fn finish(mut self) -> String {
         let root = std::mem::take(&mut self.root);
@@ -146,9 +182,10 @@ impl XmlWriter {
 /// Escapes what XML 1.0 can carry; what it can't carry at all becomes U+FFFD (clients that have
 /// such keys ask for `encoding-type=url`).
 fn escape(value: &str, out: &mut String) {
-    // Most texts hold nothing of the kind, which shows in their bytes: U+FFFE and U+FFFF begin with 0xEF.
-    let is_plain = |b: u8| b >= b' ' && !matches!(b, b'<' | b'>' | b'&' | b'"' | 0xEF);
-    if value.bytes().all(is_plain) {
+    // Most texts hold nothing of the kind, which shows in their bytes: U+FFFE and U+FFFF begin with 0xEF. Every
+    // byte is looked at, so that the compiler takes many at once.
+    let is_plain = |b: u8| (b >= b' ') & !matches!(b, b'<' | b'>' | b'&' | b'"' | 0xEF);
+    if value.bytes().fold(true, |plain, b| plain & is_plain(b)) {
         out.push_str(value);
         return;
     }

@@ -48,12 +48,13 @@ impl MetaEngine for MemoryEngine {
         range: KeyRange,
         mut visit: Visitor,
     ) -> BoxFuture<'_, Result<(), MetaError>> {
-        let moment = self.rows().clone();
+        // Held to the end: the walk sees one moment, and a visitor has no way back to the engine.
+        let rows = self.rows();
         let mut start = range.start;
         let end = range.end;
         'seek: loop {
             let from = (Bound::Included((space, start.clone())), Bound::Unbounded);
-            for ((of, key), value) in moment.range(from) {
+            for ((of, key), value) in rows.range(from) {
                 if *of != space || end.as_ref().is_some_and(|end| key >= end) {
                     break 'seek;
                 }
@@ -144,6 +145,9 @@ fn apply(rows: &mut Rows, write: Write) {
         }
         Write::Delete { space, key } => {
             rows.remove(&(space, key));
+        }
+        Write::DeleteRange { space, start, end } => {
+            rows.retain(|(of, key), _value| *of != space || *key < start || *key >= end);
         }
         Write::Add { space, key, deltas } => {
             let row = rows.entry((space, key)).or_default();
