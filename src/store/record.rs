@@ -39,17 +39,32 @@ impl ETag {
         }
     }
 
-    /// The tag without quotes: every reader asks for it, a listing a thousand times.
+    /// The tag without quotes: every reader asks for it.
     pub fn text(&self) -> String {
-        let mut digits = vec![0; 32];
+        let mut text = String::with_capacity(32);
+        self.write_to(&mut text);
+        text
+    }
+
+    /// Writes the tag without quotes: a listing does a thousand times.
+    pub fn write_to(&self, out: &mut String) {
+        let mut digits = [0; 32];
         // As long as it must be, and ASCII.
         let _infallible = hex::encode_to_slice(self.md5, &mut digits);
-        let mut text = String::from_utf8(digits).unwrap_or_default();
+        out.push_str(std::str::from_utf8(&digits).unwrap_or_default());
         if let Some(parts) = self.parts {
-            text.push('-');
-            text.push_str(&parts.to_string());
+            out.push('-');
+            out.push_str(&parts.to_string());
         }
-        text
+    }
+
+    /// Whether this is how it is written, in capitals or not.
+    pub fn is_written(&self, text: &str) -> bool {
+        let mut md5 = [0; 16];
+        match (self.parts, text.split_once('-')) {
+            (None, None) => hex::decode_to_slice(text, &mut md5).is_ok() && md5 == self.md5,
+            _ => text.eq_ignore_ascii_case(&self.text()),
+        }
     }
 
     /// Of an object with this tag once bytes of that MD5 were appended to it.
@@ -347,6 +362,15 @@ pub(crate) struct Layout {
     pub(crate) parts: Option<Vec<ObjectPart>>,
 }
 
+/// A [`Layout`] that is only written.
+#[derive(Debug, minicbor::Encode)]
+pub(crate) struct LayoutOf<'a> {
+    #[n(0)]
+    pub(crate) segments: &'a [Segment],
+    #[n(1)]
+    pub(crate) parts: Option<&'a [ObjectPart]>,
+}
+
 /// A multipart upload under way.
 #[derive(Debug, Clone, PartialEq, Eq, minicbor::Encode, minicbor::Decode)]
 pub struct UploadRecord {
@@ -445,4 +469,28 @@ where
     T: for<'b> minicbor::Decode<'b, ()>,
 {
     minicbor::decode(bytes).map_err(|_ignored| StoreError::corrupt(what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_knows_how_it_is_written() {
+        let (whole, parts) = (ETag::md5([0xAB; 16]), ETag::multipart([0xAB; 16], 10_000));
+        for tag in [&whole, &parts] {
+            assert!(tag.is_written(&tag.text()) && tag.is_written(&tag.text().to_uppercase()));
+            for other in [
+                "",
+                "ab",
+                &"ab".repeat(15),
+                &"ac".repeat(16),
+                &"\u{e4}".repeat(16),
+            ] {
+                assert!(!tag.is_written(other), "{other}");
+            }
+        }
+        assert_eq!(parts.text(), "ab".repeat(16) + "-10000");
+        assert!(!whole.is_written(&parts.text()) && !parts.is_written(&whole.text()));
+    }
 }

@@ -31,10 +31,7 @@ struct Place {
 /// The meters of one kind.
 #[derive(Debug)]
 pub(super) struct Table {
-    /// Each without any place until its first meter: while nobody fails a table takes no memory.
-    shards: [Mutex<Vec<[Place; WAYS]>>; SHARDS],
-    /// Sets of places in a shard.
-    sets: usize,
+    shards: Vec<Mutex<Vec<[Place; WAYS]>>>,
     /// Drawn at random: nobody outside knows which addresses share places.
     hasher: RandomState,
 }
@@ -73,9 +70,10 @@ impl Rate {
 impl Table {
     /// A table of at least so many places.
     pub(super) fn new(places: usize) -> Self {
+        let sets = (places / WAYS / SHARDS).max(1);
+        let shard = || Mutex::new(vec![[Place::default(); WAYS]; sets]);
         Self {
-            shards: [const { Mutex::new(Vec::new()) }; SHARDS],
-            sets: (places / WAYS / SHARDS).max(1),
+            shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
             hasher: RandomState::new(),
         }
     }
@@ -111,12 +109,12 @@ impl Table {
 
     /// What is kept of `whose`; 0 where nothing is.
     pub(super) fn get(&self, whose: &(impl Hash + ?Sized)) -> u64 {
-        self.at(whose, |tag, set, sets| {
-            let places = sets.get(set)?;
-            let place = places.iter().find(|place| place.tag == tag)?;
-            Some(place.full_at)
-        })
-        .unwrap_or(0)
+        let mut found = 0;
+        self.at(whose, |tag, places| {
+            let place = places.iter().find(|place| place.tag == tag);
+            found = place.map_or(0, |place| place.full_at);
+        });
+        found
     }
 
     /// Keeps `value` of `whose`.
@@ -125,11 +123,7 @@ impl Table {
     }
 
     fn change(&self, whose: &(impl Hash + ?Sized), change: impl FnOnce(u64) -> u64) {
-        self.at(whose, |tag, set, sets| {
-            if sets.is_empty() {
-                sets.resize(self.sets, [Place::default(); WAYS]);
-            }
-            let places = sets.get_mut(set)?;
+        self.at(whose, |tag, places| {
             let own = places.iter().position(|place| place.tag == tag);
             let soonest = || {
                 let each = places.iter().enumerate();
@@ -137,26 +131,26 @@ impl Table {
                 soonest.map_or(0, |(at, _place)| at)
             };
             let at = own.unwrap_or_else(soonest);
-            let place = places.get_mut(at)?;
-            let before = if own.is_some() { place.full_at } else { 0 };
-            let full_at = change(before);
-            *place = Place { tag, full_at };
-            Some(())
+            if let Some(place) = places.get_mut(at) {
+                let before = if own.is_some() { place.full_at } else { 0 };
+                let full_at = change(before);
+                *place = Place { tag, full_at };
+            }
         });
     }
 
-    /// Has `work` look into the shard of `whose`, where they have this tag in this set.
-    fn at<T>(
-        &self,
-        whose: &(impl Hash + ?Sized),
-        work: impl FnOnce(u64, usize, &mut Vec<[Place; WAYS]>) -> Option<T>,
-    ) -> Option<T> {
+    fn at(&self, whose: &(impl Hash + ?Sized), work: impl FnOnce(u64, &mut [Place; WAYS])) {
         // 0 marks an empty place.
         let tag = self.hasher.hash_one(whose).max(1);
         let number = usize::try_from(tag >> 32).unwrap_or(0);
-        let shard = self.shards.get(number % SHARDS)?;
+        let Some(shard) = self.shards.get(number % SHARDS) else {
+            return;
+        };
         let mut sets = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        work(tag, (number / SHARDS) % self.sets, &mut sets)
+        let set = (number / SHARDS) % sets.len().max(1);
+        if let Some(places) = sets.get_mut(set) {
+            work(tag, places);
+        }
     }
 }
 
@@ -183,20 +177,6 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(table.try_take(&"a", rate, later + 60 * SECOND), Ok(()));
         }
-    }
-
-    #[test]
-    fn a_table_takes_no_memory_before_its_first_meter() {
-        let (table, rate) = (Table::new(1024), Rate::per_minute(3));
-        let places = |table: &Table| {
-            let of_each = table.shards.iter().map(|shard| shard.lock().unwrap().len());
-            of_each.sum::<usize>()
-        };
-        assert_eq!(table.wait_us(&"a", rate, 5_000 * SECOND), 0);
-        assert_eq!(places(&table), 0, "who only asks leaves nothing");
-        table.set(&"a", 1);
-        assert_eq!(places(&table), 1024 / WAYS / SHARDS);
-        assert_eq!(table.get(&"a"), 1);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 mod read;
 mod write;
 
-pub use read::{Node, parse, parse_any};
+pub use read::{Node, parse, parse_any, visit};
 pub use write::XmlWriter;
 
 /// The namespace of S3's documents.

@@ -68,51 +68,120 @@ pub fn parse_any(bytes: &[u8]) -> Result<Node, S3Error> {
     tree(bytes).ok_or(S3Error::new(Code::InternalError))
 }
 
+/// Reads `bytes`, whose root must be `root`, without keeping it: `ended` hears of each element when it
+/// ends how deep it lies (the root: 0), its name and its own text. For lists of thousands.
+///
+/// # Errors
+/// As [`parse`]; what was heard until then means nothing.
+pub fn visit(
+    bytes: &[u8],
+    root: &str,
+    mut ended: impl FnMut(usize, &str, &str),
+) -> Result<(), S3Error> {
+    let mut is_root = false;
+    let read = elements(bytes, |depth, told| {
+        if let Told::End { name, text } = told {
+            is_root = name == root; // the last one to end
+            ended(depth, name, text);
+        }
+    });
+    match read {
+        Some(()) if is_root => Ok(()),
+        _ => Err(S3Error::new(Code::MalformedXML)),
+    }
+}
+
 fn tree(bytes: &[u8]) -> Option<Node> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    let mut reader = Reader::from_str(text);
     let mut open: Vec<Node> = Vec::new();
     let mut root = None;
+    elements(bytes, |_depth, told| match told {
+        Told::Start(start) => open.push(named(start)),
+        Told::End { text, .. } => {
+            let Some(mut node) = open.pop() else {
+                return; // every end has its start
+            };
+            text.clone_into(&mut node.text);
+            match open.last_mut() {
+                Some(parent) => parent.children.push(node),
+                None => root = Some(node),
+            }
+        }
+    })?;
+    root
+}
+
+/// What is heard of an element.
+enum Told<'a> {
+    Start(&'a BytesStart<'a>),
+    /// What stands between elements is white space, and no element's text.
+    End {
+        name: &'a str,
+        text: &'a str,
+    },
+}
+
+/// An element that has not ended.
+struct Open {
+    /// Where its text begins.
+    text: usize,
+    has_elements: bool,
+}
+
+/// Reads a document within limits, and tells of each element how deep it lies.
+fn elements(bytes: &[u8], mut tell: impl FnMut(usize, Told<'_>)) -> Option<()> {
+    let mut reader = Reader::from_str(std::str::from_utf8(bytes).ok()?);
+    let mut open: Vec<Open> = Vec::new();
+    // The texts of all elements that have not ended, one behind the other.
+    let mut texts = String::new();
     let mut nodes = 0_usize;
     loop {
         match reader.read_event().ok()? {
             Event::Start(start) => {
-                nodes += 1;
-                if root.is_some() || open.len() >= DEPTH_MAX || nodes > NODES_MAX {
-                    return None;
-                }
-                open.push(named(&start));
+                begin(&mut open, &mut nodes, texts.len())?;
+                tell(open.len() - 1, Told::Start(&start));
             }
             Event::Empty(start) => {
-                nodes += 1;
-                if root.is_some() || open.len() >= DEPTH_MAX || nodes > NODES_MAX {
-                    return None;
-                }
-                close(named(&start), &mut open, &mut root);
+                begin(&mut open, &mut nodes, texts.len())?;
+                open.pop();
+                tell(open.len(), Told::Start(&start));
+                let (name, text) = (start.local_name().into_inner(), "");
+                tell(open.len(), Told::End { name, text });
             }
-            Event::End(_) => {
-                let mut node = open.pop()?;
-                if !node.children.is_empty() {
-                    // What stands between elements is white space.
-                    node.text.clear();
-                }
-                close(node, &mut open, &mut root);
+            Event::End(end) => {
+                let Open { text, has_elements } = open.pop()?;
+                let own = texts.get(text..).filter(|_text| !has_elements);
+                let (name, own) = (end.local_name().into_inner(), own.unwrap_or_default());
+                tell(open.len(), Told::End { name, text: own });
+                texts.truncate(text);
             }
-            Event::Text(found) => push(&found.xml10_content(), &mut open)?,
-            Event::CData(found) => push(&found.xml10_content(), &mut open)?,
+            Event::Text(found) => push(&found.xml10_content(), &open, &mut texts)?,
+            Event::CData(found) => push(&found.xml10_content(), &open, &mut texts)?,
             Event::GeneralRef(found) => {
                 let mut utf8 = [0; 4];
                 let character = match found.resolve_char_ref().ok()? {
                     Some(character) => character,
                     None => predefined(&found)?,
                 };
-                push(character.encode_utf8(&mut utf8), &mut open)?;
+                push(character.encode_utf8(&mut utf8), &open, &mut texts)?;
             }
             Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
             Event::DocType(_) => return None,
-            Event::Eof => return if open.is_empty() { root } else { None },
+            Event::Eof => return (open.is_empty() && nodes > 0).then_some(()),
         }
     }
+}
+
+/// An element begins, unless it would be a second root or one too many.
+fn begin(open: &mut Vec<Open>, nodes: &mut usize, text: usize) -> Option<()> {
+    match open.last_mut() {
+        Some(parent) => parent.has_elements = true,
+        None if *nodes > 0 => return None,
+        None => {}
+    }
+    *nodes += 1;
+    let has_elements = false;
+    open.push(Open { text, has_elements });
+    (open.len() <= DEPTH_MAX && *nodes <= NODES_MAX).then_some(())
 }
 
 fn predefined(name: &str) -> Option<char> {
@@ -139,20 +208,13 @@ fn named(start: &BytesStart<'_>) -> Node {
     }
 }
 
-fn close(node: Node, open: &mut [Node], root: &mut Option<Node>) {
-    match open.last_mut() {
-        Some(parent) => parent.children.push(node),
-        None => *root = Some(node),
+fn push(text: &str, open: &[Open], texts: &mut String) -> Option<()> {
+    if !open.is_empty() {
+        texts.push_str(text);
+        return Some(());
     }
-}
-
-fn push(text: &str, open: &mut [Node]) -> Option<()> {
-    match open.last_mut() {
-        Some(node) => node.text.push_str(text),
-        None if text.trim().is_empty() => {}
-        None => return None,
-    }
-    Some(())
+    // Around the root only white space stands.
+    text.trim().is_empty().then_some(())
 }
 
 #[cfg(test)]
@@ -172,6 +234,19 @@ mod tests {
         let typed = parse(typed, "Grantee").unwrap();
         assert_eq!(typed.kind.as_deref(), Some("Group"));
         assert_eq!(tree.all("Object").count(), 1);
+    }
+
+    #[test]
+    fn a_visit_hears_of_ends() {
+        let xml = "<A> <B>x<!-- -->&lt;</B><C> <D/> </C>y</A>";
+        let mut heard = Vec::new();
+        let hear = |depth, name: &str, text: &str| heard.push(format!("{depth}{name}={text}"));
+        visit(xml.as_bytes(), "A", hear).unwrap();
+        assert_eq!(heard, ["1B=x<", "2D=", "1C=", "0A="]);
+        for bad in ["<B/>", "<A>", "<A><B></A>", "<A/><A/>", ""] {
+            let read = visit(bad.as_bytes(), "A", |_depth, _name, _text| {});
+            assert_eq!(read.unwrap_err().code(), Code::MalformedXML, "{bad}");
+        }
     }
 
     #[test]

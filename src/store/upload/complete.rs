@@ -63,7 +63,7 @@ impl Parts {
             let Some(part) = self.get(number) else {
                 return Err(missing);
             };
-            let same_etag = claim.etag.eq_ignore_ascii_case(&part.etag().to_string());
+            let same_etag = part.etag().is_written(&claim.etag);
             let digest = part.checksum.as_ref().map(|checksum| &checksum.digest);
             if !same_etag || (claim.checksum.is_some() && claim.checksum.as_ref() != digest) {
                 return Err(missing);

@@ -1,6 +1,7 @@
 //! How a change of a key becomes one batch: a new version, a delete marker, a version gone.
 
 use std::borrow::Cow;
+use std::mem;
 
 use bytes::Bytes;
 
@@ -15,7 +16,7 @@ use crate::store::hook::{Awaited, Consent, Told};
 use crate::store::lock::{apply_default, check_may_go};
 use crate::store::meta::{Batch, MetaError, Space};
 use crate::store::object::{Settled, next_sequence, orphan};
-use crate::store::record::{Layout, encode};
+use crate::store::record::{LayoutOf, encode};
 use crate::store::{
     Bucket, Change, DeleteCondition, Deleted, ETag, ObjectRecord, ObjectStore, Origin, StoreError,
     TRIES_MAX, Versioning, Written, keyspace,
@@ -49,15 +50,16 @@ fn signed(len: u64) -> i64 {
     i64::try_from(len).unwrap_or(i64::MAX)
 }
 
-/// The version's row, without what lies in a row of its own.
-fn encode_row(record: &ObjectRecord) -> Result<Bytes, StoreError> {
+/// The version's row, without what lies in a row of its own. The record is as it was afterwards: to copy
+/// 10,000 segments only to leave them out would take longer than all the rest.
+fn encode_row(record: &mut ObjectRecord) -> Result<Bytes, StoreError> {
     if record.layout.is_none() {
         return encode(record);
     }
-    let mut row = record.clone();
-    row.segments = Vec::new();
-    row.parts = None;
-    encode(&row)
+    let aside = (mem::take(&mut record.segments), record.parts.take());
+    let row = encode(record);
+    (record.segments, record.parts) = aside;
+    row
 }
 
 impl<'a> Edit<'a> {
@@ -104,10 +106,12 @@ impl<'a> Edit<'a> {
     }
 
     /// A version that was not there before becomes the current one.
-    fn add(&mut self, record: &ObjectRecord) -> Result<(), StoreError> {
+    fn add(&mut self, record: &mut ObjectRecord) -> Result<(), StoreError> {
         if let Some(layout) = record.layout {
-            let (segments, parts) = (record.segments.clone(), record.parts.clone());
-            let aside = encode(&Layout { segments, parts })?;
+            let aside = encode(&LayoutOf {
+                segments: &record.segments,
+                parts: record.parts.as_deref(),
+            })?;
             self.batch
                 .put(Space::Layouts, layout.as_bytes().to_vec(), aside);
         }
@@ -116,7 +120,7 @@ impl<'a> Edit<'a> {
         self.set_current(record)
     }
 
-    pub(super) fn set_current(&mut self, record: &ObjectRecord) -> Result<(), StoreError> {
+    pub(super) fn set_current(&mut self, record: &mut ObjectRecord) -> Result<(), StoreError> {
         let row = encode_row(record)?;
         self.batch.put(Space::Objects, self.at.clone(), row);
         Ok(())
@@ -124,12 +128,12 @@ impl<'a> Edit<'a> {
 
     /// The current version becomes a noncurrent one.
     fn keep(&mut self, old: &ObjectRecord) -> Result<(), StoreError> {
-        let row = ObjectRecord {
+        let mut row = ObjectRecord {
             null_sequence: None,
             ..old.clone()
         };
         let at = keyspace::version(self.bucket.id, self.key.as_str(), old.sequence);
-        self.batch.put(Space::Versions, at, encode_row(&row)?);
+        self.batch.put(Space::Versions, at, encode_row(&mut row)?);
         Ok(())
     }
 
@@ -191,7 +195,7 @@ impl ObjectStore {
             }
         }
         apply_default(&edit.bucket.settings, &mut new);
-        edit.add(&new)?;
+        edit.add(&mut new)?;
         if !new.is_delete_marker() {
             self.check_quota(edit).await?;
         }
@@ -282,7 +286,7 @@ impl ObjectStore {
             Place::Noncurrent(row) => {
                 edit.drop_row(row);
                 if wanted == VersionRef::Null {
-                    edit.set_current(&ObjectRecord {
+                    edit.set_current(&mut ObjectRecord {
                         null_sequence: None,
                         ..newest.clone()
                     })?;
@@ -308,7 +312,7 @@ impl ObjectStore {
         edit.drop_row(row);
         let null_stays_behind = next.version.is_some();
         next.null_sequence = gone.null_sequence.filter(|_sequence| null_stays_behind);
-        edit.set_current(&next)
+        edit.set_current(&mut next)
     }
 
     pub(super) fn announce(
@@ -448,11 +452,12 @@ impl ObjectStore {
             change(&mut record)?;
             let mut edit = Edit::new(&bucket, key, &current, Batch::new());
             match place {
-                Place::Current => edit.set_current(&record)?,
+                Place::Current => edit.set_current(&mut record)?,
                 Place::Noncurrent(Noncurrent { at, raw }) => {
                     edit.batch
                         .assert_unchanged(Space::Versions, at.clone(), Some(raw));
-                    edit.batch.put(Space::Versions, at, encode_row(&record)?);
+                    edit.batch
+                        .put(Space::Versions, at, encode_row(&mut record)?);
                 }
             }
             if let Some(by) = by {

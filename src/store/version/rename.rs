@@ -98,7 +98,7 @@ impl ObjectStore {
             edit.drop_version(gone, now)?;
         }
         let token = rename.token.map(str::to_owned);
-        let record = ObjectRecord {
+        let mut record = ObjectRecord {
             sequence: next_sequence(now, there.record.as_ref()),
             renamed: token.map(|token| Renamed {
                 token,
@@ -106,7 +106,7 @@ impl ObjectStore {
             }),
             ..old.clone()
         };
-        edit.set_current(&record)?;
+        edit.set_current(&mut record)?;
         let from = Bytes::from(keyspace::object(edit.bucket.id, rename.from.as_str()));
         let batch = &mut edit.batch;
         batch.assert_unchanged(Space::Objects, from.clone(), source.raw.clone());
