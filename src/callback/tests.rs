@@ -72,6 +72,7 @@ impl MetaEngine for Rows {
                 match write {
                     Write::Put { space, key, value } => rows.insert((space, key), value),
                     Write::Delete { space, key } => rows.remove(&(space, key)),
+                    Write::DeleteRange { .. } => panic!("callbacks end one by one"),
                     Write::Add { .. } => panic!("callbacks count nothing"),
                 };
             }

@@ -2,6 +2,8 @@
 
 use std::future::Future;
 
+use futures_util::FutureExt as _;
+
 use super::meta::{Batch, MetaError, Space};
 use super::{ObjectStore, StoreError};
 use crate::fail_point;
@@ -34,10 +36,11 @@ where
 }
 
 impl ObjectStore {
-    /// Deletes blobs that have a garbage row, and the rows; those that are being read wait for
-    /// their readers. A failure loses nothing: the row stays and names the blob.
+    /// Deletes blobs that have a garbage row, and then the rows, for which nobody waits; those that are
+    /// being read wait for their readers. A failure loses nothing: the row stays and names the blob.
     pub(crate) async fn discard(&self, ids: impl IntoIterator<Item = BlobId> + Send) {
-        let mut batch = Batch::new();
+        // A row that comes back after a power cut is one of a blob that is gone.
+        let mut batch = Batch::lazy();
         let ids: Vec<_> = ids.into_iter().collect();
         for id in ids {
             if !self.pins().doom(id) {
@@ -54,10 +57,18 @@ impl ObjectStore {
         if batch.writes.is_empty() {
             return;
         }
-        if let Err(error) = self.meta().commit(batch).await {
-            tracing::warn!(%error, "the garbage rows of deleted blobs stay");
+        let store = self.clone();
+        let mut forgetting = async move {
+            if let Err(error) = store.meta().commit(batch).await {
+                tracing::warn!(%error, "the garbage rows of deleted blobs stay");
+            }
+            fail_point::reach("garbage.forgotten");
         }
-        fail_point::reach("garbage.forgotten");
+        .boxed();
+        // Begun before anything that its caller does next, whoever ends it.
+        if (&mut forgetting).now_or_never().is_none() {
+            in_background(forgetting);
+        }
     }
 
     /// [`Self::discard`] for who can't wait.

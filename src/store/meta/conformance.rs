@@ -22,6 +22,7 @@ pub(super) async fn check(engine: Arc<dyn MetaEngine>) {
     increments_under_conflict_lose_none(&engine).await;
     the_rows_of_a_range_are_asserted(engine.as_ref()).await;
     an_empty_range_is_asserted(&*engine).await;
+    a_range_goes_at_once(&*engine).await;
     every_row_is_verified_in_pieces(&*engine).await;
 }
 
@@ -237,6 +238,43 @@ async fn an_empty_range_is_asserted(engine: &dyn MetaEngine) {
         outcome == [true, false] || outcome == [false, true],
         "{outcome:?}"
     );
+}
+
+/// Of batches that are sent at once, each sees what one before it took away, and what one put there since.
+async fn a_range_goes_at_once(engine: &dyn MetaEngine) {
+    for key in ["d", "d/1", "d/2", "d/3", "d0"] {
+        put(engine, Space::Parts, key, "x").await;
+    }
+    let all = || KeyRange::prefix("d/");
+    let row = |key: &'static str| Entry {
+        key: key.into(),
+        value: "x".into(),
+    };
+    let mut first = Batch::new();
+    first
+        .put(Space::Parts, "d/4", "x")
+        .delete_range(Space::Parts, "d/".into().."d/2".into())
+        .put(Space::Parts, "d/11", "x");
+    let mut rest = Batch::new();
+    let left = ["d/11", "d/2", "d/3", "d/4"].map(row).to_vec();
+    rest.assert_rows(Space::Parts, all(), left)
+        .assert_absent(Space::Parts, "d/1")
+        .delete_range(Space::Parts, "d/".into().."d0".into());
+    let mut stale = Batch::new();
+    stale
+        .assert_unchanged(Space::Parts, "d/2", Some("x".into()))
+        .put(Space::Parts, "d/5", "x");
+    let mut last = Batch::lazy();
+    last.assert_empty(Space::Parts, all())
+        .put(Space::Parts, "d/6", "x");
+    let sent = [first, rest, stale, last].map(|batch| engine.commit(batch));
+    let done = join_all(sent).await;
+    let done: Vec<_> = done.iter().map(Result::is_ok).collect();
+    assert_eq!(done, [true, true, false, true]);
+    let left = scan(engine, Space::Parts, KeyRange::prefix("d"), 9)
+        .await
+        .unwrap();
+    assert_eq!(left, ["d", "d/6", "d0"].map(row));
 }
 
 /// Batches that are sent at once and each stand on what the one before did: wherever a group of them

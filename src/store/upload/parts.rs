@@ -1,7 +1,5 @@
 //! The parts of an upload: put, listed, taken away with it.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use bytes::Bytes;
 
 use super::{ClaimedPart, PART_BYTES_MAX, blobs};
@@ -55,40 +53,58 @@ fn growth(len: u64, old: &[Segment]) -> i64 {
     added.saturating_sub_unsigned(replaced)
 }
 
-/// An upload's parts as they were read, with the bytes that were read.
-pub(super) struct Parts(BTreeMap<u16, (Bytes, PartRecord)>);
+/// An upload's parts as they were read, with their rows, by number.
+pub(super) struct Parts(Vec<(Entry, PartRecord)>);
+
+/// From so many rows on they are taken away as a range. It is only for many that a range is cheaper, and
+/// there can never be more than some hundred ranges in memory then, past which reads must look.
+const RANGE_ROWS_MIN: usize = 256;
 
 impl Parts {
     /// Takes the parts away in `batch`, which fails where one was added, changed or removed since:
     /// one look at all of them, which for 10,000 is less than a look at each.
     pub(super) fn take(&self, id: &UploadId, batch: &mut Batch) {
-        let mut rows = Vec::with_capacity(self.0.len());
-        for (number, (raw, _part)) in &self.0 {
-            let key = Bytes::from(keyspace::part(id, *number));
-            let value = raw.clone();
-            batch.delete(Space::Parts, key.clone());
-            rows.push(Entry { key, value });
-        }
         let range = KeyRange::prefix(id.as_bytes().to_vec());
+        let rows: Vec<_> = self.0.iter().map(|(row, _part)| row.clone()).collect();
+        match range.end.clone() {
+            Some(end) if rows.len() >= RANGE_ROWS_MIN => {
+                batch.delete_range(Space::Parts, range.start.clone()..end);
+            }
+            _ => {
+                for Entry { key, .. } in &rows {
+                    batch.delete(Space::Parts, key.clone());
+                }
+            }
+        }
         batch.assert_rows(Space::Parts, range, rows);
     }
 
-    /// The segments of parts that are not among `claimed`.
+    /// The segments of parts that are not among `claimed`, which are in order.
     pub(super) fn others(&self, claimed: &[ClaimedPart]) -> Vec<Segment> {
-        let kept: BTreeSet<_> = claimed.iter().map(|part| part.number).collect();
-        let others = self.0.iter().filter(|(number, _)| !kept.contains(number));
-        others.map(|(_, (_, part))| part.segment).collect()
+        let is_claimed = |number: u16| {
+            claimed
+                .binary_search_by_key(&number, |part| part.number)
+                .is_ok()
+        };
+        let others = self
+            .0
+            .iter()
+            .filter(|(_row, part)| !is_claimed(part.number));
+        others.map(|(_row, part)| part.segment).collect()
     }
 
     /// Bytes of all parts.
     fn len(&self) -> u64 {
-        let parts = self.0.values();
-        parts.fold(0, |sum, (_raw, part)| sum.saturating_add(part.len()))
+        let parts = self.0.iter();
+        parts.fold(0, |sum, (_row, part)| sum.saturating_add(part.len()))
     }
 
     /// The part of that number.
     pub(super) fn get(&self, number: u16) -> Option<&PartRecord> {
-        self.0.get(&number).map(|(_raw, part)| part)
+        let at = self
+            .0
+            .binary_search_by_key(&number, |(_row, part)| part.number);
+        self.0.get(at.ok()?).map(|(_row, part)| part)
     }
 }
 
@@ -241,11 +257,12 @@ impl ObjectStore {
     pub(super) async fn parts(&self, id: &UploadId) -> Result<Parts, StoreError> {
         let range = KeyRange::prefix(id.as_bytes().to_vec());
         let rows = meta::scan(self.meta().as_ref(), Space::Parts, range, usize::MAX).await?;
-        let mut parts = BTreeMap::new();
-        for Entry { value, .. } in rows {
-            let part: PartRecord = decode(&value, "a part's record")?;
-            parts.insert(part.number, (value, part));
-        }
-        Ok(Parts(parts))
+        // Their keys end with their numbers: so they come in order.
+        let part = |row: Entry| Ok((row.clone(), decode(&row.value, "a part's record")?));
+        let parts = rows
+            .into_iter()
+            .map(part)
+            .collect::<Result<_, StoreError>>();
+        Ok(Parts(parts?))
     }
 }

@@ -1,6 +1,5 @@
 //! The committer: batches in, one write-ahead-log sync for all that wait, answers out.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -8,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rocksdb::{DB, ReadTier, WriteBatch, WriteOptions};
 
+use super::overlay::Overlay;
 use super::{Durability, Lookup, Shared, Submission, engine_error, family, get, is_full, iterate};
 use crate::fail_point;
 use crate::store::meta::{Assertion, Entry, KeyRange, MetaError, Space, Write};
@@ -28,13 +28,11 @@ pub(super) fn run(
     submissions: &mpsc::Receiver<Submission>,
     durability: Durability,
 ) {
-    let mut options = WriteOptions::default();
-    options.set_sync(durability == Durability::Fsync);
     let mut looked = Instant::now();
     let mut crowd = Crowd::default();
     loop {
         match submissions.recv_timeout(LOOK_EVERY) {
-            Ok(first) => crowd = commit(shared, first, (submissions, crowd), &options),
+            Ok(first) => crowd = commit(shared, first, (submissions, crowd), durability),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
@@ -92,14 +90,14 @@ fn commit(
     shared: &Shared,
     first: Submission,
     (submissions, crowd): (&mpsc::Receiver<Submission>, Crowd),
-    options: &WriteOptions,
+    durability: Durability,
 ) -> Crowd {
     let refusal = match (shared.full.load(Ordering::Acquire), shared.db()) {
         (false, Ok(db)) => {
             let mut group = Group::new(shared, &db);
             group.take(first);
             crowd.gather(&mut group, submissions);
-            return group.commit(options);
+            return group.commit(durability).unwrap_or(crowd);
         }
         (true, Ok(_)) => MetaError::Full,
         (_, Err(error)) => error,
@@ -134,8 +132,10 @@ struct Group<'a> {
     db: &'a DB,
     write: WriteBatch,
     /// What the group's batches have changed so far: the assertions of later ones look here first.
-    overlay: BTreeMap<(Space, Bytes), Option<Bytes>>,
+    overlay: Overlay,
     waiting: Vec<Waiting>,
+    /// Whether all of them are lazy.
+    is_lazy: bool,
 }
 
 impl<'a> Group<'a> {
@@ -144,8 +144,9 @@ impl<'a> Group<'a> {
             shared,
             db,
             write: WriteBatch::default(),
-            overlay: BTreeMap::new(),
+            overlay: Overlay::default(),
             waiting: Vec::new(),
+            is_lazy: true,
         }
     }
 
@@ -170,7 +171,10 @@ impl<'a> Group<'a> {
             }
         });
         match verdict {
-            Ok(()) => self.waiting.push(Waiting { answer, begun }),
+            Ok(()) => {
+                self.is_lazy &= batch.lazy;
+                self.waiting.push(Waiting { answer, begun });
+            }
             Err(error) => reply(answer, Err(error)),
         }
     }
@@ -195,10 +199,10 @@ impl<'a> Group<'a> {
     }
 
     fn value(&self, space: Space, key: &Bytes) -> Result<Option<Bytes>, MetaError> {
-        if let Some(changed) = self.overlay.get(&(space, key.clone())) {
-            return Ok(changed.clone());
+        match self.overlay.value(space, key) {
+            Lookup::Known(changed) => Ok(changed),
+            Lookup::OnDisk => get(self.db, space, key, ReadTier::All).map(Lookup::value),
         }
-        get(self.db, space, key, ReadTier::All).map(Lookup::value)
     }
 
     /// Walks what is stored and what the group has changed of it side by side.
@@ -208,16 +212,13 @@ impl<'a> Group<'a> {
         range: &KeyRange,
         rows: &[Entry],
     ) -> Result<bool, MetaError> {
-        let inside = |key: &Bytes| range.end.as_ref().is_none_or(|end| key < end);
-        let changed = self.overlay.range((space, range.start.clone())..);
-        let changed = changed.take_while(|((of, key), _value)| *of == space && inside(key));
-        let mut changed = changed.peekable();
+        let mut changed = self.overlay.rows(space, range).peekable();
         let mut expected = rows.iter();
         let mut stored = iterate(self.db, space, range)?;
         while let Some((key, value)) = stored.item() {
-            let before = |((_space, of), _value): &(&(Space, Bytes), _)| of.as_ref() < key;
-            let same = |((_space, of), _value): &(&(Space, Bytes), _)| of.as_ref() == key;
-            if let Some(((_space, key), value)) = changed.next_if(before) {
+            let before = |(of, _value): &(&Bytes, _)| of.as_ref() < key;
+            let same = |(of, _value): &(&Bytes, _)| of.as_ref() == key;
+            if let Some((key, value)) = changed.next_if(before) {
                 if value.is_some() && !is_row(expected.next(), key, value.as_deref()) {
                     return Ok(false);
                 }
@@ -225,7 +226,7 @@ impl<'a> Group<'a> {
             }
             let value = match changed.next_if(same) {
                 Some((_row, value)) => value.as_deref(),
-                None => Some(value),
+                None => Some(value).filter(|_value| !self.overlay.is_emptied(space, key)),
             };
             if value.is_some() && !is_row(expected.next(), key, value) {
                 return Ok(false);
@@ -233,7 +234,7 @@ impl<'a> Group<'a> {
             stored.next();
         }
         stored.status().map_err(engine_error)?;
-        for ((_space, key), value) in changed {
+        for (key, value) in changed {
             if value.is_some() && !is_row(expected.next(), key, value.as_deref()) {
                 return Ok(false);
             }
@@ -252,11 +253,15 @@ impl<'a> Group<'a> {
             match write {
                 Write::Put { space, key, value } => {
                     self.write.put_cf(family, &key, &value);
-                    self.overlay.insert((space, key), Some(value));
+                    self.overlay.put(space, key, value);
                 }
                 Write::Delete { space, key } => {
                     self.write.delete_cf(family, &key);
-                    self.overlay.insert((space, key), None);
+                    self.overlay.delete(space, key);
+                }
+                Write::DeleteRange { space, start, end } => {
+                    self.write.delete_range_cf(family, &start, &end);
+                    self.overlay.empty(space, start..end);
                 }
                 // Counters take no part in assertions, so they need no place in the overlay.
                 Write::Add { key, deltas, .. } => {
@@ -268,12 +273,15 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    fn commit(mut self, options: &WriteOptions) -> Crowd {
+    /// Says whom to wait for the next time; nothing where it took no sync to tell.
+    fn commit(mut self, durability: Durability) -> Option<Crowd> {
         if self.waiting.is_empty() {
-            return Crowd::default();
+            return Some(Crowd::default());
         }
-        let begun = Instant::now();
-        let outcome = self.write_unless_poisoned(options);
+        let (begun, is_lazy) = (Instant::now(), self.is_lazy);
+        let mut options = WriteOptions::default();
+        options.set_sync(durability == Durability::Fsync && !is_lazy);
+        let outcome = self.write_unless_poisoned(&options);
         let Self {
             shared, waiting, ..
         } = self;
@@ -284,7 +292,7 @@ impl<'a> Group<'a> {
             shared.commits.batch(begun.elapsed());
             reply(answer, outcome.answer(shared));
         }
-        crowd
+        (!is_lazy).then_some(crowd)
     }
 
     fn write_unless_poisoned(&mut self, options: &WriteOptions) -> Outcome {
@@ -346,7 +354,10 @@ fn is_row(expected: Option<&Entry>, key: &[u8], value: Option<&[u8]>) -> bool {
 
 fn space_of(write: &Write) -> Space {
     match write {
-        Write::Put { space, .. } | Write::Delete { space, .. } | Write::Add { space, .. } => *space,
+        Write::Put { space, .. }
+        | Write::Delete { space, .. }
+        | Write::DeleteRange { space, .. }
+        | Write::Add { space, .. } => *space,
     }
 }
 

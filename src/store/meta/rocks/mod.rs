@@ -11,6 +11,7 @@ mod damage;
 mod heal;
 mod log;
 mod options;
+mod overlay;
 mod torn;
 mod vitals;
 
