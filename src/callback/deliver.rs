@@ -16,7 +16,7 @@ use super::audit::{Attempt, attempt_key, finished_key};
 use super::check::Checks;
 use super::config::{CallbackConfig, CallbackError};
 use super::dead;
-use super::endpoint::{self, Answer, Endpoint, Post};
+use super::endpoint::{self, Answer, Authorities, Endpoint, Post};
 use super::network::Reach;
 use super::outbox::{Message, Outbox, State};
 use super::retry;
@@ -60,7 +60,11 @@ impl Prepared {
     fn new(config: &CallbackConfig, counts: &Deliveries) -> Result<Self, CallbackError> {
         let outbox = Outbox::new(config)?;
         let reach = Reach::new(&config.networks);
-        let client = endpoint::client(&reach)?;
+        let urls = config
+            .endpoints
+            .iter()
+            .map(|endpoint| endpoint.url.as_str());
+        let client = endpoint::client(&reach, Authorities::of(urls))?;
         let endpoints = config.endpoints.iter().map(|config| {
             let counts = counts.of(&config.name);
             Endpoint::new(config, (&client, &reach), counts).map(Arc::new)

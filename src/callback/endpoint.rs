@@ -83,16 +83,47 @@ pub(super) struct NoAnswer {
 ///
 /// # Errors
 /// [`CallbackError::Client`].
-pub(super) fn client(reach: &Reach) -> Result<reqwest::Client, CallbackError> {
-    client_by(Resolver::new(reach.clone()))
+pub(super) fn client(
+    reach: &Reach,
+    authorities: Authorities,
+) -> Result<reqwest::Client, CallbackError> {
+    client_by(Resolver::new(reach.clone()), authorities)
+}
+
+/// Whose word is taken for who a receiver is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Authorities {
+    /// Those that the system trusts: hundreds of files to read.
+    System,
+    /// Nobody's: TLS is spoken with nobody.
+    None,
+}
+
+impl Authorities {
+    /// Those that calls of these URLs need.
+    pub(super) fn of<'a>(mut urls: impl Iterator<Item = &'a str>) -> Self {
+        let is_plain = |url: &str| reqwest::Url::parse(url).is_ok_and(|url| url.scheme() == "http");
+        if urls.all(is_plain) {
+            Self::None
+        } else {
+            Self::System
+        }
+    }
 }
 
 /// [`client`], which asks `resolver` where a name leads. No proxy is used, whatever the environment
 /// says: it would resolve names by itself.
-pub(super) fn client_by(resolver: Resolver) -> Result<reqwest::Client, CallbackError> {
+pub(super) fn client_by(
+    resolver: Resolver,
+    authorities: Authorities,
+) -> Result<reqwest::Client, CallbackError> {
     // It fails only where a provider is installed already, which serves as well.
     drop(rustls::crypto::ring::default_provider().install_default());
-    reqwest::Client::builder()
+    let builder = match authorities {
+        Authorities::System => reqwest::Client::builder(),
+        Authorities::None => reqwest::Client::builder().tls_certs_only([]),
+    };
+    builder
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .dns_resolver(Arc::new(resolver))
@@ -230,6 +261,19 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn authorities_are_read_where_a_receiver_speaks_tls() {
+        for (urls, authorities) in [
+            (&[][..], Authorities::None),
+            (&["http://app:8080/hooks"], Authorities::None),
+            (&["http://app/", "HTTPS://app/"], Authorities::System),
+            (&["no URL"], Authorities::System),
+        ] {
+            let found = Authorities::of(urls.iter().copied());
+            assert_eq!(found, authorities, "{urls:?}");
+        }
+    }
 
     #[test]
     fn json_is_known_by_its_type() {

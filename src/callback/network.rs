@@ -336,7 +336,8 @@ mod tests {
         };
         let first = resolver.resolve_now("app.example.com").unwrap();
         assert_eq!(first, [SocketAddr::new(ip("203.0.113.7"), 0)]);
-        let client = super::super::endpoint::client_by(resolver.clone()).unwrap();
+        let authorities = super::super::endpoint::Authorities::None;
+        let client = super::super::endpoint::client_by(resolver.clone(), authorities).unwrap();
         let url = format!("http://app.example.com:{port}/");
         let error = client.post(url).send().await.unwrap_err();
         let text = super::super::endpoint::describe(&error);

@@ -23,7 +23,7 @@ use rsa::{Generate as _, Pkcs1v15Sign, PrivateKey};
 use zeroize::Zeroizing;
 
 use super::config::CallbackError;
-use super::endpoint::{client, describe};
+use super::endpoint::{Authorities, client, describe};
 use super::network::Reach;
 use crate::id;
 use crate::network::Network;
@@ -92,6 +92,7 @@ impl OssCallbacks {
         networks: &[Network],
     ) -> Result<Self, CallbackError> {
         let reach = Reach::new(networks);
+        let authorities = Authorities::of(urls.iter().map(String::as_str));
         let key = PrivateKey::from_pkcs8_pem(pem);
         let key = key.map_err(|error| CallbackError::Key(error.to_string()))?;
         let public_key = key.to_public_key().to_public_key_pem(LineEnding::LF);
@@ -100,7 +101,7 @@ impl OssCallbacks {
             parsed.map_err(|error| CallbackError::Url(format!("{url}: {error}")))
         });
         Ok(Self {
-            client: client(&reach)?,
+            client: client(&reach, authorities)?,
             reach,
             key: Arc::new(key),
             public_key: public_key.map_err(|error| CallbackError::Key(error.to_string()))?,

@@ -63,6 +63,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "s3",
         &[
+            "ahead",
             "auth",
             "store",
             "clock",
@@ -105,7 +106,11 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("store::meta", &["fail_point", "metrics"]),
-    ("store::blob", &["clock", "id", "fail_point", "metrics"]),
+    (
+        "store::blob",
+        &["ahead", "clock", "id", "fail_point", "metrics"],
+    ),
+    ("ahead", &[]),
     ("checksum", &[]),
     ("name", &[]),
     // A version id guards itself with a checksum.

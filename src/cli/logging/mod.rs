@@ -5,9 +5,12 @@ mod lines;
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::filter::Directive;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::JsonFields;
-use tracing_subscriber::{EnvFilter, reload};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{fmt, registry, reload};
 
 use super::CliError;
 use crate::config::{Log, LogFormat};
@@ -20,24 +23,23 @@ use lines::Lines;
 const SPEAKERS: [&str; 6] = ["h2", "hyper", "hyper_util", "multer", "reqwest", "rustls"];
 
 /// Changes which log lines are written.
-pub(super) type Refilter = Box<dyn Fn(EnvFilter) + Send + Sync>;
+pub(super) type Refilter = Box<dyn Fn(Targets) + Send + Sync>;
 
 /// Which log lines are written.
 ///
 /// # Errors
 /// [`CliError::Usage`].
-pub(super) fn filter(log: &Log) -> Result<EnvFilter, CliError> {
-    let filter = EnvFilter::try_new(&log.level)
-        .map_err(|error| CliError::Usage(format!("log.level is no filter: {error}")))?;
-    Ok(SPEAKERS.iter().fold(filter, |filter, speaker| {
-        let quiet = format!("{speaker}=info").parse::<Directive>();
-        quiet.map_or(filter.clone(), |quiet| filter.add_directive(quiet))
-    }))
+pub(super) fn filter(log: &Log) -> Result<Targets, CliError> {
+    // By level and place alone: to choose by spans' fields takes regular expressions, half a MiB of code.
+    let asked = log.level.parse::<Targets>();
+    let filter =
+        asked.map_err(|error| CliError::Usage(format!("log.level is no filter: {error}")))?;
+    Ok(filter.with_targets(SPEAKERS.map(|speaker| (speaker, LevelFilter::INFO))))
 }
 
 /// Sends log lines to standard error from now on, until the last ones are dropped.
 pub(super) fn start(log: &Log) -> Result<(Refilter, LastLines), CliError> {
-    let filter = filter(log)?;
+    let (filter, handle) = reload::Layer::new(filter(log)?);
     let (lines, last) = Lines::begin()?;
     let terminal = std::io::stderr().is_terminal();
     let json = match log.format {
@@ -45,25 +47,18 @@ pub(super) fn start(log: &Log) -> Result<(Refilter, LastLines), CliError> {
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(lines);
-    let (refilter, started): (Refilter, _) = if json {
-        let builder = builder.fmt_fields(JsonFields::new()).event_format(JsonLine);
-        let builder = builder.with_filter_reloading();
-        (refilter(builder.reload_handle()), builder.try_init())
+    let (filtered, written) = (registry().with(filter), fmt::layer().with_writer(lines));
+    let started = if json {
+        let written = written.fmt_fields(JsonFields::new());
+        filtered.with(written.event_format(JsonLine)).try_init()
     } else {
-        let builder = builder.with_ansi(terminal).with_target(false);
-        let builder = builder.with_filter_reloading();
-        (refilter(builder.reload_handle()), builder.try_init())
+        let written = written.with_ansi(terminal).with_target(false);
+        filtered.with(written).try_init()
     };
     started.map_err(|error| CliError::Usage(format!("can\'t start the log: {error}")))?;
-    Ok((refilter, last))
-}
-
-fn refilter<S: 'static>(handle: reload::Handle<EnvFilter, S>) -> Refilter {
-    Box::new(move |filter| {
+    let refilter: Refilter = Box::new(move |filter| {
         // It fails only where the log is gone.
         drop(handle.reload(filter));
-    })
+    });
+    Ok((refilter, last))
 }

@@ -31,7 +31,10 @@ struct Place {
 /// The meters of one kind.
 #[derive(Debug)]
 pub(super) struct Table {
-    shards: Vec<Mutex<Vec<[Place; WAYS]>>>,
+    /// Each without any place until its first meter: while nobody fails a table takes no memory.
+    shards: [Mutex<Vec<[Place; WAYS]>>; SHARDS],
+    /// Sets of places in a shard.
+    sets: usize,
     /// Drawn at random: nobody outside knows which addresses share places.
     hasher: RandomState,
 }
@@ -70,10 +73,9 @@ impl Rate {
 impl Table {
     /// A table of at least so many places.
     pub(super) fn new(places: usize) -> Self {
-        let sets = (places / WAYS / SHARDS).max(1);
-        let shard = || Mutex::new(vec![[Place::default(); WAYS]; sets]);
         Self {
-            shards: std::iter::repeat_with(shard).take(SHARDS).collect(),
+            shards: [const { Mutex::new(Vec::new()) }; SHARDS],
+            sets: (places / WAYS / SHARDS).max(1),
             hasher: RandomState::new(),
         }
     }
@@ -109,12 +111,12 @@ impl Table {
 
     /// What is kept of `whose`; 0 where nothing is.
     pub(super) fn get(&self, whose: &(impl Hash + ?Sized)) -> u64 {
-        let mut found = 0;
-        self.at(whose, |tag, places| {
-            let place = places.iter().find(|place| place.tag == tag);
-            found = place.map_or(0, |place| place.full_at);
-        });
-        found
+        self.at(whose, |tag, set, sets| {
+            let places = sets.get(set)?;
+            let place = places.iter().find(|place| place.tag == tag)?;
+            Some(place.full_at)
+        })
+        .unwrap_or(0)
     }
 
     /// Keeps `value` of `whose`.
@@ -123,7 +125,11 @@ impl Table {
     }
 
     fn change(&self, whose: &(impl Hash + ?Sized), change: impl FnOnce(u64) -> u64) {
-        self.at(whose, |tag, places| {
+        self.at(whose, |tag, set, sets| {
+            if sets.is_empty() {
+                sets.resize(self.sets, [Place::default(); WAYS]);
+            }
+            let places = sets.get_mut(set)?;
             let own = places.iter().position(|place| place.tag == tag);
             let soonest = || {
                 let each = places.iter().enumerate();
@@ -131,26 +137,26 @@ impl Table {
                 soonest.map_or(0, |(at, _place)| at)
             };
             let at = own.unwrap_or_else(soonest);
-            if let Some(place) = places.get_mut(at) {
-                let before = if own.is_some() { place.full_at } else { 0 };
-                let full_at = change(before);
-                *place = Place { tag, full_at };
-            }
+            let place = places.get_mut(at)?;
+            let before = if own.is_some() { place.full_at } else { 0 };
+            let full_at = change(before);
+            *place = Place { tag, full_at };
+            Some(())
         });
     }
 
-    fn at(&self, whose: &(impl Hash + ?Sized), work: impl FnOnce(u64, &mut [Place; WAYS])) {
+    /// Has `work` look into the shard of `whose`, where they have this tag in this set.
+    fn at<T>(
+        &self,
+        whose: &(impl Hash + ?Sized),
+        work: impl FnOnce(u64, usize, &mut Vec<[Place; WAYS]>) -> Option<T>,
+    ) -> Option<T> {
         // 0 marks an empty place.
         let tag = self.hasher.hash_one(whose).max(1);
         let number = usize::try_from(tag >> 32).unwrap_or(0);
-        let Some(shard) = self.shards.get(number % SHARDS) else {
-            return;
-        };
+        let shard = self.shards.get(number % SHARDS)?;
         let mut sets = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        let set = (number / SHARDS) % sets.len().max(1);
-        if let Some(places) = sets.get_mut(set) {
-            work(tag, places);
-        }
+        work(tag, (number / SHARDS) % self.sets, &mut sets)
     }
 }
 
@@ -177,6 +183,20 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(table.try_take(&"a", rate, later + 60 * SECOND), Ok(()));
         }
+    }
+
+    #[test]
+    fn a_table_takes_no_memory_before_its_first_meter() {
+        let (table, rate) = (Table::new(1024), Rate::per_minute(3));
+        let places = |table: &Table| {
+            let of_each = table.shards.iter().map(|shard| shard.lock().unwrap().len());
+            of_each.sum::<usize>()
+        };
+        assert_eq!(table.wait_us(&"a", rate, 5_000 * SECOND), 0);
+        assert_eq!(places(&table), 0, "who only asks leaves nothing");
+        table.set(&"a", 1);
+        assert_eq!(places(&table), 1024 / WAYS / SHARDS);
+        assert_eq!(table.get(&"a"), 1);
     }
 
     #[test]

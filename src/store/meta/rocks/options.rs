@@ -2,7 +2,7 @@
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode,
-    MergeOperands, Options,
+    InfoLogger, LogLevel, MergeOperands, Options,
 };
 
 use crate::store::meta::{Space, read_counters};
@@ -36,9 +36,23 @@ pub(super) fn database(is_new: bool) -> Options {
     // Else each family's files are opened by sixteen threads, most of which find none: of the 264 that a
     // start made before it was ready, 256 were these.
     options.set_max_file_opening_threads(1);
-    options.set_keep_log_file_num(3);
+    options.set_info_logger(InfoLogger::new_callback_logger(LogLevel::Warn, tell));
+    // Else they are gathered at the start and every ten minutes, and told nobody.
+    options.set_stats_dump_period_sec(0);
+    options.set_stats_persist_period_sec(0);
     options.set_bytes_per_sync(MIB as u64);
     options
+}
+
+/// What RocksDB complains of goes to the server's log. In a file of its own it would say everything at
+/// every start, 180 KB of settings, before the first request is answered.
+fn tell(level: LogLevel, text: &str) {
+    match level {
+        LogLevel::Warn => tracing::warn!("RocksDB: {text}"),
+        LogLevel::Error | LogLevel::Fatal => tracing::error!("RocksDB: {text}"),
+        // Its settings come here whatever level is asked for.
+        LogLevel::Debug | LogLevel::Info | LogLevel::Header => {}
+    }
 }
 
 /// Every space's column family; they share one block cache.
