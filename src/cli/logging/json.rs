@@ -1,17 +1,46 @@
 //! A line of the log in JSON, written straight into the line: each request has one.
+//!
+//! What `tracing-subscriber` itself writes in JSON says the same (the test at the end compares them) and takes
+//! 18,300 instructions for a request's line and 4,800 for its span, which it reads and writes anew for each
+//! line: together a tenth of a HEAD.
 
 use std::fmt::{self, Write as _};
 
 use tracing::field::{Field, Visit};
+use tracing::span::Record;
 use tracing::{Event, Subscriber};
+use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// What `tracing-subscriber` writes in JSON, in a third of the instructions: it takes the span's fields,
-/// which are JSON already, as they are, where that reads them and writes them anew.
+use crate::clock::{Clock as _, SystemClock};
+
+/// Writes events.
 pub(super) struct JsonLine;
+
+/// Writes the fields of spans, which lines hold as they are.
+pub(super) struct JsonFields;
+
+impl<'w> FormatFields<'w> for JsonFields {
+    fn format_fields<R: RecordFields>(&self, mut line: Writer<'w>, fields: R) -> fmt::Result {
+        let mut object = Object::begin();
+        fields.record(&mut object);
+        line.write_str(&object.end())
+    }
+
+    fn add_fields(
+        &self,
+        current: &'w mut FormattedFields<Self>,
+        fields: &Record<'_>,
+    ) -> fmt::Result {
+        let mut object = Object::begin();
+        object.resume(&current.fields);
+        fields.record(&mut object);
+        current.fields = object.end();
+        Ok(())
+    }
+}
 
 impl<S, N> FormatEvent<S, N> for JsonLine
 where
@@ -25,123 +54,139 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let about = event.metadata();
-        line.write_str("{\"timestamp\":\"")?;
-        SystemTime.format_time(&mut line.by_ref())?;
-        line.write_str("\",\"level\":\"")?;
-        line.write_str(about.level().as_str())?;
-        line.write_char('"')?;
-        let mut fields = Fields {
-            line: line.by_ref(),
-            outcome: Ok(()),
-        };
-        event.record(&mut fields);
-        fields.outcome?;
-        line.write_str(",\"target\":")?;
-        text(&mut line, about.target())?;
+        let mut object = Object::begin();
+        object
+            .field("timestamp")
+            .text(&SystemClock.now().iso8601_ms());
+        object.field("level").text(about.level().as_str());
+        event.record(&mut object);
+        object.field("target").text(about.target());
         let span = event.parent().and_then(|id| context.span(id));
         if let Some(span) = span.or_else(|| context.lookup_current()) {
-            let extensions = span.extensions();
-            let fields = extensions.get::<FormattedFields<N>>();
-            let fields = fields.map_or("{}", |fields| fields.as_str());
-            line.write_str(",\"span\":")?;
-            // An object: its end makes room for one field more.
-            let open = fields.strip_suffix('}').unwrap_or("{");
-            line.write_str(open)?;
-            line.write_str(if open == "{" {
-                "\"name\":"
-            } else {
-                ",\"name\":"
-            })?;
-            text(&mut line, span.name())?;
-            line.write_char('}')?;
+            let mut inner = Object::begin();
+            if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
+                inner.resume(&fields.fields);
+            }
+            inner.field("name").text(span.name());
+            object.field("span").0.push_str(&inner.end());
         }
-        line.write_str("}\n")
+        let mut object = object.end();
+        object.push('\n');
+        line.write_str(&object)
     }
 }
 
-/// Writes an event's fields, each behind a comma.
-struct Fields<'w> {
-    line: Writer<'w>,
-    outcome: fmt::Result,
-}
+/// Bytes that a line has room in without growing.
+const LINE_BYTES: usize = 512;
 
-impl Fields<'_> {
-    fn field(&mut self, field: &Field, write: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
-        if self.outcome.is_err() {
-            return;
+/// An object on its way to text.
+struct Object(String);
+
+impl Object {
+    fn begin() -> Self {
+        let mut text = String::with_capacity(LINE_BYTES);
+        text.push('{');
+        Self(text)
+    }
+
+    /// Goes on from the fields of another, which is whole.
+    fn resume(&mut self, other: &str) {
+        let fields = other
+            .strip_prefix('{')
+            .and_then(|fields| fields.strip_suffix('}'));
+        self.0.push_str(fields.unwrap_or_default());
+    }
+
+    /// Begins a field, whose value is to follow.
+    fn field(&mut self, name: &str) -> &mut Self {
+        if self.0.len() > 1 {
+            self.0.push(',');
         }
-        let line = &mut self.line;
-        self.outcome = (|| {
-            line.write_char(',')?;
-            // A raw identifier's mark is no part of its name.
-            text(line, field.name().trim_start_matches("r#"))?;
-            line.write_char(':')?;
-            write(line)
-        })();
+        // A raw identifier's mark is no part of its name.
+        self.text(name.strip_prefix("r#").unwrap_or(name));
+        self.0.push(':');
+        self
+    }
+
+    fn text(&mut self, text: &str) {
+        self.0.push('"');
+        Escaped(&mut self.0).add(text);
+        self.0.push('"');
+    }
+
+    fn bare(&mut self, value: impl fmt::Display) {
+        // A String takes all.
+        let _infallible = write!(self.0, "{value}");
+    }
+
+    fn end(mut self) -> String {
+        self.0.push('}');
+        self.0
     }
 }
 
-impl Visit for Fields<'_> {
+impl Visit for Object {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.field(field, |line| {
-            line.write_char('"')?;
-            write!(Escaped(line), "{value:?}")?;
-            line.write_char('"')
-        });
+        let line = &mut self.field(field.name()).0;
+        line.push('"');
+        let _infallible = write!(Escaped(line), "{value:?}");
+        line.push('"');
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.field(field, |line| text(line, value));
+        self.field(field.name()).text(value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.field(field, |line| write!(line, "{value}"));
+        self.field(field.name()).bare(value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.field(field, |line| write!(line, "{value}"));
+        self.field(field.name()).bare(value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.field(field, |line| write!(line, "{value}"));
+        self.field(field.name()).bare(value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.field(field, |line| match serde_json::Number::from_f64(value) {
-            Some(number) => write!(line, "{number}"),
-            None => line.write_str("null"),
-        });
+        let object = self.field(field.name());
+        match serde_json::Number::from_f64(value) {
+            Some(number) => object.bare(number),
+            None => object.0.push_str("null"),
+        }
     }
 }
 
-fn text(line: &mut Writer<'_>, text: &str) -> fmt::Result {
-    line.write_char('"')?;
-    Escaped(line).write_str(text)?;
-    line.write_char('"')
-}
-
 /// Escapes what can't stand in a string of JSON.
-struct Escaped<'a, 'w>(&'a mut Writer<'w>);
+struct Escaped<'a>(&'a mut String);
 
-impl fmt::Write for Escaped<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
+impl Escaped<'_> {
+    fn add(&mut self, text: &str) {
+        let is_special = |byte: u8| byte.is_ascii_control() || matches!(byte, b'"' | b'\\');
         let mut rest = text;
-        while let Some(at) = rest.find(|c: char| c.is_ascii_control() || matches!(c, '"' | '\\')) {
+        while let Some(at) = rest.bytes().position(is_special) {
             let (plain, behind) = rest.split_at(at);
-            self.0.write_str(plain)?;
+            self.0.push_str(plain);
             let mut behind = behind.chars();
             match behind.next() {
-                Some('\n') => self.0.write_str("\\n")?,
-                Some(c) if c.is_ascii_control() => write!(self.0, "\\u{:04x}", u32::from(c))?,
-                Some(c) => {
-                    self.0.write_char('\\')?;
-                    self.0.write_char(c)?;
+                Some('\n') => self.0.push_str("\\n"),
+                Some(c) if c.is_ascii_control() => {
+                    let _infallible = write!(self.0, "\\u{:04x}", u32::from(c));
                 }
+                Some(c) => self.0.extend(['\\', c]),
                 None => {}
             }
             rest = behind.as_str();
         }
-        self.0.write_str(rest)
+        self.0.push_str(rest);
+    }
+}
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.add(text);
+        Ok(())
     }
 }
 
@@ -149,10 +194,8 @@ impl fmt::Write for Escaped<'_, '_> {
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use serde_json::{Value, json};
-    use tracing_subscriber::fmt::format::JsonFields;
-
     use super::*;
+    use serde_json::{Value, json};
 
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);
@@ -173,7 +216,7 @@ mod tests {
         let writer = kept.clone();
         let builder = tracing_subscriber::fmt().with_writer(move || writer.clone());
         if ours {
-            let builder = builder.fmt_fields(JsonFields::new()).event_format(JsonLine);
+            let builder = builder.fmt_fields(JsonFields).event_format(JsonLine);
             tracing::subscriber::with_default(builder.finish(), work);
         } else {
             let builder = builder.json().flatten_event(true).with_span_list(false);
@@ -197,11 +240,16 @@ mod tests {
     fn a_line_says_what_that_of_the_library_says() {
         let work = || {
             tracing::warn!(r#type = "x", none = Option::<u64>::None, "alone");
-            let span = tracing::info_span!("request", id = %"A1\"", more = 7);
+            let later = tracing::field::Empty;
+            let span = tracing::info_span!("request", id = %"A1\"", more = 7, later);
+            span.record("later", "said");
             let _entered = span.enter();
             let (wide, number, part, not) = (1_u128 << 90, -3_i64, 0.5, f64::NAN);
             let odd = "a\"b\\c\n\t\u{1}\u{7f}ü";
             tracing::info!(wide, number, part, not, yes = true, odd, debug = ?odd, "said {odd}");
+            let empty = tracing::info_span!("empty", later);
+            empty.record("later", 1);
+            tracing::error!(parent: &empty, "for it");
             let empty = tracing::info_span!("empty");
             let _entered = empty.enter();
             tracing::error!(code = Some("c"), "within");
@@ -210,8 +258,8 @@ mod tests {
         assert_eq!(ours, logged(false, work));
         assert_eq!(
             ours[1]["span"],
-            json!({ "id": "A1\"", "more": 7, "name": "request" })
+            json!({ "id": "A1\"", "more": 7, "later": "said", "name": "request" })
         );
-        assert_eq!(ours.len(), 3);
+        assert_eq!(ours.len(), 4);
     }
 }

@@ -7,14 +7,13 @@ use std::io::IsTerminal;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{fmt, registry, reload};
 
 use super::CliError;
 use crate::config::{Log, LogFormat};
-use json::JsonLine;
+use json::{JsonFields, JsonLine};
 pub(super) use lines::LastLines;
 use lines::Lines;
 
@@ -49,7 +48,7 @@ pub(super) fn start(log: &Log) -> Result<(Refilter, LastLines), CliError> {
     };
     let (filtered, written) = (registry().with(filter), fmt::layer().with_writer(lines));
     let started = if json {
-        let written = written.fmt_fields(JsonFields::new());
+        let written = written.fmt_fields(JsonFields);
         filtered.with(written.event_format(JsonLine)).try_init()
     } else {
         let written = written.with_ansi(terminal).with_target(false);
