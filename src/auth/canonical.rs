@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::ops::Range;
 
 use http::HeaderMap;
 
@@ -16,11 +17,30 @@ pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 /// So many parameters are compared with each other.
 const COMPARED_MAX: usize = 16;
 
+/// Bytes that a presigned query has room in, encoded, without growing.
+const QUERY_BYTES: usize = 512;
+
+/// Characters that stand for themselves wherever they are.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a constant: a byte beyond the table would not compile"
+)]
+const UNRESERVED: [bool; 256] = {
+    let mut unreserved = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        unreserved[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        byte += 1;
+    }
+    unreserved
+};
+
 /// Decodes `%XX`; a `%` that begins no escape stands for itself.
 pub fn decode(text: &str, plus_is_space: bool) -> Vec<u8> {
     let mut rest = text.as_bytes();
     // Most names and values hold nothing to decode.
-    if !rest.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+    if !is_coded(rest) {
         return rest.to_vec();
     }
     let mut out = Vec::with_capacity(rest.len());
@@ -44,6 +64,14 @@ pub fn decode(text: &str, plus_is_space: bool) -> Vec<u8> {
     out
 }
 
+/// Whether there is anything to decode. All bytes are looked at, since the compiler looks at sixteen at once
+/// where it needn't stop.
+pub fn is_coded(bytes: &[u8]) -> bool {
+    bytes
+        .iter()
+        .fold(false, |coded, byte| coded | matches!(byte, b'%' | b'+'))
+}
+
 fn nibbles(high: u8, low: u8) -> Option<u8> {
     let digit = |b: u8| {
         char::from(b)
@@ -61,10 +89,9 @@ pub fn encode(bytes: &[u8], keep_slash: bool) -> String {
 }
 
 fn encode_onto(out: &mut String, bytes: &[u8], keep_slash: bool) {
-    let is_plain = |b: &u8| {
-        b.is_ascii_alphanumeric()
-            || matches!(b, b'-' | b'.' | b'_' | b'~')
-            || (keep_slash && *b == b'/')
+    let is_plain = |byte: &u8| {
+        let unreserved = UNRESERVED.get(usize::from(*byte));
+        unreserved.is_some_and(|unreserved| *unreserved) || (keep_slash && *byte == b'/')
     };
     let mut rest = bytes;
     loop {
@@ -75,11 +102,8 @@ fn encode_onto(out: &mut String, bytes: &[u8], keep_slash: bool) {
         let Some((escaped, after)) = behind.split_first() else {
             return;
         };
-        out.push('%');
-        for nibble in [escaped >> 4, escaped & 0xF] {
-            let digit = char::from_digit(nibble.into(), 16).unwrap_or_default();
-            out.push(digit.to_ascii_uppercase());
-        }
+        let digit = |nibble: u8| char::from(if nibble < 10 { b'0' } else { b'A' - 10 } + nibble);
+        out.extend(['%', digit(escaped >> 4), digit(escaped & 0xF)]);
         rest = after;
     }
 }
@@ -105,16 +129,25 @@ pub fn pairs(raw: &str) -> Pairs {
 }
 
 /// The canonical form of `pairs`, sorted by encoded name and value.
+///
+/// All are encoded into one text, and what is sorted are their places in it: a text for each name and each
+/// value took two thirds more.
 pub fn query<'a>(pairs: impl Iterator<Item = &'a (Vec<u8>, Vec<u8>)>) -> String {
-    let mut encoded: Vec<(String, String)> = pairs
-        .map(|(name, value)| (encode(name, false), encode(value, false)))
-        .collect();
-    encoded.sort_unstable();
-    let bytes = encoded
-        .iter()
-        .map(|(n, v)| n.len().saturating_add(v.len()).saturating_add(2));
-    let mut joined = String::with_capacity(bytes.sum());
-    for (name, value) in &encoded {
+    let mut encoded = String::with_capacity(QUERY_BYTES);
+    let mut places = Vec::with_capacity(COMPARED_MAX);
+    for (name, value) in pairs {
+        let begin = encoded.len();
+        encode_onto(&mut encoded, name, false);
+        let middle = encoded.len();
+        encode_onto(&mut encoded, value, false);
+        places.push((begin..middle, middle..encoded.len()));
+    }
+    let text = |place: &Range<usize>| encoded.get(place.clone()).unwrap_or_default();
+    let mut pairs: Vec<_> = places.iter().map(|(n, v)| (text(n), text(v))).collect();
+    pairs.sort_unstable();
+    let marks = pairs.len().saturating_mul(2);
+    let mut joined = String::with_capacity(encoded.len().saturating_add(marks));
+    for (name, value) in pairs {
         if !joined.is_empty() {
             joined.push('&');
         }

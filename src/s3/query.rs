@@ -1,6 +1,7 @@
 //! A request's query: decoded once, in the order in which it came.
 
 use super::error::{Code, S3Error};
+use crate::auth::canonical::is_coded;
 
 /// The decoded parameters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -80,13 +81,12 @@ impl Query {
 
 /// Percent-decodes; nothing where an escape is broken or the result isn't UTF-8.
 pub(super) fn decode(text: &str, plus_is_space: bool) -> Option<String> {
-    let is_coded = |byte: &u8| matches!(byte, b'%' | b'+');
     let mut rest = text.as_bytes();
-    if !rest.iter().any(is_coded) {
+    if !is_coded(rest) {
         return Some(text.to_owned());
     }
     let mut out = Vec::with_capacity(rest.len());
-    while let Some(run) = rest.iter().position(is_coded) {
+    while let Some(run) = rest.iter().position(|byte| matches!(byte, b'%' | b'+')) {
         let (plain, behind) = rest.split_at(run);
         out.extend_from_slice(plain);
         rest = match behind {
