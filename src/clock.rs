@@ -10,6 +10,9 @@ use std::time::Duration;
 #[cbor(transparent)]
 pub struct Timestamp(#[n(0)] i64);
 
+/// The last second that HTTP's dates can tell: they have four digits for the year.
+const HTTP_DATE_S_MAX: u64 = 253_402_300_799;
+
 /// The text was no time in the format that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid time")]
@@ -102,7 +105,9 @@ impl Timestamp {
 
     /// `Tue, 24 Nov 2026 00:20:26 GMT`: HTTP's own date (RFC 9110, section 5.6.7).
     pub fn http_date(self) -> String {
-        self.format("%a, %d %b %Y %H:%M:%S GMT")
+        let s = u64::try_from(self.unix_s()).unwrap_or(0);
+        let at = std::time::UNIX_EPOCH.checked_add(Duration::from_secs(s.min(HTTP_DATE_S_MAX)));
+        httpdate::fmt_http_date(at.unwrap_or(std::time::UNIX_EPOCH))
     }
 
     /// Reads `20261124T002026Z`.

@@ -181,7 +181,11 @@ pub fn host_id(request: impl fmt::Display) -> String {
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016X}", self.0)
+        let mut digits = [0; 16];
+        // As long as it must be, and ASCII. Every request is named several times.
+        let _infallible = hex::encode_to_slice(self.0.to_be_bytes(), &mut digits);
+        digits.make_ascii_uppercase();
+        f.write_str(std::str::from_utf8(&digits).unwrap_or_default())
     }
 }
 

@@ -90,8 +90,13 @@ fn may_be_active(kind: &[u8]) -> bool {
         return true;
     };
     let named = ["html", "xml", "svg", "xsl", "script", "mathml"];
+    // So short a name is read sooner than a search for its parts is prepared.
+    let is_in = |part: &str| {
+        let mut places = name.as_bytes().windows(part.len());
+        places.any(|place| place == part.as_bytes())
+    };
     matches!(class, "multipart" | "message")
-        || named.iter().any(|part| name.contains(part))
+        || named.into_iter().any(is_in)
         // Two types in one header: which one counts is the browser's guess.
         || kind.contains(',')
 }

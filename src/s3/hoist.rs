@@ -21,6 +21,9 @@ const AUTHENTICATION: &[&str] = &[
     "x-amz-signedheaders",
 ];
 
+/// What the names of S3's own headers begin with.
+const AMZ: &str = "x-amz-";
+
 /// Conditions that a signer may put upon an upload. Unheeded, they would let it overwrite.
 const CONDITIONS: &[&str] = &["if-match", "if-none-match"];
 
@@ -29,17 +32,17 @@ const CONDITIONS: &[&str] = &["if-match", "if-none-match"];
 /// # Errors
 /// `InvalidArgument` for what can't be a header.
 pub(super) fn hoist(query: &mut Query, headers: &mut HeaderMap) -> Result<(), S3Error> {
+    let found = query.take(is_header);
+    // Most queries have none.
+    if found.is_empty() {
+        return Ok(());
+    }
     let signed = query.get("X-Amz-SignedHeaders").unwrap_or_default();
     let signed = signed.to_ascii_lowercase();
     // Version 2 has no list: it covers all of them.
     let all = query.has("AWSAccessKeyId");
     let listed: HashSet<&str> = signed.split(';').collect();
     let covers = |name: &str| all || listed.contains(name);
-    let found = query.take(|name| {
-        let name = name.to_ascii_lowercase();
-        let amz = name.starts_with("x-amz-") && !AUTHENTICATION.contains(&name.as_str());
-        amz || CONDITIONS.contains(&name.as_str())
-    });
     let sent: Vec<HeaderName> = headers.keys().cloned().collect();
     for (name, value) in found {
         let lower = name.to_ascii_lowercase();
@@ -60,6 +63,14 @@ pub(super) fn hoist(query: &mut Query, headers: &mut HeaderMap) -> Result<(), S3
         }
     }
     Ok(())
+}
+
+/// Whether a parameter of that name, in whatever case, is meant as a header.
+fn is_header(name: &str) -> bool {
+    let is_among = |names: &[&str]| names.iter().any(|other| name.eq_ignore_ascii_case(other));
+    let start = name.get(..AMZ.len());
+    let amz = start.is_some_and(|start| start.eq_ignore_ascii_case(AMZ));
+    (amz && !is_among(AUTHENTICATION)) || is_among(CONDITIONS)
 }
 
 fn is_about_bytes(name: &str) -> bool {

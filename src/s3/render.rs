@@ -9,6 +9,9 @@ use super::oss::{self, answer::keep_error};
 use super::reply::{Reply, ReplyBody};
 use crate::id::{RequestId, host_id};
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
+const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
+
 /// The answer to a request of that method.
 pub fn render(
     id: RequestId,
@@ -40,11 +43,8 @@ pub fn render(
     if headers.contains_key("x-oss-request-id") {
         return response;
     }
-    for (name, value) in [
-        ("x-amz-request-id", id.to_string()),
-        ("x-amz-id-2", host_id(id)),
-    ] {
-        if let Ok(value) = HeaderValue::from_str(&value) {
+    for (name, value) in [(REQUEST_ID, id.to_string()), (HOST_ID, host_id(id))] {
+        if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(name, value);
         }
     }

@@ -17,7 +17,7 @@ pub struct Target {
 }
 
 /// How much a request names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Level {
     /// No bucket.
     Service,
@@ -109,9 +109,6 @@ pub(super) fn bucket_of_host<'a>(authority: &'a str, domains: &[String]) -> Opti
 /// The bucket in front of one of these domains.
 pub(super) fn bucket_under<'a>(authority: &'a str, domains: &[impl AsRef<str>]) -> Option<&'a str> {
     let host = without_port(authority);
-    if host.parse::<std::net::IpAddr>().is_ok() || host.starts_with('[') {
-        return None;
-    }
     let under = |domain: &str| {
         let at = host.len().checked_sub(domain.len())?;
         let (front, end) = host.split_at_checked(at)?;
@@ -119,10 +116,13 @@ pub(super) fn bucket_under<'a>(authority: &'a str, domains: &[impl AsRef<str>]) 
         (end.eq_ignore_ascii_case(domain) && !bucket.is_empty()).then_some(bucket)
     };
     // A domain under another one is the longer match: `s3.eu.example` under `eu.example`.
-    domains
+    let found = domains
         .iter()
         .filter_map(|domain| under(domain.as_ref()))
-        .min_by_key(|bucket| bucket.len())
+        .min_by_key(|bucket| bucket.len())?;
+    // Read last, since most hosts are addresses, which are under nothing.
+    let is_address = host.starts_with('[') || host.parse::<std::net::IpAddr>().is_ok();
+    (!is_address).then_some(found)
 }
 
 #[cfg(test)]

@@ -25,7 +25,8 @@ pub(super) fn refusal(name: &str, value: &str) -> S3Error {
 }
 
 /// Query parameters and headers that mean something to S3. One that the operation at hand doesn't
-/// honour must be refused by name: a client that asks for encryption must not get none.
+/// honour must be refused by name: a client that asks for encryption must not get none. Sorted, so that a
+/// name is found by halving.
 pub(super) const OPTIONS: &[&str] = &[
     "bucket-region",
     "continuation-token",
