@@ -19,9 +19,15 @@ mod requests;
 pub struct Case {
     /// Its name.
     pub name: &'static str,
-    /// Does it once.
-    pub run: Box<dyn FnMut()>,
+    /// How often it is done for its instructions to be counted: so often that they are a hundred times what
+    /// differs between two runs of the same, since maps are seeded at random.
+    pub times: u32,
+    /// Prepares it; what comes of that does it once.
+    pub prepare: Box<dyn FnOnce() -> Work>,
 }
+
+/// Does a piece of work once.
+pub type Work = Box<dyn FnMut()>;
 
 impl std::fmt::Debug for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -29,9 +35,17 @@ impl std::fmt::Debug for Case {
     }
 }
 
-fn case(name: &'static str, run: impl FnMut() + 'static) -> Case {
-    let run = Box::new(run);
-    Case { name, run }
+fn case<W: FnMut() + 'static>(
+    name: &'static str,
+    times: u32,
+    prepare: impl FnOnce() -> W + 'static,
+) -> Case {
+    let prepare = Box::new(|| Box::new(prepare()) as Work);
+    Case {
+        name,
+        times,
+        prepare,
+    }
 }
 
 /// All of them.
@@ -45,9 +59,10 @@ pub fn cases() -> Vec<Case> {
 mod tests {
     #[test]
     fn every_case_does_its_work_again_and_again() {
-        for mut case in super::cases() {
-            (case.run)();
-            (case.run)();
+        for case in super::cases() {
+            let mut work = (case.prepare)();
+            work();
+            work();
         }
     }
 }

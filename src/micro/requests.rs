@@ -47,8 +47,8 @@ impl World {
     }
 
     /// The same request again and again; its answer has so many bytes, or more.
-    fn asking(self, name: &'static str, method: &'static str, uri: String, bytes: usize) -> Case {
-        case(name, move || {
+    fn asking(self, method: &'static str, uri: String, bytes: usize) -> impl FnMut() {
+        move || {
             let request = Request::from_parts(parts(method, &uri, HeaderMap::new()), Empty::new());
             let service = Arc::clone(&self.service);
             let read = self.runtime.block_on(async {
@@ -57,39 +57,39 @@ impl World {
                 answer.into_body().collect().await.unwrap().to_bytes()
             });
             assert!(read.len() >= bytes, "{} bytes", read.len());
-        })
-    }
-
-    fn listing(name: &'static str, folder: &str, query: &[(&str, &str)], bytes: usize) -> Case {
-        let world = Self::new();
-        world.put("/bucket", b"");
-        for number in 0..1000 {
-            world.put(
-                &format!(
-                    "/bucket/{}{number:06}",
-                    folder.replace('N', &number.to_string())
-                ),
-                b"",
-            );
         }
-        let uri = presigned("GET", "/bucket", query);
-        world.asking(name, "GET", uri, bytes)
     }
 }
 
+fn object(method: &'static str, bytes: usize) -> impl FnMut() {
+    let (world, path) = (World::new(), format!("/bucket/{KEY}"));
+    world.put("/bucket", b"");
+    world.put(&path, &[7; 4096]);
+    world.asking(method, presigned(method, &path, &[]), bytes)
+}
+
+/// A thousand objects, each in a folder that may be named by its number, N.
+fn listing(folder: &str, query: &[(&str, &str)], bytes: usize) -> impl FnMut() + use<> {
+    let world = World::new();
+    world.put("/bucket", b"");
+    for number in 0..1000 {
+        let folder = folder.replace('N', &number.to_string());
+        world.put(&format!("/bucket/{folder}{number:06}"), b"");
+    }
+    world.asking("GET", presigned("GET", "/bucket", query), bytes)
+}
+
 pub(super) fn cases() -> Vec<Case> {
-    let object = |name, method, bytes| {
-        let (world, path) = (World::new(), format!("/bucket/{KEY}"));
-        world.put("/bucket", b"");
-        world.put(&path, &[7; 4096]);
-        world.asking(name, method, presigned(method, &path, &[]), bytes)
-    };
     let plain = [("list-type", "2")];
     let grouped = [("list-type", "2"), ("delimiter", "/")];
     vec![
-        object("HEAD", "HEAD", 0),
-        object("GET 4 KiB", "GET", 4096),
-        World::listing("list 1,000 keys", "folder/", &plain, 100_000),
-        World::listing("list 1,000 prefixes", "N/", &grouped, 50_000),
+        case("HEAD", 500, || object("HEAD", 0)),
+        case("GET 4 KiB", 500, || object("GET", 4096)),
+        case("list 1,000 keys", 50, move || {
+            listing("folder/", &plain, 100_000)
+        }),
+        case("list 1,000 prefixes", 50, move || {
+            listing("N/", &grouped, 50_000)
+        }),
     ]
 }

@@ -1,9 +1,10 @@
 //! How long the hottest pieces of work take: `cargo bench --features micro`, with words that choose some of
-//! them. `--count NAME TIMES` does one so often and says nothing: `scripts/bench-instructions` counts.
+//! them. `--count NAME ROUNDS` does one so often as its instructions are to be counted, times ROUNDS, and says
+//! nothing: `scripts/bench-instructions` counts.
 
 use std::time::{Duration, Instant};
 
-use consign::micro::{Case, cases};
+use consign::micro::{Case, Work, cases};
 
 /// How long one measurement takes; the best of [`MEASUREMENTS`] is shown, since others of the machine can
 /// only make it longer.
@@ -22,21 +23,22 @@ fn main() {
         .collect::<Vec<_>>()
         .as_slice()
     {
-        ["--list"] => cases().iter().for_each(|case| println!("{}", case.name)),
-        ["--count", name, times] => {
-            let times: u64 = times.parse().expect("a number");
-            let mut all = cases();
-            let case = all
-                .iter_mut()
-                .find(|case| case.name == *name)
-                .expect("a case");
-            (0..times).for_each(|_time| (case.run)());
+        ["--list"] => cases()
+            .iter()
+            .for_each(|case| println!("{} {}", case.times, case.name)),
+        ["--count", name, rounds] => {
+            let rounds: u32 = rounds.parse().expect("a number");
+            let mut cases = cases().into_iter();
+            let case = cases.find(|case| case.name == *name).expect("a case");
+            let mut work = (case.prepare)();
+            (0..case.times * rounds).for_each(|_time| work());
         }
         words => {
             let wanted =
                 |case: &Case| words.is_empty() || words.iter().any(|word| case.name.contains(word));
-            for mut case in cases().into_iter().filter(wanted) {
-                let time = (0..MEASUREMENTS).map(|_| measure(&mut case)).min();
+            for case in cases().into_iter().filter(wanted) {
+                let mut work = (case.prepare)();
+                let time = (0..MEASUREMENTS).map(|_| measure(&mut work)).min();
                 let ns = time.unwrap_or_default().as_nanos();
                 println!("{:<28} {:>8}.{:03} µs", case.name, ns / 1000, ns % 1000);
             }
@@ -45,10 +47,10 @@ fn main() {
 }
 
 /// What doing it once takes, of a measurement's time.
-fn measure(case: &mut Case) -> Duration {
+fn measure(work: &mut Work) -> Duration {
     let (begun, mut times) = (Instant::now(), 0);
     loop {
-        (case.run)();
+        work();
         times += 1;
         let elapsed = begun.elapsed();
         if elapsed >= MEASUREMENT {
