@@ -1,8 +1,8 @@
 //! How far an upload's client may be ahead of its digests and of the disk.
 //!
 //! A few uploads may have much waiting, so that neither the network nor the disk ever pauses for the other.
-//! Of many, some always have something to do: there more would only fill memory. 64 of 16 MiB at a time
-//! took 60 MiB else, at the same rate.
+//! Of many, some always have something to do: there more would only fill memory. Where digests are the
+//! slowest (a build without optimisation), 64 of 16 MiB at a time took 65 MiB of memory and take 44.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
