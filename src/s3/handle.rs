@@ -80,7 +80,7 @@ where
     if let Some(page) = page {
         Box::pin(page.admit(&service, response.headers_mut())).await;
     }
-    let ms = running.elapsed().as_millis();
+    let ms = u64::try_from(running.elapsed().as_millis()).unwrap_or(u64::MAX);
     let status = response.status().as_u16();
     // What is to be sent: the answer's body is on its way only after this line.
     let (bytes_in, bytes_out) = (received.bytes(), response.body().len());

@@ -1,6 +1,5 @@
 //! Where log lines go: text for people on a terminal, JSON otherwise.
 
-mod json;
 mod lines;
 
 use std::io::IsTerminal;
@@ -13,7 +12,6 @@ use tracing_subscriber::{fmt, registry, reload};
 
 use super::CliError;
 use crate::config::{Log, LogFormat};
-use json::{JsonFields, JsonLine};
 pub(super) use lines::LastLines;
 use lines::Lines;
 
@@ -48,8 +46,8 @@ pub(super) fn start(log: &Log) -> Result<(Refilter, LastLines), CliError> {
     };
     let (filtered, written) = (registry().with(filter), fmt::layer().with_writer(lines));
     let started = if json {
-        let written = written.fmt_fields(JsonFields);
-        filtered.with(written.event_format(JsonLine)).try_init()
+        let written = written.json().flatten_event(true).with_span_list(false);
+        filtered.with(written).try_init()
     } else {
         let written = written.with_ansi(terminal).with_target(false);
         filtered.with(written).try_init()
