@@ -13,7 +13,6 @@ pub mod auth;
 pub mod callback;
 pub mod store;
 
-pub mod ahead;
 pub mod checksum;
 pub mod clock;
 pub mod fail_point;

@@ -63,7 +63,6 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "s3",
         &[
-            "ahead",
             "auth",
             "store",
             "clock",
@@ -106,11 +105,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("store::meta", &["fail_point", "metrics"]),
-    (
-        "store::blob",
-        &["ahead", "clock", "id", "fail_point", "metrics"],
-    ),
-    ("ahead", &[]),
+    ("store::blob", &["clock", "id", "fail_point", "metrics"]),
     ("checksum", &[]),
     ("name", &[]),
     // A version id guards itself with a checksum.

@@ -6,10 +6,14 @@ use tokio::sync::oneshot;
 
 use super::aws_chunked::Piece;
 use super::{ReceiveOptions, lanes};
-use crate::ahead;
 use crate::checksum::md5::Md5;
 use crate::checksum::{Algorithm, Hasher};
 use crate::s3::error::{Code, S3Error};
+
+/// Bytes that go to another thread together. Fewer are hashed where they are.
+const BATCH_BYTES: usize = 128 * 1024;
+/// Bytes that may wait for the batch before them: this bounds an upload's memory.
+const WAITING_BYTES_MAX: usize = 256 * 1024;
 
 /// Judges the signatures of a body's chunks, each of which continues the one before it.
 pub trait ChunkVerifier: std::fmt::Debug + Send {
@@ -140,12 +144,11 @@ impl Pipeline {
             Piece::ChunkEnd(_) | Piece::Trailer { .. } => 128,
         };
         self.waiting.push(piece);
-        // Fewer are hashed where they are.
-        if self.waiting_bytes < ahead::BATCH_BYTES {
+        if self.waiting_bytes < BATCH_BYTES {
             return Ok(());
         }
         let busy = self.job.as_ref().is_some_and(oneshot::Receiver::is_empty);
-        if busy && self.waiting_bytes < ahead::waiting_bytes_max() {
+        if busy && self.waiting_bytes < WAITING_BYTES_MAX {
             return Ok(());
         }
         let digests = self.rest().await?;

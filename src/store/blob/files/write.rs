@@ -17,8 +17,15 @@ use super::super::block::BlockSums;
 use super::super::durable::{self, Durability, io};
 use super::super::{BlobError, BlobRef, BlobWriter};
 use super::Place;
-use crate::ahead;
 use crate::fail_point;
+
+/// Bytes that may wait while the disk is at work on as many before them: this bounds an upload's memory,
+/// half a MiB.
+const WAITING_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes that go to the disk's threads together: to wake one for each piece of the network cost more
+/// than the writing.
+const BATCH_BYTES: usize = 128 * 1024;
 
 /// So often a blob of unknown length asks whether there is room for more of it.
 const ROOM_BYTES: u64 = 4 * 1024 * 1024;
@@ -34,7 +41,6 @@ pub(super) struct FileWriter {
     /// What came while the disk was at work.
     waiting: Vec<Bytes>,
     waiting_bytes: usize,
-    _counted: ahead::Upload,
 }
 
 /// Who has the file: a thread has it only while there is something to write, so that no number of
@@ -57,18 +63,17 @@ impl FileWriter {
             file: Hands::Ours(Box::new(staged)),
             waiting: Vec::new(),
             waiting_bytes: 0,
-            _counted: ahead::Upload::begin(),
         })
     }
 
     async fn push(&mut self, bytes: Bytes) -> Result<(), BlobError> {
         self.waiting_bytes = self.waiting_bytes.saturating_add(bytes.len());
         self.waiting.push(bytes);
-        if self.waiting_bytes < ahead::BATCH_BYTES {
+        if self.waiting_bytes < BATCH_BYTES {
             return Ok(());
         }
         let busy = matches!(&self.file, Hands::Threads(work) if !work.is_finished());
-        if busy && self.waiting_bytes < ahead::waiting_bytes_max() {
+        if busy && self.waiting_bytes < WAITING_BYTES_MAX {
             return Ok(());
         }
         let mut staged = self.take_file().await?;
