@@ -13,6 +13,11 @@ pub struct Timestamp(#[n(0)] i64);
 /// The last second that HTTP's dates can tell: they have four digits for the year.
 const HTTP_DATE_S_MAX: u64 = 253_402_300_799;
 
+/// `time` in whole milliseconds.
+pub fn whole_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// The text was no time in the format that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid time")]

@@ -17,7 +17,7 @@ use super::deliver::{Callbacks, Outcome, Row};
 use super::endpoint::{Answer, Endpoint, NoAnswer, Post};
 use super::event::{Event, WITHDRAWN};
 use super::outbox::{Message, State};
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, whole_ms};
 use crate::fail_point;
 use crate::id::MessageId;
 use crate::store::hook::{Awaited, Consent, Objection, Told};
@@ -74,7 +74,7 @@ impl Callbacks {
         Asked {
             answer,
             at: self.clock.now(),
-            ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            ms: whole_ms(begun.elapsed()),
         }
     }
 

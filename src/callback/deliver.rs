@@ -21,7 +21,7 @@ use super::network::Reach;
 use super::outbox::{Message, Outbox, State};
 use super::retry;
 use super::sign::Signer;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::{Clock, Timestamp, whole_ms};
 use crate::fail_point;
 use crate::id;
 use crate::metrics::Deliveries;
@@ -355,7 +355,7 @@ impl Callbacks {
             fail_point::reach("deliver.due");
             let outcome = self.post(endpoint, &row.message).await;
             fail_point::reach("deliver.answered");
-            let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let ms = whole_ms(begun.elapsed());
             self.record(endpoint, row, outcome, ms).await
         };
         fail_point::reach("deliver.recorded");

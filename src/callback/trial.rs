@@ -9,6 +9,7 @@ use super::audit::AdminError;
 use super::deliver::Callbacks;
 use super::endpoint::Post;
 use super::event::{Event, TEST};
+use crate::clock::whole_ms;
 use crate::id::MessageId;
 
 /// Of the answer so much is shown.
@@ -40,7 +41,7 @@ impl Callbacks {
             answer_bytes_max: ANSWER_BYTES_MAX,
         });
         let outcome = sent.await;
-        let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let ms = whole_ms(begun.elapsed());
         let (status, answer, error) = match &outcome {
             Err(none) => (None, None, Some(none.error.clone())),
             Ok(came) => {

@@ -37,7 +37,7 @@ use super::traced;
 use super::website;
 use crate::auth::constraint::Constraint;
 use crate::auth::{self, Action, AuthSettings, Grant, SignedHead};
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, whole_ms};
 use crate::id::RequestId;
 use crate::metrics;
 use crate::trace::{self, Kind, Root};
@@ -80,7 +80,7 @@ where
     if let Some(page) = page {
         Box::pin(page.admit(&service, response.headers_mut())).await;
     }
-    let ms = u64::try_from(running.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let ms = whole_ms(running.elapsed());
     let status = response.status().as_u16();
     // What is to be sent: the answer's body is on its way only after this line.
     let (bytes_in, bytes_out) = (received.bytes(), response.body().len());

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::tls::Stream;
+use crate::clock::whole_ms;
 
 /// How long a refused body is read away, for the client to read its answer meanwhile.
 const LINGER: Duration = Duration::from_secs(5);
@@ -62,7 +63,7 @@ impl Activity {
     pub(super) fn head_is_late(&self, limit: Duration) -> bool {
         match self.head_since_ms.load(Ordering::Relaxed) {
             0 => false,
-            since => self.now_ms().saturating_sub(since) > to_ms(limit),
+            since => self.now_ms().saturating_sub(since) > whole_ms(limit),
         }
     }
 
@@ -70,7 +71,7 @@ impl Activity {
     pub(super) fn is_idle_for(&self, time: Duration) -> bool {
         let since = self.idle_since_ms.load(Ordering::Relaxed);
         self.requests.load(Ordering::Relaxed) == 0
-            && self.now_ms().saturating_sub(since) > to_ms(time)
+            && self.now_ms().saturating_sub(since) > whole_ms(time)
     }
 
     /// Whether the client may still be sending what nobody will read.
@@ -83,7 +84,7 @@ impl Activity {
     /// which HTTP it is, has no clock for that.
     pub(super) fn is_mute_for(&self, limit: Duration) -> bool {
         let mute = self.preface_len.load(Ordering::Relaxed) == 0;
-        mute && !self.http1.load(Ordering::Relaxed) && self.now_ms() > to_ms(limit)
+        mute && !self.http1.load(Ordering::Relaxed) && self.now_ms() > whole_ms(limit)
     }
 
     fn is_http2(&self) -> bool {
@@ -105,7 +106,7 @@ impl Activity {
     }
 
     fn now_ms(&self) -> u64 {
-        to_ms(self.opened.elapsed()).saturating_add(1)
+        whole_ms(self.opened.elapsed()).saturating_add(1)
     }
 
     fn read(&self, bytes: &[u8]) {
@@ -129,10 +130,6 @@ impl Activity {
             }
         }
     }
-}
-
-fn to_ms(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A request from its complete head to the end of its answer.

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::visit::Visit;
 use crate::auth::AccessKey;
 use crate::auth::canonical::encode;
+use crate::clock::whole_ms;
 use crate::id::host_id;
 use crate::s3::learned::Asked;
 
@@ -168,8 +169,8 @@ impl Record {
             "bytes_received": self.received,
             "bytes_sent": ended.sent,
             "object_size": self.object_bytes,
-            "total_ms": as_ms(ended.time),
-            "turn_around_ms": as_ms(self.turn_around),
+            "total_ms": whole_ms(ended.time),
+            "turn_around_ms": whole_ms(self.turn_around),
             "referer": visit.referer,
             "user_agent": visit.user_agent,
             "host": visit.host,
@@ -219,10 +220,6 @@ fn object_bytes(visit: &Visit, answered: &Answered<'_>) -> Option<u64> {
         },
         _ => None,
     }
-}
-
-fn as_ms(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn dash(text: Option<&str>) -> String {
