@@ -14,8 +14,8 @@ use http::HeaderMap;
 /// A query's names and values, decoded, in the order in which they came.
 pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// So many parameters are compared with each other.
-const COMPARED_MAX: usize = 16;
+/// So many names are compared with each other: that is sooner done than hashing them.
+pub(super) const COMPARED_MAX: usize = 16;
 
 /// Bytes that a presigned query has room in, encoded, without growing.
 const QUERY_BYTES: usize = 512;
@@ -72,48 +72,60 @@ pub fn is_coded(bytes: &[u8]) -> bool {
         .fold(false, |coded, byte| coded | matches!(byte, b'%' | b'+'))
 }
 
-fn nibbles(high: u8, low: u8) -> Option<u8> {
-    let digit = |b: u8| {
-        char::from(b)
-            .to_digit(16)
-            .and_then(|d| u8::try_from(d).ok())
+/// The byte that two hexadecimal digits are.
+pub fn nibbles(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
     };
     Some(digit(high)? << 4 | digit(low)?)
 }
 
 /// Encodes all but the unreserved characters, and `/` too unless `keep_slash`.
 pub fn encode(bytes: &[u8], keep_slash: bool) -> String {
-    let mut out = String::with_capacity(bytes.len());
+    let mut out = Vec::with_capacity(bytes.len());
     encode_onto(&mut out, bytes, keep_slash);
-    out
+    text_of(out)
 }
 
-fn encode_onto(out: &mut String, bytes: &[u8], keep_slash: bool) {
-    let is_plain = |byte: &u8| {
-        let unreserved = UNRESERVED.get(usize::from(*byte));
-        unreserved.is_some_and(|unreserved| *unreserved) || (keep_slash && *byte == b'/')
-    };
+/// What was encoded, as the text that it is.
+fn text_of(encoded: Vec<u8>) -> String {
+    // ASCII: it holds unreserved characters and escapes.
+    String::from_utf8(encoded).unwrap_or_default()
+}
+
+fn is_plain(byte: u8, keep_slash: bool) -> bool {
+    let unreserved = UNRESERVED.get(usize::from(byte));
+    unreserved.is_some_and(|unreserved| *unreserved) || (keep_slash && byte == b'/')
+}
+
+fn encode_onto(out: &mut Vec<u8>, bytes: &[u8], keep_slash: bool) {
     let mut rest = bytes;
     loop {
         // What needs no escape is copied in one run.
-        let run = rest.iter().position(|b| !is_plain(b)).unwrap_or(rest.len());
-        let (plain, behind) = rest.split_at(run);
-        out.push_str(std::str::from_utf8(plain).unwrap_or_default());
+        let run = rest.iter().position(|byte| !is_plain(*byte, keep_slash));
+        let (plain, behind) = rest.split_at(run.unwrap_or(rest.len()));
+        out.extend_from_slice(plain);
         let Some((escaped, after)) = behind.split_first() else {
             return;
         };
-        let digit = |nibble: u8| char::from(if nibble < 10 { b'0' } else { b'A' - 10 } + nibble);
-        out.extend(['%', digit(escaped >> 4), digit(escaped & 0xF)]);
+        let digit = |nibble: u8| if nibble < 10 { b'0' } else { b'A' - 10 } + nibble;
+        out.extend_from_slice(&[b'%', digit(escaped >> 4), digit(escaped & 0xF)]);
         rest = after;
     }
 }
 
 /// The canonical form of a path as it came over the wire.
-pub fn path(raw: &str) -> String {
+pub fn path(raw: &str) -> Cow<'_, str> {
     if raw.is_empty() {
-        "/".into()
+        Cow::Borrowed("/")
+    } else if raw.bytes().all(|byte| is_plain(byte, true)) {
+        // As most clients send it.
+        Cow::Borrowed(raw)
     } else {
-        encode(&decode(raw, false), true)
+        Cow::Owned(encode(&decode(raw, false), true))
     }
 }
 
@@ -133,7 +145,7 @@ pub fn pairs(raw: &str) -> Pairs {
 /// All are encoded into one text, and what is sorted are their places in it: a text for each name and each
 /// value took two thirds more.
 pub fn query<'a>(pairs: impl Iterator<Item = &'a (Vec<u8>, Vec<u8>)>) -> String {
-    let mut encoded = String::with_capacity(QUERY_BYTES);
+    let mut encoded = Vec::with_capacity(QUERY_BYTES);
     let mut places = Vec::with_capacity(COMPARED_MAX);
     for (name, value) in pairs {
         let begin = encoded.len();
@@ -142,6 +154,7 @@ pub fn query<'a>(pairs: impl Iterator<Item = &'a (Vec<u8>, Vec<u8>)>) -> String 
         encode_onto(&mut encoded, value, false);
         places.push((begin..middle, middle..encoded.len()));
     }
+    let encoded = text_of(encoded);
     let text = |place: &Range<usize>| encoded.get(place.clone()).unwrap_or_default();
     let mut pairs: Vec<_> = places.iter().map(|(n, v)| (text(n), text(v))).collect();
     pairs.sort_unstable();
@@ -160,19 +173,25 @@ pub fn query<'a>(pairs: impl Iterator<Item = &'a (Vec<u8>, Vec<u8>)>) -> String 
 
 /// A header's values as one: trimmed, inner runs of spaces folded, repeats joined by commas.
 pub fn header_value(headers: &HeaderMap, name: &str) -> Option<String> {
-    let mut values = headers
-        .get_all(name)
-        .iter()
-        .map(|v| fold(v.as_bytes()))
-        .peekable();
-    values.peek()?;
-    Some(values.collect::<Vec<_>>().join(","))
+    let mut values = headers.get_all(name).iter();
+    let mut joined = fold(values.next()?.as_bytes());
+    for value in values {
+        joined.push(',');
+        joined.push_str(&fold(value.as_bytes()));
+    }
+    Some(joined)
 }
 
 fn fold(value: &[u8]) -> String {
     let words = value.split(|byte| matches!(byte, b' ' | b'\t'));
-    let words = words.filter(|word| !word.is_empty());
-    words.map(text).collect::<Vec<_>>().join(" ")
+    let mut folded = String::with_capacity(value.len());
+    for word in words.filter(|word| !word.is_empty()) {
+        if !folded.is_empty() {
+            folded.push(' ');
+        }
+        folded.push_str(&text(word));
+    }
+    folded
 }
 
 /// A header's bytes as text. Those that are no UTF-8 are written out behind a character that no header

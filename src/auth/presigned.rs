@@ -33,8 +33,9 @@ const MALFORMED_CREDENTIAL: &str = "Error parsing the X-Amz-Credential parameter
 /// Whether the query claims to authenticate the request, in whole or in part. The case of a name
 /// does not matter here: half a claim must never pass for none.
 pub(super) fn is_claimed(pairs: &Pairs) -> bool {
-    let named = |name: &&str| count(pairs, name) > 0;
-    NAMES.iter().chain(&V2_NAMES).chain([&TOKEN]).any(named)
+    let claims = || NAMES.iter().chain(&V2_NAMES).chain([&TOKEN]);
+    let is_one = |name: &[u8]| claims().any(|claim| name.eq_ignore_ascii_case(claim.as_bytes()));
+    pairs.iter().any(|(name, _value)| is_one(name))
 }
 
 /// Whether the query has parameters that mean Version 4 and nothing else.
@@ -44,12 +45,16 @@ pub(super) fn is_of_version_4(pairs: &Pairs) -> bool {
     own.into_iter().any(|name| count(pairs, name) > 0)
 }
 
-/// How often the query has a parameter of that name, in whatever case.
-pub(super) fn count(pairs: &Pairs, name: &str) -> usize {
+/// The parameters of that name, in whatever case.
+fn named<'a>(pairs: &'a Pairs, name: &str) -> impl Iterator<Item = &'a (Vec<u8>, Vec<u8>)> {
     pairs
         .iter()
-        .filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))
-        .count()
+        .filter(move |(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))
+}
+
+/// How often the query has a parameter of that name, in whatever case.
+pub(super) fn count(pairs: &Pairs, name: &str) -> usize {
+    named(pairs, name).count()
 }
 
 /// Verifies a request by its query.
@@ -122,13 +127,18 @@ struct Params<'a> {
 impl<'a> Params<'a> {
     fn read(pairs: &'a Pairs) -> Result<Self, AuthError> {
         let one = |name: &str| {
-            let mut found = pairs.iter().filter(|(n, _)| n == name.as_bytes());
-            let (_, value) = found.next().ok_or_else(|| fault(MISSING))?;
-            // Two values for one parameter: signer and verifier might each take another.
-            if count(pairs, name) > 1 {
-                return Err(fault(&format!("{name} was given more than once.")));
+            let is_exact = |n: &[u8]| n == name.as_bytes();
+            let mut found = named(pairs, name);
+            match (found.next(), found.next()) {
+                (Some((n, value)), None) if is_exact(n) => {
+                    std::str::from_utf8(value).map_err(|_not_utf8| fault(MISSING))
+                }
+                // Two values for one parameter: signer and verifier might each take another.
+                (Some(_), Some(_)) if pairs.iter().any(|(n, _value)| is_exact(n)) => {
+                    Err(fault(&format!("{name} was given more than once.")))
+                }
+                _ => Err(fault(MISSING)),
             }
-            std::str::from_utf8(value).map_err(|_not_utf8| fault(MISSING))
         };
         Ok(Self {
             algorithm: one("X-Amz-Algorithm")?,

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use crate::clock::Timestamp;
 use crate::public_url::without_port;
 
-use super::canonical::{self, Pairs, Parts};
+use super::canonical::{self, COMPARED_MAX, Pairs, Parts};
 use super::constraint::{self, Proven};
 use super::sigv4::{self, Credential};
 use super::{
@@ -99,7 +99,10 @@ pub(super) fn check_scope(
 
 /// The `x-amz-*` headers, and `host`, that the signature does not cover.
 pub(super) fn unsigned(headers: &HeaderMap, signed: &str) -> Vec<String> {
-    let listed: HashSet<&str> = signed.split(';').collect();
+    let mut listed = Names::default();
+    for name in signed.split(';') {
+        listed.insert(name);
+    }
     let covers = |name: &str| listed.contains(name);
     let mut missing: Vec<String> = headers
         .keys()
@@ -114,6 +117,32 @@ pub(super) fn unsigned(headers: &HeaderMap, signed: &str) -> Vec<String> {
     missing.sort();
     missing.dedup();
     missing
+}
+
+/// Names out of a list that may be long. Nearly none is, and a few are compared sooner than they are hashed.
+#[derive(Default)]
+struct Names<'a> {
+    few: Vec<&'a str>,
+    more: HashSet<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    /// Takes one, unless it is there.
+    fn insert(&mut self, name: &'a str) -> bool {
+        if self.contains(name) {
+            return false;
+        }
+        if self.few.len() < COMPARED_MAX {
+            self.few.push(name);
+        } else {
+            self.more.insert(name);
+        }
+        true
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.few.contains(&name) || (!self.more.is_empty() && self.more.contains(name))
+    }
 }
 
 /// The token in the head's own header.
@@ -240,7 +269,7 @@ pub(super) fn covered<'a>(
     signed: &str,
     authority: &str,
 ) -> Covered<'a> {
-    let (mut headers, mut seen) = (Vec::new(), HashSet::new());
+    let (mut headers, mut seen) = (Vec::new(), Names::default());
     let moved = OnceCell::new();
     for name in signed.split(';') {
         // Listed twice it leaves one line: else a head of some kilobytes would make megabytes of text.

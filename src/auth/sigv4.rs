@@ -93,13 +93,14 @@ pub fn hmac(key: &[u8], data: &[u8]) -> [u8; 32] {
 /// HMAC's own rule for keys, done here because a key of a whole block cannot be refused.
 pub(super) fn key_block(key: &[u8], digest: impl Fn(&[u8]) -> Vec<u8>) -> Zeroizing<[u8; 64]> {
     let mut block = Zeroizing::new([0u8; 64]);
-    let short = if key.len() > block.len() {
-        Zeroizing::new(digest(key))
+    if let Some(start) = block.get_mut(..key.len()) {
+        start.copy_from_slice(key);
     } else {
-        Zeroizing::new(key.to_vec())
-    };
-    for (to, from) in block.iter_mut().zip(short.iter()) {
-        *to = *from;
+        let short = Zeroizing::new(digest(key));
+        block
+            .iter_mut()
+            .zip(short.iter())
+            .for_each(|(to, from)| *to = *from);
     }
     block
 }

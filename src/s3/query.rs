@@ -1,11 +1,20 @@
 //! A request's query: decoded once, in the order in which it came.
 
-use super::error::{Code, S3Error};
-use crate::auth::canonical::is_coded;
+use std::borrow::Cow;
+use std::ops::Range;
 
-/// The decoded parameters.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Query(Vec<(String, String)>);
+use super::error::{Code, S3Error};
+use crate::auth::canonical::{is_coded, nibbles};
+
+/// The decoded parameters: one text, and where each name and value stands in it.
+#[derive(Debug, Clone, Default)]
+pub struct Query {
+    text: String,
+    places: Vec<(Range<usize>, Range<usize>)>,
+}
+
+/// Parameters of a presigned URL: room for so many is made once.
+const PARAMETERS: usize = 8;
 
 impl Query {
     /// Decodes what stands behind the `?`.
@@ -13,23 +22,26 @@ impl Query {
     /// # Errors
     /// `InvalidURI` where a name or a value isn't percent-encoded UTF-8.
     pub fn parse(raw: &str) -> Result<Self, S3Error> {
-        let pairs = raw.split('&').filter(|pair| !pair.is_empty());
-        let decoded = pairs.map(|pair| {
+        let mut query = Self::default();
+        if raw.is_empty() {
+            return Ok(query);
+        }
+        query.text.reserve(raw.len());
+        query.places.reserve(PARAMETERS);
+        for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Some((decode(name, true)?, decode(value, true)?))
-        });
-        decoded
-            .collect::<Option<_>>()
-            .map(Self)
-            .ok_or(S3Error::new(Code::InvalidURI))
+            let decoded = decoded(name, true).zip(decoded(value, true));
+            let (name, value) = decoded.ok_or(S3Error::new(Code::InvalidURI))?;
+            query.push(&name, &value);
+        }
+        Ok(query)
     }
 
     /// The value of the first parameter of that name; empty where it has none.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(found, _)| found == name)
-            .map(|(_, value)| value.as_str())
+        let mut all = self.iter();
+        all.find(|(found, _)| *found == name)
+            .map(|(_, value)| value)
     }
 
     /// Whether there is a parameter of that name.
@@ -39,19 +51,26 @@ impl Query {
 
     /// Adds a parameter at the end.
     pub(super) fn push(&mut self, name: &str, value: &str) {
-        self.0.push((name.to_owned(), value.to_owned()));
+        let begin = self.text.len();
+        self.text.push_str(name);
+        let middle = self.text.len();
+        self.text.push_str(value);
+        self.places.push((begin..middle, middle..self.text.len()));
     }
 
     /// Takes those parameters out whose name `is` wanted.
     pub(crate) fn take(&mut self, is: impl Fn(&str) -> bool) -> Vec<(String, String)> {
-        self.0.extract_if(.., |(name, _)| is(name)).collect()
+        let Self { text, places } = self;
+        let taken = places.extract_if(.., |(name, _)| is(at(text, name)));
+        taken
+            .map(|(name, value)| (at(text, &name).to_owned(), at(text, &value).to_owned()))
+            .collect()
     }
 
     /// All parameters in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        let places = self.places.iter();
+        places.map(|(name, value)| (at(&self.text, name), at(&self.text, value)))
     }
 
     /// A number from 0 to `most`, which is what larger ones become; `default` where there is none.
@@ -79,11 +98,20 @@ impl Query {
     }
 }
 
+/// What stands there; places are made where text is put.
+fn at<'a>(text: &'a str, place: &Range<usize>) -> &'a str {
+    text.get(place.clone()).unwrap_or_default()
+}
+
 /// Percent-decodes; nothing where an escape is broken or the result isn't UTF-8.
 pub(super) fn decode(text: &str, plus_is_space: bool) -> Option<String> {
+    decoded(text, plus_is_space).map(Cow::into_owned)
+}
+
+fn decoded(text: &str, plus_is_space: bool) -> Option<Cow<'_, str>> {
     let mut rest = text.as_bytes();
     if !is_coded(rest) {
-        return Some(text.to_owned());
+        return Some(Cow::Borrowed(text));
     }
     let mut out = Vec::with_capacity(rest.len());
     while let Some(run) = rest.iter().position(|byte| matches!(byte, b'%' | b'+')) {
@@ -91,9 +119,7 @@ pub(super) fn decode(text: &str, plus_is_space: bool) -> Option<String> {
         out.extend_from_slice(plain);
         rest = match behind {
             [b'%', high, low, after @ ..] => {
-                let high = char::from(*high).to_digit(16)?;
-                let low = char::from(*low).to_digit(16)?;
-                out.push(u8::try_from(high * 16 + low).ok()?);
+                out.push(nibbles(*high, *low)?);
                 after
             }
             [b'+', after @ ..] => {
@@ -104,7 +130,7 @@ pub(super) fn decode(text: &str, plus_is_space: bool) -> Option<String> {
         };
     }
     out.extend_from_slice(rest);
-    String::from_utf8(out).ok()
+    String::from_utf8(out).ok().map(Cow::Owned)
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ impl Draft {
         let covered = covered(&request.headers, pairs, &reading.signed, authority);
         Self {
             method: method.to_string(),
-            path: canonical::path(&request.raw_path),
+            path: canonical::path(&request.raw_path).into_owned(),
             query: canonical::query(covered.pairs.into_iter()),
             headers: covered.headers,
             signed: reading.signed.clone(),

@@ -144,7 +144,7 @@ impl Sent {
             .find(|(name, _)| name == "x-amz-content-sha256");
         let mut signed = Signed {
             method: self.method.as_ref().unwrap_or(&Method::GET).to_string(),
-            path: canonical::path(&self.raw_path),
+            path: canonical::path(&self.raw_path).into_owned(),
             query: canonical::query(canonical::pairs(&query).iter()),
             payload: payload.map_or("UNSIGNED-PAYLOAD".into(), |(_, value)| value.clone()),
             headers,
