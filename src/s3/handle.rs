@@ -94,7 +94,7 @@ where
     let bytes = bytes_in.saturating_add(bytes_out);
     charge(&service, client, &learned, bytes);
     let client = client.map(|client| client.ip().to_string());
-    tracing::info!(%method, path, client, status, code, ms, bytes_in, bytes_out, "request");
+    tracing::info!(%id, %method, path, client, status, code, ms, bytes_in, bytes_out, "request");
     let answered = Answered {
         by: learned.by(),
         asked: learned.asked(),

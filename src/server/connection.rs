@@ -20,7 +20,6 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument;
 
 use super::guard::{Activity, Guarded, ImpatientBody, InFlight};
 use super::listen::{Places, Room};
@@ -100,7 +99,7 @@ where
     F::Output: Send + 'static,
 {
     fn execute(&self, future: F) {
-        self.0.spawn(future.in_current_span());
+        self.0.spawn(future);
     }
 }
 
@@ -221,7 +220,6 @@ async fn answer<R: Respond>(
     (peer, is_welcome): (SocketAddr, bool),
 ) -> Result<Response<Answer<R::Body>>, Infallible> {
     let id = RequestId::random();
-    let span = tracing::info_span!("request", %id);
     let idle = shared.limits.load().body_idle_time;
     let activity = in_flight.activity();
     // Hyper gives no leave to send nothing, and botocore takes the answer that comes in its stead for
@@ -243,7 +241,7 @@ async fn answer<R: Respond>(
             drop(request);
             response
         }
-        None => responder.respond(request, peer, id).instrument(span).await,
+        None => responder.respond(request, peer, id).await,
     };
     if no_leave || !is_welcome || activity.is_still_sending() {
         let close = HeaderValue::from_static("close");

@@ -13,6 +13,9 @@ const GATHERED: Duration = Duration::from_millis(10);
 /// Bytes that may wait; where nobody reads them, further lines are lost, and counted.
 const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Room that is kept for lines when there are none.
+const KEPT_BYTES_MAX: usize = 256 * 1024;
+
 /// Where the log's lines go.
 #[derive(Debug, Clone)]
 pub(super) struct Lines(Arc<Shared>);
@@ -21,8 +24,9 @@ pub(super) struct Lines(Arc<Shared>);
 struct Shared {
     waiting: Mutex<Waiting>,
     come: Condvar,
-    /// Held from taking lines to having written them, so that they keep their order.
-    writing: Mutex<()>,
+    /// Held from taking lines to having written them, so that they keep their order. It holds the room for
+    /// the next ones meanwhile.
+    writing: Mutex<Vec<u8>>,
 }
 
 #[derive(Debug, Default)]
@@ -78,11 +82,12 @@ impl Lines {
     /// Writes what waits.
     fn write_out(&self) {
         let writing = self.0.writing.lock();
-        let writing = writing.unwrap_or_else(PoisonError::into_inner);
-        let bytes = std::mem::take(&mut self.waiting().bytes);
+        let mut bytes = writing.unwrap_or_else(PoisonError::into_inner);
+        std::mem::swap(&mut *bytes, &mut self.waiting().bytes);
         // A log that nobody can read any more stops no server.
         drop(io::stderr().lock().write_all(&bytes));
-        drop(writing);
+        bytes.clear();
+        bytes.shrink_to(KEPT_BYTES_MAX);
     }
 
     fn add(&self, line: &[u8]) {
