@@ -1,5 +1,6 @@
 //! Where log lines go: text for people on a terminal, JSON otherwise.
 
+mod json;
 mod lines;
 
 use std::io::IsTerminal;
@@ -46,8 +47,9 @@ pub(super) fn start(log: &Log) -> Result<(Refilter, LastLines), CliError> {
     };
     let (filtered, written) = (registry().with(filter), fmt::layer().with_writer(lines));
     let started = if json {
-        let written = written.json().flatten_event(true).with_span_list(false);
-        filtered.with(written).try_init()
+        filtered
+            .with(written.event_format(json::JsonLine))
+            .try_init()
     } else {
         let written = written.with_ansi(terminal).with_target(false);
         filtered.with(written).try_init()

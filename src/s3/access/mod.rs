@@ -9,6 +9,7 @@ mod policies;
 
 use std::net::SocketAddr;
 
+use futures_util::future::BoxFuture;
 use own::Own;
 pub use payment::is_charged;
 pub use policies::Policies;
@@ -71,7 +72,7 @@ impl Caller<'_> {
             Err(error) => return Err(error.into()),
         };
         let matter = Matter {
-            caller: *self,
+            caller: self,
             action,
             bucket: &bucket,
             subject,
@@ -102,7 +103,7 @@ impl Caller<'_> {
 
 /// One question: may this caller do that to this?
 struct Matter<'a> {
-    caller: Caller<'a>,
+    caller: &'a Caller<'a>,
     action: Action,
     bucket: &'a Bucket,
     subject: Option<&'a str>,
@@ -123,7 +124,7 @@ impl Matter<'_> {
         if self.is_owner() && !self.caller.has_own_policy() {
             return Ok(());
         }
-        self.hide_absence().await
+        Box::pin(self.hide_absence()).await
     }
 
     /// An explicit denial wins. Within the owner's account their own policy or the bucket's must
@@ -178,7 +179,7 @@ impl Matter<'_> {
         };
         let policies = &self.caller.service.policies;
         let policy = policies.read(&self.bucket.name, text)?;
-        let mut context = condition::of_request(&self.caller);
+        let mut context = condition::of_request(self.caller);
         if text.contains("ExistingObjectTag") {
             add_tags(&mut context, self.object().await?.as_ref());
         }
@@ -198,8 +199,13 @@ impl Matter<'_> {
         Ok(decision)
     }
 
-    /// The object that it is about, where there is one.
-    async fn object(&self) -> Result<Option<ObjectRecord>, S3Error> {
+    /// The object that it is about, where there is one. Boxed, since few questions need it: each future
+    /// here would be as large as that of reading it, and is moved about with every request.
+    fn object(&self) -> BoxFuture<'_, Result<Option<ObjectRecord>, S3Error>> {
+        Box::pin(self.read_object())
+    }
+
+    async fn read_object(&self) -> Result<Option<ObjectRecord>, S3Error> {
         let key = self.subject.filter(|_key| self.action.is_about_object());
         let Some(key) = key.and_then(|key| ObjectKey::parse(key).ok()) else {
             return Ok(None);
