@@ -13,6 +13,7 @@ pub mod auth;
 pub mod callback;
 pub mod store;
 
+pub mod backlog;
 pub mod checksum;
 pub mod clock;
 pub mod fail_point;

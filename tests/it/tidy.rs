@@ -73,6 +73,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "network",
             "public_url",
             "trace",
+            "backlog",
         ],
     ),
     (
@@ -106,6 +107,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("store::meta", &["fail_point", "metrics"]),
     ("store::blob", &["clock", "id", "fail_point", "metrics"]),
+    ("backlog", &[]),
     ("checksum", &[]),
     ("name", &[]),
     // A version id guards itself with a checksum.

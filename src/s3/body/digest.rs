@@ -1,19 +1,26 @@
 //! What is computed over a body on its way: beside the write, not before it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 
 use super::aws_chunked::Piece;
 use super::{ReceiveOptions, lanes};
+use crate::backlog::{Backlog, Bounds};
 use crate::checksum::md5::Md5;
 use crate::checksum::{Algorithm, Hasher};
 use crate::s3::error::{Code, S3Error};
 
-/// Bytes that go to another thread together. Fewer are hashed where they are.
-const BATCH_BYTES: usize = 128 * 1024;
-/// Bytes that may wait for the batch before them: this bounds an upload's memory.
-const WAITING_BYTES_MAX: usize = 256 * 1024;
+/// What waits for the threads that hash.
+const BOUNDS: Bounds = Bounds {
+    batch_bytes: 128 * 1024,
+    waiting_bytes_max: 256 * 1024,
+};
+
+/// The last bytes of a body go to another thread from so many on. Fewer are hashed where they are.
+const ALONE_BYTES: usize = 32 * 1024;
 
 /// Judges the signatures of a body's chunks, each of which continues the one before it.
 pub trait ChunkVerifier: std::fmt::Debug + Send {
@@ -117,14 +124,14 @@ impl Digests {
     }
 }
 
-/// Feeds the digests. Large bodies are hashed in batches on threads of their own, one batch of each
-/// body at a time: no thread waits for a slow client.
+/// Feeds the digests. Those of large bodies are computed on threads of their own: no thread waits for
+/// a slow client.
 #[derive(Debug)]
 pub(super) struct Pipeline {
+    /// Where no thread has them.
     idle: Option<Box<Digests>>,
     job: Option<oneshot::Receiver<lanes::Outcome>>,
-    waiting: Vec<Piece>,
-    waiting_bytes: usize,
+    backlog: Arc<Backlog<Piece>>,
 }
 
 impl Pipeline {
@@ -132,36 +139,34 @@ impl Pipeline {
         Self {
             idle: Some(Box::new(digests)),
             job: None,
-            waiting: Vec::new(),
-            waiting_bytes: 0,
+            backlog: Backlog::new(BOUNDS),
         }
     }
 
     pub(super) async fn push(&mut self, piece: Piece) -> Result<(), S3Error> {
         // Markers count a little too: a body of tiny chunks must not pile them up.
-        self.waiting_bytes += match &piece {
+        let bytes = match &piece {
             Piece::Data(bytes) => bytes.len().max(64),
             Piece::ChunkEnd(_) | Piece::Trailer { .. } => 128,
         };
-        self.waiting.push(piece);
-        if self.waiting_bytes < BATCH_BYTES {
-            return Ok(());
+        if let Some(work) = self.backlog.push(piece, bytes) {
+            self.job = Some(lanes::take(self.rest().await?, work));
         }
-        let busy = self.job.as_ref().is_some_and(oneshot::Receiver::is_empty);
-        if busy && self.waiting_bytes < WAITING_BYTES_MAX {
-            return Ok(());
-        }
-        let digests = self.rest().await?;
-        let pieces = std::mem::take(&mut self.waiting);
-        self.waiting_bytes = 0;
-        self.job = Some(lanes::take(digests, pieces));
         Ok(())
+    }
+
+    /// Waits where too much waits already.
+    pub(super) async fn room(&mut self) {
+        self.backlog.room().await;
     }
 
     /// Everything has come: the digests over all of it.
     pub(super) async fn finish(mut self) -> Result<Box<Digests>, S3Error> {
+        if let Some(work) = self.backlog.end(ALONE_BYTES) {
+            self.job = Some(lanes::take(self.rest().await?, work));
+        }
         let digests = self.rest().await?;
-        digests.apply_all(self.waiting)
+        digests.apply_all(self.backlog.rest())
     }
 
     async fn rest(&mut self) -> Result<Box<Digests>, S3Error> {

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::aws_chunked::Piece;
 use super::digest::Digests;
+use crate::backlog::Work;
 use crate::checksum::md5::{self, Lane};
 use crate::s3::error::S3Error;
 
@@ -28,10 +29,11 @@ const IDLE: Duration = Duration::from_secs(10);
 /// What comes of a batch: the digests, further on.
 pub(super) type Outcome = Result<Box<Digests>, S3Error>;
 
-/// Pieces of one body, and its digests so far.
+/// Pieces of one body, its digests so far, and the way to what else comes of it.
 struct Batch {
     digests: Box<Digests>,
     pieces: Vec<Piece>,
+    work: Work<Piece>,
     answer: oneshot::Sender<Outcome>,
 }
 
@@ -39,6 +41,7 @@ struct Batch {
 struct Running {
     digests: Box<Digests>,
     bytes: VecDeque<Bytes>,
+    work: Work<Piece>,
     answer: oneshot::Sender<Outcome>,
 }
 
@@ -64,14 +67,12 @@ static HALL: Hall = Hall {
     more: Condvar::new(),
 };
 
-/// Takes `pieces` into `digests`, beside what others bring meanwhile.
-pub(super) fn take(digests: Box<Digests>, pieces: Vec<Piece>) -> oneshot::Receiver<Outcome> {
+/// Takes what waits into `digests`, and what comes meanwhile, beside what others bring.
+pub(super) fn take(digests: Box<Digests>, work: Work<Piece>) -> oneshot::Receiver<Outcome> {
     let (answer, outcome) = oneshot::channel();
-    HALL.bring(Batch {
-        digests,
-        pieces,
-        answer,
-    });
+    if let Some(batch) = Batch::of(digests, work, answer) {
+        HALL.bring(batch);
+    }
     outcome
 }
 
@@ -107,7 +108,7 @@ impl Hall {
     }
 
     /// Hashes until nothing more comes.
-    fn work(&self) {
+    fn work(&'static self) {
         let mut running = Vec::new();
         loop {
             if running.is_empty() && !self.wait() {
@@ -119,7 +120,10 @@ impl Hall {
                 };
                 running.extend(batch.begin());
             }
-            step(&mut running);
+            for next in step(&mut running) {
+                // Behind those who wait: a body that comes fast leaves lanes to the others.
+                self.bring(next);
+            }
         }
     }
 
@@ -145,11 +149,30 @@ fn cores() -> usize {
 }
 
 impl Batch {
+    /// What waits. Where nothing does, the digests are answered.
+    fn of(
+        digests: Box<Digests>,
+        mut work: Work<Piece>,
+        answer: oneshot::Sender<Outcome>,
+    ) -> Option<Self> {
+        let Some(pieces) = work.take() else {
+            tell(answer, Ok(digests));
+            return None;
+        };
+        Some(Self {
+            digests,
+            pieces,
+            work,
+            answer,
+        })
+    }
+
     /// Does all but the MD5, which is cheap or has instructions of its own.
     fn begin(self) -> Option<Running> {
         let Self {
             mut digests,
             pieces,
+            work,
             answer,
         } = self;
         let mut bytes = VecDeque::with_capacity(pieces.len());
@@ -165,13 +188,14 @@ impl Batch {
         Some(Running {
             digests,
             bytes,
+            work,
             answer,
         })
     }
 }
 
-/// Advances each lane, and gives back those that are done.
-fn step(running: &mut Vec<Running>) {
+/// Advances each lane, and gives back what came meanwhile for those that are done with theirs.
+fn step(running: &mut Vec<Running>) -> Vec<Batch> {
     let mut lanes: Vec<_> = running
         .iter_mut()
         .filter_map(|running| {
@@ -193,9 +217,9 @@ fn step(running: &mut Vec<Running>) {
             bytes.pop_front();
         }
     }
-    for done in running.extract_if(.., |running| running.bytes.is_empty()) {
-        tell(done.answer, Ok(done.digests));
-    }
+    let done = running.extract_if(.., |running| running.bytes.is_empty());
+    done.filter_map(|done| Batch::of(done.digests, done.work, done.answer))
+        .collect()
 }
 
 fn tell(answer: oneshot::Sender<Outcome>, outcome: Outcome) {

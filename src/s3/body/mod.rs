@@ -410,7 +410,9 @@ struct Intake {
 impl Intake {
     async fn take<S: Sink>(&mut self, piece: Piece, sink: &mut S) -> Result<(), S3Error> {
         let Piece::Data(bytes) = &piece else {
-            return self.pipeline.push(piece).await;
+            self.pipeline.push(piece).await?;
+            self.pipeline.room().await;
+            return Ok(());
         };
         self.len = self
             .len
@@ -423,7 +425,9 @@ impl Intake {
         }
         let bytes = bytes.clone();
         self.pipeline.push(piece).await?;
-        sink.write(bytes).await
+        sink.write(bytes).await?;
+        self.pipeline.room().await;
+        Ok(())
     }
 }
 
