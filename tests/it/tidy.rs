@@ -106,7 +106,10 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("store::meta", &["fail_point", "metrics"]),
-    ("store::blob", &["clock", "id", "fail_point", "metrics"]),
+    (
+        "store::blob",
+        &["backlog", "clock", "id", "fail_point", "metrics"],
+    ),
     ("backlog", &[]),
     ("checksum", &[]),
     ("name", &[]),

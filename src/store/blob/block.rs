@@ -55,8 +55,13 @@ impl BlockSums {
         self.len
     }
 
-    /// The footer to write behind the data.
-    pub fn into_footer(mut self) -> Vec<u8> {
+    /// Those of them in a block that is not full.
+    pub const fn open_bytes(&self) -> usize {
+        self.open_bytes
+    }
+
+    /// The footer to write behind the data, of which nothing more comes.
+    pub fn footer(&mut self) -> Vec<u8> {
         self.close_block();
         let mut footer: Vec<u8> = self.done.iter().flat_map(|sum| sum.to_le_bytes()).collect();
         let of_sums = checksum(&footer);
@@ -137,7 +142,7 @@ mod tests {
         let mut sums = BlockSums::default();
         data.chunks(piece).for_each(|piece| sums.update(piece));
         assert_eq!(sums.bytes_seen(), data.len() as u64);
-        sums.into_footer()
+        sums.footer()
     }
 
     #[test]

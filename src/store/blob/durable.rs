@@ -20,21 +20,44 @@ pub enum Durability {
     None,
 }
 
-/// Makes the bytes of `staged` durable, gives the file the name `place`, and makes the name durable.
+/// Makes the bytes of `file`, which is staged under that name, durable, gives it the name `place`, and makes
+/// the name durable.
 ///
 /// # Errors
-/// [`BlobError::Full`] or [`BlobError::Io`]; the file may then be under either name.
+/// [`BlobError::Full`], [`BlobError::Io`] or [`BlobError::Poisoned`]; the file may then be under either
+/// name.
 pub fn publish(
     file: &File,
     staged: &Path,
     place: &Path,
     durability: Durability,
 ) -> Result<(), BlobError> {
+    name(&sync(file, staged, durability)?, staged, place)
+}
+
+/// That a file's bytes are durable, as far as they are to be: without it no file gets its name.
+#[derive(Debug)]
+pub struct Synced(Durability);
+
+/// The first half of [`publish`], for who has something else to wait for before the second.
+///
+/// # Errors
+/// [`BlobError::Full`] or [`BlobError::Poisoned`].
+pub fn sync(file: &File, staged: &Path, durability: Durability) -> Result<Synced, BlobError> {
     if durability == Durability::Fsync {
         file.sync_data()
             .map_err(|error| unsynced("syncing", staged, error))?;
     }
     fail_point::reach("blob.synced");
+    Ok(Synced(durability))
+}
+
+/// The second half of [`publish`].
+///
+/// # Errors
+/// As [`publish`].
+pub fn name(synced: &Synced, staged: &Path, place: &Path) -> Result<(), BlobError> {
+    let Synced(durability) = *synced;
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the one place that renames"

@@ -110,6 +110,47 @@ async fn an_upload_given_up_leaves_no_file() {
     );
 }
 
+/// The disk is at work while the last bytes are hashed; whoever gives up after all leaves nothing.
+#[tokio::test]
+async fn what_was_announced_is_synced_as_soon_as_it_has_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let left = || {
+        std::fs::read_dir(folder.path().join("tmp"))
+            .unwrap()
+            .count()
+    };
+    for (announced, is_whole) in [(Some(100_000), true), (Some(100_001), false), (None, false)] {
+        let place = Arc::clone(&store.place);
+        let mut writer = write::FileWriter::create(place, announced).await.unwrap();
+        writer.write(data(70_000)).await.unwrap();
+        assert!(!writer.is_whole().await.unwrap(), "{announced:?}");
+        writer.write(data(30_000)).await.unwrap();
+        assert_eq!(writer.is_whole().await.unwrap(), is_whole, "{announced:?}");
+        writer.give_up().await.unwrap();
+        assert_eq!(left(), 0);
+    }
+}
+
+#[tokio::test]
+async fn more_than_was_announced_is_no_blob() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    for lens in [&[100_001][..], &[100_000, 1], &[99_999, 300_000]] {
+        let mut writer = store.create(Some(100_000)).await.unwrap();
+        let mut outcome = Ok(());
+        for len in lens {
+            outcome = outcome.and(writer.write(data(*len)).await);
+        }
+        let refused = outcome.and(writer.finish().await.map(drop));
+        assert!(matches!(refused, Err(BlobError::Io { .. })), "{lens:?}");
+    }
+    let left = std::fs::read_dir(folder.path().join("tmp")).unwrap();
+    assert_eq!(left.count(), 0);
+    let stored: Vec<_> = store.list().collect().await;
+    assert!(stored.is_empty(), "{stored:?}");
+}
+
 #[tokio::test]
 async fn after_a_failed_sync_blobs_are_read_and_no_more_are_taken() {
     let folder = tempfile::tempdir().unwrap();

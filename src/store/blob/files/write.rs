@@ -2,7 +2,7 @@
 //! so that the network, the digests and the disk work at the same time.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{ErrorKind, IoSlice, Write as _};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,18 +14,17 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::super::block::BlockSums;
-use super::super::durable::{self, Durability, io};
+use super::super::durable::{self, Durability, Synced, io};
 use super::super::{BlobError, BlobRef, BlobWriter};
 use super::Place;
+use crate::backlog::{Backlog, Bounds, Work};
 use crate::fail_point;
 
-/// Bytes that may wait while the disk is at work on as many before them: this bounds an upload's memory,
-/// half a MiB.
-const WAITING_BYTES_MAX: usize = 256 * 1024;
-
-/// Bytes that go to the disk's threads together: to wake one for each piece of the network cost more
-/// than the writing.
-const BATCH_BYTES: usize = 128 * 1024;
+/// What waits for the disk: to wake a thread for each piece of the network cost more than the writing.
+const BOUNDS: Bounds = Bounds {
+    batch_bytes: 128 * 1024,
+    waiting_bytes_max: 256 * 1024,
+};
 
 /// So often a blob of unknown length asks whether there is room for more of it.
 const ROOM_BYTES: u64 = 4 * 1024 * 1024;
@@ -38,9 +37,9 @@ const AHEAD_BYTES: u64 = 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct FileWriter {
     file: Hands,
-    /// What came while the disk was at work.
-    waiting: Vec<Bytes>,
-    waiting_bytes: usize,
+    backlog: Arc<Backlog<Bytes>>,
+    /// Bytes that are still to come, where that is known.
+    missing: Option<u64>,
 }
 
 /// Who has the file: a thread has it only while there is something to write, so that no number of
@@ -61,26 +60,26 @@ impl FileWriter {
         let staged = super::on_blocking_thread(move || Staged::create(place, expected_len)).await?;
         Ok(Self {
             file: Hands::Ours(Box::new(staged)),
-            waiting: Vec::new(),
-            waiting_bytes: 0,
+            backlog: Backlog::new(BOUNDS),
+            missing: expected_len,
         })
     }
 
     async fn push(&mut self, bytes: Bytes) -> Result<(), BlobError> {
-        self.waiting_bytes = self.waiting_bytes.saturating_add(bytes.len());
-        self.waiting.push(bytes);
-        if self.waiting_bytes < BATCH_BYTES {
-            return Ok(());
+        let len = bytes.len();
+        let mut work = self.backlog.push(bytes, len);
+        if let Some(missing) = &mut self.missing {
+            *missing = missing.saturating_sub(u64::try_from(len).unwrap_or(u64::MAX));
+            if *missing == 0 {
+                work = work.or(self.backlog.end(1));
+            }
         }
-        let busy = matches!(&self.file, Hands::Threads(work) if !work.is_finished());
-        if busy && self.waiting_bytes < WAITING_BYTES_MAX {
-            return Ok(());
+        if let Some(work) = work {
+            let staged = self.take_file().await?;
+            let work = move || staged.write(work);
+            self.file = Hands::Threads(tokio::task::spawn_blocking(work));
         }
-        let mut staged = self.take_file().await?;
-        let pieces = std::mem::take(&mut self.waiting);
-        self.waiting_bytes = 0;
-        let work = move || staged.append_all(&pieces).map(|()| staged);
-        self.file = Hands::Threads(tokio::task::spawn_blocking(work));
+        self.backlog.room().await;
         Ok(())
     }
 
@@ -100,6 +99,15 @@ impl FileWriter {
         })
     }
 
+    /// Whether what has come is synced already, once the disk has it.
+    #[cfg(test)]
+    pub(super) async fn is_whole(&mut self) -> Result<bool, BlobError> {
+        let staged = self.take_file().await?;
+        let is_whole = staged.whole.is_some();
+        self.file = Hands::Ours(staged);
+        Ok(is_whole)
+    }
+
     /// Gives the upload up, and waits until nothing of it is left.
     #[cfg(test)]
     pub(super) async fn give_up(mut self) -> Result<(), BlobError> {
@@ -115,9 +123,9 @@ impl BlobWriter for FileWriter {
     fn finish(mut self: Box<Self>) -> BoxFuture<'static, Result<BlobRef, BlobError>> {
         async move {
             let mut staged = self.take_file().await?;
-            let pieces = std::mem::take(&mut self.waiting);
+            let rest = self.backlog.rest();
             super::on_blocking_thread(move || {
-                staged.append_all(&pieces)?;
+                staged.append_all(rest)?;
                 staged.publish()
             })
             .await
@@ -143,12 +151,25 @@ struct Staged {
     place: Arc<Place>,
     path: PathBuf,
     file: File,
+    expected_len: Option<u64>,
     sums: BlockSums,
+    /// The beginning of a block, which is written with its rest: the file system has less to do for whole
+    /// pages, and many of them at once. A MiB, its sync and its names took 1.34 ms of CPU in calls of 64 KiB
+    /// that ended anywhere, 1.07 in calls of 192 KiB, and 0.95 where these ended with a block.
+    unwritten: Vec<Bytes>,
+    whole: Option<Whole>,
     /// Bytes for which there was room when it was asked last.
     granted: u64,
     /// Bytes that the disk was told to begin with.
     begun: u64,
     published: bool,
+}
+
+/// A blob that lacks but its name.
+#[derive(Debug)]
+struct Whole {
+    len: u64,
+    synced: Synced,
 }
 
 impl Staged {
@@ -163,7 +184,10 @@ impl Staged {
             place,
             path,
             file,
+            expected_len,
             sums: BlockSums::default(),
+            unwritten: Vec::new(),
+            whole: None,
             granted,
             begun: 0,
             published: false,
@@ -186,16 +210,37 @@ impl Staged {
         }
     }
 
-    fn append_all(&mut self, pieces: &[Bytes]) -> Result<(), BlobError> {
-        for bytes in pieces {
-            self.sums.update(bytes);
-            if self.sums.bytes_seen() > self.granted {
-                self.place.has_room(ROOM_BYTES)?;
-                self.granted = self.sums.bytes_seen().saturating_add(ROOM_BYTES);
-            }
-            self.append(bytes)?;
-            self.begin_writing();
+    /// Writes what waits until nothing does. What is whole then is synced at once: the disk is at work
+    /// while the last bytes are hashed.
+    fn write(mut self: Box<Self>, mut work: Work<Bytes>) -> Result<Box<Self>, BlobError> {
+        while let Some(pieces) = work.take() {
+            self.append_all(pieces)?;
         }
+        if self.whole.is_none() && self.expected_len == Some(self.sums.bytes_seen()) {
+            self.whole = Some(self.complete()?);
+        }
+        Ok(self)
+    }
+
+    fn append_all(&mut self, pieces: Vec<Bytes>) -> Result<(), BlobError> {
+        for bytes in &pieces {
+            self.sums.update(bytes);
+        }
+        let is_more = |len| self.sums.bytes_seen() > len;
+        if self.expected_len.is_some_and(is_more) {
+            let source = ErrorKind::InvalidInput.into();
+            return Err(io("writing more than was announced to", &self.path, source));
+        }
+        if self.sums.bytes_seen() > self.granted {
+            self.place.has_room(ROOM_BYTES)?;
+            self.granted = self.sums.bytes_seen().saturating_add(ROOM_BYTES);
+        }
+        self.unwritten.extend(pieces);
+        let kept = split_last(&mut self.unwritten, self.sums.open_bytes());
+        let blocks = std::mem::replace(&mut self.unwritten, kept);
+        let mut slices: Vec<_> = blocks.iter().map(|bytes| IoSlice::new(bytes)).collect();
+        self.append(&mut slices)?;
+        self.begin_writing();
         Ok(())
     }
 
@@ -203,7 +248,8 @@ impl Staged {
     /// that are said to be needed no more; those that are on their way stay in memory all the same.
     /// <https://man7.org/linux/man-pages/man2/posix_fadvise.2.html>
     fn begin_writing(&mut self) {
-        let written = self.sums.bytes_seen();
+        let unwritten = u64::try_from(self.sums.open_bytes()).unwrap_or(u64::MAX);
+        let written = self.sums.bytes_seen().saturating_sub(unwritten);
         let more = NonZeroU64::new(written.saturating_sub(self.begun));
         let Some(more) = more.filter(|more| more.get() >= AHEAD_BYTES) else {
             return;
@@ -217,28 +263,68 @@ impl Staged {
         self.begun = written;
     }
 
-    fn append(&mut self, bytes: &[u8]) -> Result<(), BlobError> {
-        self.file
-            .write_all(bytes)
-            .map_err(|error| io("writing", &self.path, error))
+    fn append(&mut self, mut pieces: &mut [IoSlice<'_>]) -> Result<(), BlobError> {
+        IoSlice::advance_slices(&mut pieces, 0);
+        while !pieces.is_empty() {
+            match self.file.write_vectored(pieces) {
+                Ok(0) => {
+                    let source = ErrorKind::WriteZero.into();
+                    return Err(io("writing", &self.path, source));
+                }
+                Ok(written) => IoSlice::advance_slices(&mut pieces, written),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(io("writing", &self.path, error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self) -> Result<Whole, BlobError> {
+        let len = self.sums.bytes_seen();
+        let mut last = std::mem::take(&mut self.unwritten);
+        last.push(self.sums.footer().into());
+        let mut slices: Vec<_> = last.iter().map(|bytes| IoSlice::new(bytes)).collect();
+        self.append(&mut slices)?;
+        fail_point::reach("blob.written");
+        self.place.check()?;
+        let synced = durable::sync(&self.file, &self.path, self.place.durability);
+        let synced = self.place.settled(synced)?;
+        Ok(Whole { len, synced })
     }
 
     fn publish(mut self) -> Result<BlobRef, BlobError> {
-        let sums = std::mem::take(&mut self.sums);
-        let len = sums.bytes_seen();
-        self.append(&sums.into_footer())?;
-        fail_point::reach("blob.written");
+        let whole = match self.whole.take() {
+            Some(whole) => whole,
+            None => self.complete()?,
+        };
         let blob = BlobRef {
             id: self.place.new_id(),
-            len,
+            len: whole.len,
         };
         let to = self.place.path(blob.id);
         self.place.check()?;
-        let published = durable::publish(&self.file, &self.path, &to, self.place.durability);
-        self.place.settled(published)?;
+        let named = durable::name(&whole.synced, &self.path, &to);
+        self.place.settled(named)?;
         self.published = true;
         Ok(blob)
     }
+}
+
+/// Takes the last `len` bytes off `pieces`.
+fn split_last(pieces: &mut Vec<Bytes>, mut len: usize) -> Vec<Bytes> {
+    let mut last = Vec::new();
+    while len > 0
+        && let Some(mut piece) = pieces.pop()
+    {
+        let stays = piece.len().saturating_sub(len);
+        len = len.saturating_sub(piece.len());
+        last.push(piece.split_off(stays));
+        if stays > 0 {
+            pieces.push(piece);
+        }
+    }
+    last.reverse();
+    last
 }
 
 impl Drop for Staged {
@@ -248,7 +334,7 @@ impl Drop for Staged {
         }
         // A publication that failed after its rename leaves an orphan, which the sweep finds.
         if let Err(error) = std::fs::remove_file(&self.path)
-            && error.kind() != std::io::ErrorKind::NotFound
+            && error.kind() != ErrorKind::NotFound
         {
             tracing::warn!(path = %self.path.display(), %error, "a staged file stays behind");
         }
