@@ -195,7 +195,7 @@ class Nginx(Server):
 
 
 class Moto(Server):
-    name, title = "moto", "moto"
+    name, title = "moto", "moto, in memory"
     settings = "its defaults: everything in memory"
 
     def __init__(self, folder):

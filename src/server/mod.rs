@@ -13,6 +13,7 @@ mod custody;
 mod doors;
 mod engines;
 mod explain;
+mod fill;
 mod guard;
 mod listen;
 mod lock;
@@ -43,6 +44,7 @@ pub use backup::{
 };
 pub use doors::endpoint_of;
 pub use explain::explain;
+pub use fill::Filling;
 pub use lock::{FolderLock, Holder, LockError, announced};
 pub use offline::{OfflineError, audit_head, backup as backup_offline, fsck};
 pub use reload::Order;

@@ -34,13 +34,14 @@ pub enum OfflineError {
 }
 
 /// An open data folder that no server holds.
-struct Opened {
-    engines: Engines,
-    store: ObjectStore,
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) engines: Engines,
+    pub(super) store: ObjectStore,
     _lock: FolderLock,
 }
 
-async fn open(config: &Config) -> Result<Opened, OfflineError> {
+pub(super) async fn open(config: &Config) -> Result<Opened, OfflineError> {
     let path = config.data_dir.clone();
     // Before the lock, which would make the folder.
     if !path.join("meta").is_dir() {

@@ -21,6 +21,17 @@ const SLICE: usize = 50_000;
 /// Connections that fill and empty a bucket.
 const HELPERS: usize = 64;
 
+/// The bucket of so many keys.
+pub(super) fn bucket_of(bucket: &str, keys: usize) -> String {
+    format!("{bucket}-{keys}")
+}
+
+/// The key in this place of the order of a bucket with so many.
+pub(super) fn key_of(keys: usize, number: usize) -> String {
+    let prefix = number / keys.div_ceil(PREFIXES).max(1);
+    format!("{prefix:02}/{number:010}")
+}
+
 /// A bucket with so many keys, and nothing else in it.
 struct Full {
     endpoint: Endpoint,
@@ -30,10 +41,8 @@ struct Full {
 }
 
 impl Full {
-    /// The key in this place of the bucket's order.
     fn key(&self, number: usize) -> String {
-        let prefix = number / self.keys.div_ceil(PREFIXES).max(1);
-        format!("{prefix:02}/{number:010}")
+        key_of(self.keys, number)
     }
 
     fn path(&self, number: usize) -> String {
@@ -130,7 +139,7 @@ pub(super) fn measure(
     keys: usize,
     connections: usize,
 ) -> Result<Outcome, CliError> {
-    let bucket = format!("{}-{keys}", job.endpoint.bucket);
+    let bucket = bucket_of(&job.endpoint.bucket, keys);
     let full = Full {
         endpoint: job.endpoint.with_bucket(bucket),
         keys,

@@ -1,5 +1,6 @@
 //! `consign bench`: what an S3 endpoint does in a second, and how long its clients wait.
 
+mod fill;
 mod limits;
 mod listing;
 mod load;
@@ -10,6 +11,7 @@ mod upload;
 mod wire;
 mod work;
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -39,6 +41,7 @@ use work::Run;
     consign bench                                        the server of ./consign-data, all runs\n  \
     consign bench put:4KiB:16 get:64MiB:1 --seconds 10\n  \
     consign bench --limits .                             what the disk and one core can do\n  \
+    consign bench --fill 10000000                        ten million keys, while no server runs\n  \
     consign bench --soak 256 --slow 32 --seconds 3600    an hour of mixed load\n  \
     consign bench --endpoint http://127.0.0.1:9900 --access-key K --secret-key S --json")]
 pub(super) struct BenchArgs {
@@ -81,6 +84,9 @@ pub(super) struct BenchArgs {
     /// Instead of runs: what the machine itself can do, with temporary files in this folder
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["runs", "soak"])]
     limits: Option<PathBuf>,
+    /// Instead of runs: put the objects that list:KEYS measures, in the data folder, which no server may hold
+    #[arg(long, value_name = "KEYS", conflicts_with_all = ["runs", "soak", "limits", "endpoint"])]
+    fill: Option<NonZeroUsize>,
     /// At most so many objects in each run: puts begin anew with the first, deletes end
     #[arg(long, default_value_t = 200_000)]
     objects: usize,
@@ -107,6 +113,19 @@ pub(super) struct BenchArgs {
 impl BenchArgs {
     fn time(&self) -> Duration {
         Duration::from_secs_f64(self.seconds.clamp(0.01, 24.0 * 3600.0))
+    }
+
+    fn listed_bytes(&self) -> usize {
+        usize::try_from(self.listed_bytes).unwrap_or(usize::MAX)
+    }
+
+    fn filling(&self, keys: usize) -> fill::Fill {
+        fill::Fill {
+            bucket: self.bucket.clone(),
+            keys,
+            object_bytes: self.listed_bytes(),
+            json: self.json,
+        }
     }
 }
 
@@ -167,7 +186,12 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode, CliError> {
         }
         return tell(args, "this machine", outcomes.into_iter().map(Ok));
     }
-    let endpoint = endpoint(args, &args.common.load()?)?;
+    let config = args.common.load()?;
+    if let Some(keys) = args.fill {
+        args.filling(keys.get()).run(&config)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let endpoint = endpoint(args, &config)?;
     if let Some(connections) = args.soak {
         return soak(args, endpoint, connections);
     }
@@ -189,7 +213,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<ExitCode, CliError> {
             pids: args.pid.clone(),
             stream: args.stream,
             keeps: args.keep,
-            listed_bytes: usize::try_from(args.listed_bytes).unwrap_or(usize::MAX),
+            listed_bytes: args.listed_bytes(),
         };
         job.measure()
     });

@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod conformance;
 pub mod fault;
+pub mod gather;
 pub mod memory;
 pub mod rocks;
 mod walk;

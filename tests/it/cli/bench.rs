@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{refused, run};
+use super::{get, refused, run};
 use crate::certificates::{Authority, Files};
 use crate::support::Server;
 
@@ -123,4 +123,44 @@ async fn a_soak_checks_every_byte_and_sees_what_the_server_takes() {
     }
     let seen = report["server"].as_array().unwrap();
     assert!(seen.iter().all(|at| at["open_files"].as_u64() > Some(0)));
+}
+
+#[tokio::test]
+async fn a_bucket_is_filled_as_uploads_would() {
+    let mut server = Server::start().await;
+    let fill = "bench --fill 2300 --listed-bytes 100";
+    assert!(refused(&server, fill).contains("is held by process"));
+    bench(&server, "--keep --listed-bytes 100 list:200:1");
+    server.ask_to_stop();
+    assert!(server.ended().await.success());
+    assert!(refused(&server, fill).contains("there is no bucket consign-bench-2300"));
+    server.restart().await;
+    let name = "consign-bench-2300";
+    bench(&server, &format!("--bucket {name} --objects 1 put:0B:1"));
+    server.ask_to_stop();
+    assert!(server.ended().await.success());
+    // A second time it changes nothing that shows.
+    for _time in 0..2 {
+        let told = bench(&server, "--fill 2300 --listed-bytes 100");
+        assert_eq!(told[0]["objects"], 2300);
+        assert!(run(&server, "fsck").contains("Nothing is wrong."));
+    }
+    server.restart().await;
+    let client = server.client();
+    let head = |bucket: &str, key: &str| client.head_object().bucket(bucket).key(key).send();
+    let made = head(name, "99/0000002277").await.unwrap();
+    let put = head("consign-bench-200", "99/0000000199").await.unwrap();
+    assert_eq!(made.e_tag(), put.e_tag());
+    assert_eq!(made.content_type(), put.content_type());
+    assert_eq!(made.content_length(), Some(100));
+    assert_eq!(get(&client, name, "00/0000000000").await, Ok(()));
+    // Every key is compared; were one missing, it would be put, and the bytes of others differ.
+    let line = "--keep --listed-bytes 100 list:2300:2 listdir:2300:1";
+    assert_eq!(bench(&server, line).len(), 2);
+    let quota: Value =
+        serde_json::from_str(&run(&server, &format!("quota {name} --json"))).unwrap();
+    assert_eq!(
+        (&quota["objects"], &quota["bytes"]),
+        (&2300.into(), &230_000.into())
+    );
 }
