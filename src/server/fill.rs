@@ -39,10 +39,14 @@ impl Filling {
     /// Opens the data folder.
     ///
     /// # Errors
-    /// [`OfflineError`]; [`StoreError::NoSuchBucket`] where the bucket was not made before.
+    /// [`OfflineError`]: [`OfflineError::NoBucket`] where the bucket was not made before.
     pub async fn open(config: &Config, bucket: &BucketName) -> Result<Self, OfflineError> {
         let opened = offline::open(config).await?;
-        let bucket = opened.store.bucket(bucket).await?;
+        let found = opened.store.bucket(bucket).await;
+        let bucket = found.map_err(|error| match error {
+            StoreError::NoSuchBucket => OfflineError::NoBucket(bucket.clone()),
+            error => error.into(),
+        })?;
         let (meta, blobs) = opened.engines.split();
         let gathering = Arc::new(Gathering::over(meta));
         let over: Arc<dyn MetaEngine> = Arc::<Gathering>::clone(&gathering);

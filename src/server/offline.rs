@@ -10,6 +10,7 @@ use super::engines::{self, Engines};
 use super::{FolderLock, Head, LockError, StartError, audit};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::name::BucketName;
 use crate::store::fsck::{FsckOptions, FsckProgress, FsckReport};
 use crate::store::{NoHook, ObjectStore, StoreError, StoreSettings};
 
@@ -22,6 +23,9 @@ pub enum OfflineError {
         /// The folder.
         path: PathBuf,
     },
+    /// It has no such bucket.
+    #[error("there is no bucket {0}")]
+    NoBucket(BucketName),
     /// It can't be opened.
     #[error(transparent)]
     Open(#[from] StartError),

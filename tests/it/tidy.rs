@@ -38,6 +38,8 @@ const LAYERS: &[(&str, &[&str])] = &[
         "server",
         &[
             "config", "s3", "auth", "store", "callback", "clock", "id", "metrics", "name", "trace",
+            // It fills a bucket as uploads would, entity tags and all.
+            "checksum",
         ],
     ),
     ("config", &["network", "public_url"]),

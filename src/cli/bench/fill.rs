@@ -11,7 +11,6 @@ use crate::cli::{CliError, block_on, print_json};
 use crate::config::Config;
 use crate::name::{BucketName, ObjectKey};
 use crate::server::{Filling, OfflineError};
-use crate::store::StoreError;
 
 /// How often it is told how many there are.
 const TELL_EVERY: Duration = Duration::from_secs(5);
@@ -41,7 +40,7 @@ impl Fill {
         block_on(async {
             let opened = Filling::open(config, &bucket).await;
             let filling = opened.map_err(|error| match error {
-                OfflineError::Store(StoreError::NoSuchBucket) => CliError::Usage(format!(
+                OfflineError::NoBucket(_) => CliError::Usage(format!(
                     "there is no bucket {bucket}: make it while the server runs (consign bench \
                      --bucket {bucket} put:0B:1 --objects 1)"
                 )),
