@@ -17,6 +17,15 @@ pub struct Bounds {
     pub waiting_bytes_max: usize,
 }
 
+impl Bounds {
+    /// What of an upload waits for the threads that hash, and for the disk: to wake one for each piece of the
+    /// network cost more than its work.
+    pub const UPLOAD: Self = Self {
+        batch_bytes: 128 * 1024,
+        waiting_bytes_max: 256 * 1024,
+    };
+}
+
 /// What waits, in order.
 #[derive(Debug)]
 pub struct Backlog<T> {

@@ -13,12 +13,6 @@ use crate::checksum::md5::Md5;
 use crate::checksum::{Algorithm, Hasher};
 use crate::s3::error::{Code, S3Error};
 
-/// What waits for the threads that hash.
-const BOUNDS: Bounds = Bounds {
-    batch_bytes: 128 * 1024,
-    waiting_bytes_max: 256 * 1024,
-};
-
 /// The last bytes of a body go to another thread from so many on. Fewer are hashed where they are.
 const ALONE_BYTES: usize = 32 * 1024;
 
@@ -139,7 +133,7 @@ impl Pipeline {
         Self {
             idle: Some(Box::new(digests)),
             job: None,
-            backlog: Backlog::new(BOUNDS),
+            backlog: Backlog::new(Bounds::UPLOAD),
         }
     }
 

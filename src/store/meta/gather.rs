@@ -2,7 +2,7 @@
 //! way to the committer and back once in a thousand.
 
 use std::mem;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -20,12 +20,8 @@ pub struct Gathering {
 
 impl Gathering {
     /// Over this engine.
-    pub const fn over(engine: Arc<dyn MetaEngine>) -> Self {
-        let waiting = Mutex::new(Batch {
-            assertions: Vec::new(),
-            writes: Vec::new(),
-            lazy: false,
-        });
+    pub fn over(engine: Arc<dyn MetaEngine>) -> Self {
+        let waiting = Mutex::default();
         Self { engine, waiting }
     }
 
@@ -34,9 +30,12 @@ impl Gathering {
     /// # Errors
     /// As [`MetaEngine::commit`]: none of what waited has changed anything then.
     pub fn send(&self) -> BoxFuture<'_, Result<(), MetaError>> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let batch = mem::take(&mut *waiting);
+        let batch = mem::take(&mut *self.waiting());
         self.engine.commit(batch)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Batch> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -68,7 +67,7 @@ impl MetaEngine for Gathering {
     }
 
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), MetaError>> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting();
         waiting.assertions.extend(batch.assertions);
         waiting.writes.extend(batch.writes);
         ready(Ok(())).boxed()

@@ -20,12 +20,6 @@ use super::Place;
 use crate::backlog::{Backlog, Bounds, Work};
 use crate::fail_point;
 
-/// What waits for the disk: to wake a thread for each piece of the network cost more than the writing.
-const BOUNDS: Bounds = Bounds {
-    batch_bytes: 128 * 1024,
-    waiting_bytes_max: 256 * 1024,
-};
-
 /// So often a blob of unknown length asks whether there is room for more of it.
 const ROOM_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -60,7 +54,7 @@ impl FileWriter {
         let staged = super::on_blocking_thread(move || Staged::create(place, expected_len)).await?;
         Ok(Self {
             file: Hands::Ours(Box::new(staged)),
-            backlog: Backlog::new(BOUNDS),
+            backlog: Backlog::new(Bounds::UPLOAD),
             missing: expected_len,
         })
     }
@@ -238,8 +232,7 @@ impl Staged {
         self.unwritten.extend(pieces);
         let kept = split_last(&mut self.unwritten, self.sums.open_bytes());
         let blocks = std::mem::replace(&mut self.unwritten, kept);
-        let mut slices: Vec<_> = blocks.iter().map(|bytes| IoSlice::new(bytes)).collect();
-        self.append(&mut slices)?;
+        self.append(&blocks)?;
         self.begin_writing();
         Ok(())
     }
@@ -263,15 +256,18 @@ impl Staged {
         self.begun = written;
     }
 
-    fn append(&mut self, mut pieces: &mut [IoSlice<'_>]) -> Result<(), BlobError> {
-        IoSlice::advance_slices(&mut pieces, 0);
-        while !pieces.is_empty() {
-            match self.file.write_vectored(pieces) {
+    fn append(&mut self, pieces: &[Bytes]) -> Result<(), BlobError> {
+        let mut slices: Vec<_> = pieces.iter().map(|bytes| IoSlice::new(bytes)).collect();
+        let mut rest = slices.as_mut_slice();
+        // Takes empty ones off the front: of those alone nothing could be written.
+        IoSlice::advance_slices(&mut rest, 0);
+        while !rest.is_empty() {
+            match self.file.write_vectored(rest) {
                 Ok(0) => {
                     let source = ErrorKind::WriteZero.into();
                     return Err(io("writing", &self.path, source));
                 }
-                Ok(written) => IoSlice::advance_slices(&mut pieces, written),
+                Ok(written) => IoSlice::advance_slices(&mut rest, written),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(io("writing", &self.path, error)),
             }
@@ -283,8 +279,7 @@ impl Staged {
         let len = self.sums.bytes_seen();
         let mut last = std::mem::take(&mut self.unwritten);
         last.push(self.sums.footer().into());
-        let mut slices: Vec<_> = last.iter().map(|bytes| IoSlice::new(bytes)).collect();
-        self.append(&mut slices)?;
+        self.append(&last)?;
         fail_point::reach("blob.written");
         self.place.check()?;
         let synced = durable::sync(&self.file, &self.path, self.place.durability);
