@@ -66,7 +66,7 @@ fn error_reply(id: RequestId, error: &S3Error) -> Reply {
         let cause = std::error::Error::source(error)
             .map(ToString::to_string)
             .unwrap_or_default();
-        tracing::error!(request = %id, code = name, cause, "the request failed");
+        tracing::error!(%id, code = name, cause, "the request failed");
     }
     if let Some(host) = error.oss_host() {
         return oss::answer::error_reply(id, error, host);

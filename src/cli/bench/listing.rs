@@ -67,8 +67,9 @@ impl Full {
         Ok(())
     }
 
-    /// Puts what is missing. The last object is put when all others are there, so that it tells of them.
-    fn fill(&self) -> Result<(), CliError> {
+    /// Puts what is missing, and tells whether anything was. The last object is put when all others are
+    /// there, so that it tells of them.
+    fn fill(&self) -> Result<bool, CliError> {
         let last = self.keys.saturating_sub(1);
         let is_full = block_on(async {
             make_bucket(&self.endpoint).await?;
@@ -78,10 +79,11 @@ impl Full {
             Ok(answer.status().is_success())
         })?;
         if is_full {
-            return Ok(());
+            return Ok(false);
         }
         self.each(&Method::PUT, 0, last)?;
-        self.each(&Method::PUT, last, self.keys)
+        self.each(&Method::PUT, last, self.keys)?;
+        Ok(true)
     }
 
     /// Deletes all, the telling object first.
@@ -132,7 +134,8 @@ impl Full {
     }
 }
 
-/// Fills a bucket, measures its listing, and empties it unless it is kept.
+/// Fills a bucket, measures its listing, and empties it unless it is to be kept or was full before: to put
+/// ten million objects there again may take an hour.
 pub(super) fn measure(
     job: &Job,
     listing: Listing,
@@ -145,12 +148,12 @@ pub(super) fn measure(
         keys,
         object_bytes: job.listed_bytes,
     };
-    full.fill()?;
+    let is_own = full.fill()?;
     let supply = full.supply(listing)?;
     let watch = Watch::start(&job.pids);
     let (series, time) = drive(&full.endpoint, &supply, connections, Some(job.time))?;
     let spent = watch.stop();
-    if !job.keeps {
+    if is_own && !job.keeps {
         full.empty()?;
     }
     Ok(Outcome::new(job.run.to_string(), time, series, spent))

@@ -36,7 +36,7 @@ use work::Run;
     multipart:SIZE:PART[:CONNECTIONS]  whole uploads in parts\n  \
     complete:PARTS               CompleteMultipartUpload\n  \
     copy:SIZE                    CopyObject of an object that came in parts\n\n\
-    Every byte, length and key that is read is compared with what was written, and what was written is \
+    Every byte, length and key that is read is compared with what was written, and what a run wrote is \
     deleted. URLs are presigned before the clock starts.\n\nExamples:\n  \
     consign bench                                        the server of ./consign-data, all runs\n  \
     consign bench put:4KiB:16 get:64MiB:1 --seconds 10\n  \

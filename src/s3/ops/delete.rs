@@ -114,7 +114,7 @@ pub async fn delete_objects(call: Call) -> Result<Reply, S3Error> {
             Err(error) => {
                 if error.code() == Code::InternalError {
                     let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::error!(request = %origin.request_id, cause, "a deletion failed");
+                    tracing::error!(id = %origin.request_id, cause, "a deletion failed");
                 }
                 document.element("Error", |document| {
                     document.text("Key", name);

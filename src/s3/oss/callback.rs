@@ -227,7 +227,7 @@ impl Order {
                 reply.body = ReplyBody::full(answer);
             }
             Err(why) => {
-                tracing::warn!(request = %done.id, why, "an OSS callback failed");
+                tracing::warn!(id = %done.id, why, "an OSS callback failed");
                 callback_failed(&mut reply, done.id, &done.host, &why);
             }
         }

@@ -68,7 +68,7 @@ impl StsError {
         } else {
             "Receiver"
         };
-        tracing::debug!(request = %id, code = self.code, "sts refused");
+        tracing::debug!(%id, code = self.code, "sts refused");
         let mut document = XmlWriter::within(NAMESPACE, "ErrorResponse");
         document.element("Error", |document| {
             document.text("Type", kind);
