@@ -31,14 +31,13 @@ pub(super) struct ServeArgs {
     set: Vec<String>,
 }
 
-/// Threads that may wait for the disk at a time. None of them ever waits for a client, so that more
-/// would only queue up in the kernel instead, each with a stack.
-const BLOCKING_THREADS: usize = 128;
+/// Threads that may wait for the disk at a time, for what no request waits for.
+const BLOCKING_THREADS: usize = 64;
 
 pub(super) fn run(args: &ServeArgs) -> Result<ExitCode, CliError> {
     let config = load(args)?;
     let (refilter, _last_lines) = logging::start(&config.log)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()?;

@@ -21,6 +21,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::cores::Cores;
 use super::guard::{Activity, Guarded, ImpatientBody, InFlight};
 use super::listen::{Places, Room};
 use super::tls::{self, Stream, Tls};
@@ -82,6 +83,7 @@ pub(super) struct Shared<R> {
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) connections: Places,
     pub(super) requests: Places,
+    pub(super) cores: Cores,
     pub(super) tasks: TaskTracker,
     /// No new requests: finish those in flight.
     pub(super) stop: CancellationToken,

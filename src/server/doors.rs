@@ -8,6 +8,7 @@ use http::{Request, Response};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{RequestBody, Respond, Shared};
+use super::cores::Cores;
 use super::listen::{Listener, Places};
 use super::tls::Tls;
 use super::{Background, StartError, open_files, run};
@@ -134,7 +135,7 @@ impl Doors {
         self,
         service: &Arc<ArcSwap<Service>>,
         limits: &Arc<ArcSwap<Limits>>,
-        Background { tasks, stop, .. }: &Background,
+        (Background { tasks, stop, .. }, cores): (&Background, &Cores),
     ) -> Arc<Shared<Front>> {
         let cut = CancellationToken::new();
         let requests_max = limits.load().requests;
@@ -148,6 +149,7 @@ impl Doors {
                 tls: taken.tls,
                 connections: taken.connections,
                 requests: Places::new(requests),
+                cores: cores.clone(),
                 tasks: tasks.clone(),
                 stop: stop.clone(),
                 cut: cut.clone(),

@@ -9,6 +9,7 @@ mod announce;
 mod audit;
 mod backup;
 mod connection;
+mod cores;
 mod custody;
 mod doors;
 mod engines;
@@ -56,6 +57,7 @@ use admin::{Admin, BackupJob, Fsck, Itself};
 use announce::Announcement;
 use audit::AuditLog;
 use connection::Shared;
+use cores::{CoreThreads, Cores};
 use custody::Custody;
 use doors::{Doors, Front};
 use engines::Engines;
@@ -121,6 +123,12 @@ pub enum StartError {
     /// Traces can't be sent.
     #[error("telemetry: {0}")]
     Telemetry(String),
+    /// There are no threads to serve connections.
+    #[error("can't begin to serve connections: {source}")]
+    Cores {
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The address can't be listened on.
     #[error("can't listen on {address}: {source}")]
     Listen {
@@ -141,6 +149,7 @@ pub struct Server {
     live: Live,
     orders: Mutex<mpsc::Receiver<Order>>,
     shared: Arc<Shared<Front>>,
+    cores: CoreThreads,
     /// Held to the end: the folder is ours until the last task ended.
     _lock: Arc<FolderLock>,
 }
@@ -214,7 +223,8 @@ impl Server {
         let service = Arc::new(ArcSwap::from_pointee(service));
         let limits = Arc::new(ArcSwap::from_pointee(config.limits));
         let (main, admin) = doors.certificates_of_each();
-        let shared = doors.open(&service, &limits, &background);
+        let (cores, threads) = Cores::begin().map_err(|source| StartError::Cores { source })?;
+        let shared = doors.open(&service, &limits, (&background, &cores));
         let (deliverer, until) = (Arc::clone(&callbacks), background.stop.clone());
         let delivering = async move { deliverer.run(until).await };
         background.tasks.spawn(delivering);
@@ -247,6 +257,7 @@ impl Server {
             live,
             orders: Mutex::new(orders),
             shared,
+            cores: threads,
             _lock: lock,
         })
     }
@@ -297,7 +308,7 @@ impl Server {
     }
 
     /// Finishes the requests in flight, and ends.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(mut self) {
         let patience = self.live.limits.load().shutdown_time;
         run::stop(&self.shared, patience).await;
         s3::access_log::deliver(&self.live.service.load_full()).await;
@@ -307,6 +318,7 @@ impl Server {
         if let Some(audit) = &self.live.audit {
             audit.close().await;
         }
+        self.cores.end().await;
     }
 }
 

@@ -32,10 +32,13 @@ pub(super) async fn accept<R: Respond>(listener: Listener, shared: Arc<Shared<R>
             accepted = listener.accept() => accepted,
         };
         let for_connection = Arc::clone(&shared);
-        shared.tasks.spawn(async move {
+        let served = async move |stream| {
             connection::serve(for_connection, stream, peer, &room).await;
             drop(room);
-        });
+        };
+        if let Err(error) = shared.cores.spawn(&shared.tasks, stream, served) {
+            tracing::debug!(%peer, %error, "a connection was gone before it was served");
+        }
     }
 }
 
@@ -232,6 +235,7 @@ mod tests {
     use tokio::sync::Notify;
 
     use super::super::connection::RequestBody;
+    use super::super::cores::{CoreThreads, Cores};
     use super::super::listen::Places;
     use super::*;
     use crate::config::Limits;
@@ -281,6 +285,7 @@ mod tests {
     struct Running {
         shared: Arc<Shared<Echo>>,
         address: SocketAddr,
+        _threads: CoreThreads,
     }
 
     fn start(limits: Limits) -> Running {
@@ -288,19 +293,25 @@ mod tests {
         let address = "127.0.0.1:0".parse().unwrap();
         let listener = Listener::bind(address, connections.clone()).unwrap();
         let address = listener.address().unwrap();
+        let (cores, threads) = Cores::begin().unwrap();
         let shared = Arc::new(Shared {
             responder: Arc::default(),
             connections,
             requests: Places::new(limits.requests),
             limits: Arc::new(ArcSwap::from_pointee(limits)),
             tls: None,
+            cores,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
         });
         let tasks = shared.tasks.clone();
         tasks.spawn(accept(listener, Arc::clone(&shared)));
-        Running { shared, address }
+        Running {
+            shared,
+            address,
+            _threads: threads,
+        }
     }
 
     async fn open(server: &Running, bytes: &[u8]) -> TcpStream {
