@@ -136,6 +136,8 @@ pub(super) async fn serve<R: Respond>(
     let builder = builder(&shared, &limits);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(guarded), requests));
     let mut look = tokio::time::interval(LOOK_EVERY);
+    // Children: what is waited for at each wake has a lock of its own, not one of all connections.
+    let (stop, cut) = (shared.stop.child_token(), shared.cut.child_token());
     let mut stopping = false;
     loop {
         tokio::select! {
@@ -145,19 +147,23 @@ pub(super) async fn serve<R: Respond>(
                 }
                 return;
             }
-            () = shared.stop.cancelled(), if !stopping => {
+            () = stop.cancelled(), if !stopping => {
                 stopping = true;
                 connection.as_mut().graceful_shutdown();
             }
-            () = shared.cut.cancelled() => return,
+            () = cut.cancelled() => return,
             _ = look.tick() => {
                 let mute = activity.is_mute_for(limits.idle_time.max(limits.head_time));
                 if mute || activity.head_is_late(limits.head_time) {
                     tracing::debug!(%peer, "the head of a request came too slowly, or never");
                     return;
                 }
-                let scarce = shared.connections.are_scarce();
-                if scarce && !stopping && activity.is_idle_for(IDLE_WHERE_SCARCE) {
+                // HTTP/2 is asked whether it is still there, by its own means.
+                let patience = match shared.connections.are_scarce() {
+                    true => Some(IDLE_WHERE_SCARCE),
+                    false => (!activity.is_http2()).then_some(limits.idle_time),
+                };
+                if !stopping && patience.is_some_and(|time| activity.is_idle_for(time)) {
                     stopping = true;
                     connection.as_mut().graceful_shutdown();
                 }
@@ -198,9 +204,8 @@ fn builder<R>(shared: &Shared<R>, limits: &Limits) -> auto::Builder<Executor> {
     let mut builder = auto::Builder::new(Executor(shared.tasks.clone()));
     builder
         .http1()
-        .timer(TokioTimer::new())
-        // It runs between requests too; `Activity` holds a head that has begun to a shorter time.
-        .header_read_timeout(limits.idle_time.max(limits.head_time))
+        // `Activity` has clocks that cost nothing; hyper would set one anew for each request.
+        .header_read_timeout(None)
         .max_headers(HEADERS_MAX)
         .max_buf_size(limits.head_bytes);
     builder

@@ -67,10 +67,11 @@ impl Activity {
         }
     }
 
-    /// Whether no request is under way, and none was for `time`.
+    /// Whether no request is under way, none was for `time`, and none is arriving.
     pub(super) fn is_idle_for(&self, time: Duration) -> bool {
         let since = self.idle_since_ms.load(Ordering::Relaxed);
         self.requests.load(Ordering::Relaxed) == 0
+            && self.head_since_ms.load(Ordering::Relaxed) == 0
             && self.now_ms().saturating_sub(since) > whole_ms(time)
     }
 
@@ -87,7 +88,7 @@ impl Activity {
         mute && !self.http1.load(Ordering::Relaxed) && self.now_ms() > whole_ms(limit)
     }
 
-    fn is_http2(&self) -> bool {
+    pub(super) fn is_http2(&self) -> bool {
         self.preface_len.load(Ordering::Relaxed) == HTTP2_PREFACE.len()
     }
 
@@ -383,6 +384,21 @@ mod tests {
             assert!(late.head_is_late(LIMIT) && !late.is_mute_for(LIMIT) && !late.is_http2());
         }
         assert!(!http2.head_is_late(LIMIT) && !http2.is_mute_for(LIMIT));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_is_idle_between_requests_alone() {
+        let activity = Activity::new();
+        activity.read(b"GET / HTTP/1.1");
+        let request = activity.begin();
+        tokio::time::advance(LIMIT + LIMIT).await;
+        assert!(!activity.is_idle_for(LIMIT));
+        drop(request);
+        assert!(!activity.is_idle_for(LIMIT));
+        tokio::time::advance(LIMIT + LIMIT).await;
+        assert!(activity.is_idle_for(LIMIT));
+        activity.read(b"G");
+        assert!(!activity.is_idle_for(LIMIT));
     }
 
     #[tokio::test(start_paused = true)]
