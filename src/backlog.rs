@@ -3,7 +3,11 @@
 //!
 //! The thread takes up what came meanwhile by itself. When each batch went back to the task first, one
 //! upload left the thread that hashes it idle for two fifths of the time: two wakes stood between batches.
+//!
+//! What one upload needs to keep its threads busy, many together don't: some thread always finds work.
+//! So each of them is bounded, and all together.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -15,7 +19,55 @@ pub struct Bounds {
     pub batch_bytes: usize,
     /// Bytes from which on who brings more has to wait: this bounds an upload's memory, to twice as much.
     pub waiting_bytes_max: usize,
+    /// What all hold together. Where that is much, who holds a batch brings more only once it is done.
+    pub all: &'static Held,
 }
+
+/// Bytes that many backlogs hold: what waits in them, and what was taken and is worked on.
+#[derive(Debug)]
+pub struct Held {
+    bytes: AtomicUsize,
+    /// So many are much.
+    much: usize,
+}
+
+impl Held {
+    /// Nothing is held yet.
+    pub const fn new(much: usize) -> Self {
+        let bytes = AtomicUsize::new(0);
+        Self { bytes, much }
+    }
+
+    fn is_much(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) >= self.much
+    }
+}
+
+/// What one of them holds of it.
+#[derive(Debug)]
+struct Share {
+    of: &'static Held,
+    bytes: usize,
+}
+
+impl Share {
+    fn set(&mut self, bytes: usize) {
+        // In this order, so that the sum never falls below what is held.
+        self.of.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.of.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+/// What all uploads hold is much from so many bytes on: what eight of them hold that never wait. With 64 at
+/// a time it is 20 MiB less than without, at the same rate and for no more CPU time.
+static UPLOADS: Held = Held::new(4 * 1024 * 1024);
 
 impl Bounds {
     /// What of an upload waits for the threads that hash, and for the disk: to wake one for each piece of the
@@ -23,6 +75,7 @@ impl Bounds {
     pub const UPLOAD: Self = Self {
         batch_bytes: 128 * 1024,
         waiting_bytes_max: 256 * 1024,
+        all: &UPLOADS,
     };
 }
 
@@ -38,6 +91,8 @@ pub struct Backlog<T> {
 struct Waiting<T> {
     items: Vec<T>,
     bytes: usize,
+    /// Those, and the bytes of what was taken last, where somebody is at work on it.
+    held: Share,
     at_work: bool,
     /// Nothing comes after it: what there is will not become a batch.
     whole: bool,
@@ -55,6 +110,10 @@ impl<T> Backlog<T> {
             waiting: Mutex::new(Waiting {
                 items: Vec::new(),
                 bytes: 0,
+                held: Share {
+                    of: bounds.all,
+                    bytes: 0,
+                },
                 at_work: false,
                 whole: false,
             }),
@@ -69,6 +128,8 @@ impl<T> Backlog<T> {
         let mut waiting = self.waiting();
         waiting.items.push(item);
         waiting.bytes = waiting.bytes.saturating_add(bytes);
+        let held = waiting.held.bytes.saturating_add(bytes);
+        waiting.held.set(held);
         self.begin(&mut waiting, self.bounds.batch_bytes)
     }
 
@@ -103,7 +164,13 @@ impl<T> Backlog<T> {
 
     fn is_full(&self) -> bool {
         let waiting = self.waiting();
-        waiting.at_work && waiting.bytes >= self.bounds.waiting_bytes_max
+        let Bounds {
+            batch_bytes,
+            waiting_bytes_max,
+            all,
+        } = self.bounds;
+        let is_much = waiting.held.bytes >= batch_bytes && all.is_much();
+        waiting.at_work && (waiting.bytes >= waiting_bytes_max || is_much)
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting<T>> {
@@ -113,8 +180,15 @@ impl<T> Backlog<T> {
 
 impl<T> Waiting<T> {
     fn take(&mut self) -> Vec<T> {
+        // What was taken before is done with.
+        self.held.set(self.bytes);
         self.bytes = 0;
         std::mem::take(&mut self.items)
+    }
+
+    fn give_back(&mut self) {
+        self.at_work = false;
+        self.held.set(self.bytes);
     }
 }
 
@@ -127,7 +201,7 @@ impl<T> Work<T> {
         let enough = waiting.bytes >= backlog.bounds.batch_bytes || waiting.whole;
         if waiting.items.is_empty() || !enough {
             // Under the same lock: what is pushed from now on begins anew.
-            waiting.at_work = false;
+            waiting.give_back();
             drop(waiting);
             backlog.taken.notify_one();
             self.0 = None;
@@ -143,7 +217,7 @@ impl<T> Work<T> {
 impl<T> Drop for Work<T> {
     fn drop(&mut self) {
         if let Some(backlog) = self.0.take() {
-            backlog.waiting().at_work = false;
+            backlog.waiting().give_back();
             backlog.taken.notify_one();
         }
     }
@@ -156,9 +230,12 @@ mod tests {
 
     use super::*;
 
+    static PLENTY: Held = Held::new(usize::MAX);
+
     const BOUNDS: Bounds = Bounds {
         batch_bytes: 10,
         waiting_bytes_max: 20,
+        all: &PLENTY,
     };
 
     fn is_ready(room: impl Future<Output = ()>) -> bool {
@@ -203,6 +280,34 @@ mod tests {
         assert!(alone.push('d', 3).is_none());
         assert!(alone.end(4).is_none());
         assert_eq!(alone.rest(), ['d']);
+    }
+
+    #[test]
+    fn where_all_hold_much_a_batch_is_done_before_more_is_brought() {
+        static ALL: Held = Held::new(25);
+        let bounds = Bounds {
+            all: &ALL,
+            ..BOUNDS
+        };
+        let [one, other, idle] = [(); 3].map(|()| Backlog::new(bounds));
+        let mut work = one.push('a', 10).unwrap();
+        assert_eq!(work.take(), Some(vec!['a']));
+        assert!(is_ready(one.room()));
+        let others = other.push('b', 15).unwrap();
+        assert!(!is_ready(one.room()), "25 are held, 10 of them here");
+        assert!(idle.push('c', 9).is_none());
+        assert!(is_ready(idle.room()), "less than a batch is held there");
+        assert_eq!(work.take(), None);
+        assert!(is_ready(one.room()), "the batch is done");
+        let mut work = one.push('d', 10).unwrap();
+        assert!(!is_ready(one.room()), "34 are held");
+        assert_eq!(work.take(), Some(vec!['d']));
+        drop(others);
+        assert!(!is_ready(one.room()), "b waits still, and is held");
+        drop(other);
+        assert!(is_ready(one.room()));
+        drop((work, one, idle));
+        assert_eq!(ALL.bytes.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl Staged {
 
     fn stored_len(&self) -> u64 {
         match &self.0 {
-            StagedBytes::Inline(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+            StagedBytes::Inline(bytes) => whole(bytes.len()),
             StagedBytes::Blob(blob) => blob.len,
         }
     }
@@ -174,8 +174,7 @@ impl Stager {
         let Some((sealer, sealed)) = &mut self.sealer else {
             return self.keep(bytes).await;
         };
-        let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        sealed.len = sealed.len.saturating_add(len);
+        sealed.len = sealed.len.saturating_add(whole(bytes.len()));
         let chunks = sealer.push(&bytes);
         for chunk in chunks.map_err(|_cipher| StoreError::corrupt("sealed bytes"))? {
             self.keep(chunk).await?;
@@ -187,13 +186,17 @@ impl Stager {
         if let Some(writer) = &mut self.writer {
             return Ok(writer.write(bytes).await?);
         }
-        if self.small.len().saturating_add(bytes.len()) <= self.inline_bytes_max {
+        let len = self.small.len().saturating_add(bytes.len());
+        // What is announced as large is not gathered here first.
+        if self.expected_len.unwrap_or(0).max(whole(len)) <= whole(self.inline_bytes_max) {
             self.small.extend_from_slice(&bytes);
             return Ok(());
         }
         let mut writer = self.store.blobs().create(self.expected_len).await?;
         if !self.small.is_empty() {
-            writer.write(self.small.split().freeze()).await?;
+            // All of it: a part that stays empty would keep the memory until the upload's end.
+            let small = std::mem::take(&mut self.small);
+            writer.write(small.freeze()).await?;
         }
         writer.write(bytes).await?;
         self.writer = Some(writer);
@@ -216,10 +219,71 @@ impl Stager {
             let _span = trace::span("finish the blob", Kind::Internal);
             StagedBytes::Blob(writer.finish().await?)
         } else {
-            let len = u64::try_from(self.small.len()).unwrap_or(u64::MAX);
-            self.store.blobs().room(len)?;
+            self.store.blobs().room(whole(self.small.len()))?;
             StagedBytes::Inline(self.small.freeze())
         };
         Ok(self.store.staged(bytes, sealed))
+    }
+}
+
+fn whole(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::blob::memory::MemoryBlobs;
+    use super::super::meta::memory::MemoryEngine;
+    use super::super::{NoHook, StoreSettings};
+    use super::*;
+    use crate::clock::SystemClock;
+
+    async fn store() -> ObjectStore {
+        let (meta, blobs) = (Arc::new(MemoryEngine::new()), Arc::new(MemoryBlobs::new()));
+        let settings = StoreSettings {
+            inline_bytes_max: 4,
+        };
+        ObjectStore::open(
+            meta,
+            blobs,
+            Arc::new(SystemClock),
+            Arc::new(NoHook),
+            settings,
+        )
+        .await
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_goes_to_a_blob_keeps_no_memory_that_small_bytes_need() {
+        let store = store().await;
+        let mut announced = store.stage(Some(5));
+        announced.write(Bytes::from_static(b"a")).await.unwrap();
+        assert!(announced.writer.is_some(), "it is not gathered first");
+        announced.write(Bytes::from_static(b"bcde")).await.unwrap();
+        let mut grown = store.stage(None);
+        grown.write(Bytes::from_static(b"abcd")).await.unwrap();
+        assert!(grown.writer.is_none());
+        grown.write(Bytes::from_static(b"e")).await.unwrap();
+        for stager in [announced, grown] {
+            assert_eq!(stager.small.capacity(), 0);
+            let staged = stager.finish().await.unwrap();
+            assert!(matches!(&staged.0, StagedBytes::Blob(blob) if blob.len == 5));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_small_stays_in_memory_whether_announced_or_not() {
+        let store = store().await;
+        for len in [Some(4), None] {
+            let mut stager = store.stage(len);
+            for half in [&b"ab"[..], b"cd"] {
+                stager.write(Bytes::from_static(half)).await.unwrap();
+            }
+            let staged = stager.finish().await.unwrap();
+            assert!(matches!(&staged.0, StagedBytes::Inline(bytes) if bytes == "abcd"));
+        }
     }
 }
