@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::parts::Parts;
+use super::parts::PartRows;
 use super::{PART_BYTES_MIN, blobs};
 use crate::auth::constraint::{Duties, LengthRange};
 use crate::checksum::{self, Algorithm, Checksum, Coverage};
@@ -20,76 +20,159 @@ use crate::store::{
 
 /// A part as the client names it when it completes an upload.
 #[derive(Debug, Clone)]
-pub struct ClaimedPart {
+pub struct ClaimedPart<'a> {
     /// Its number.
     pub number: u16,
     /// Its entity tag without quotes.
-    pub etag: String,
+    pub etag: Cow<'a, str>,
     /// The digest of its checksum.
     pub checksum: Option<Vec<u8>>,
 }
 
 /// What the client says of the whole when it completes an upload.
 #[derive(Debug, Clone, Default)]
-pub struct Completion {
+pub struct Completion<'a> {
     /// The parts, in order.
-    pub parts: Vec<ClaimedPart>,
+    pub parts: Vec<ClaimedPart<'a>>,
     /// The checksum that the whole must have.
     pub checksum: Option<Checksum>,
     /// The length in bytes that it must have.
     pub len: Option<u64>,
 }
 
+/// Those of an upload's parts that a completion names, as the object keeps them.
+struct Chosen {
+    len: u64,
+    segments: Vec<Segment>,
+    parts: Vec<ObjectPart>,
+    md5s: Vec<[u8; 16]>,
+    /// Their CRC-64 of OSS, as far as they have one.
+    crc64ecmas: Vec<u64>,
+    /// Where the bytes of the others are.
+    others: Vec<Segment>,
+}
+
 /// What an upload's parts make.
 struct Whole {
-    len: u64,
     etag: ETag,
     checksum: Option<Checksum>,
     crc64ecma: Option<u64>,
-    segments: Vec<Segment>,
-    parts: Vec<ObjectPart>,
+    chosen: Chosen,
 }
 
-impl Parts {
-    /// The parts that `claimed` means, in its order.
-    fn choose(&self, claimed: &[ClaimedPart]) -> Result<Vec<&PartRecord>, StoreError> {
+impl ClaimedPart<'_> {
+    /// Whether `part` is the one that is meant.
+    fn fits(&self, part: &PartRecord) -> bool {
+        let digest = || part.checksum.as_ref().map(|checksum| &checksum.digest);
+        part.number == self.number
+            && part.etag().is_written(&self.etag)
+            && (self.checksum.is_none() || self.checksum.as_ref() == digest())
+    }
+}
+
+impl Chosen {
+    /// The parts that `claimed` means. Both are by number, so that nothing is searched for.
+    fn of(rows: &PartRows, claimed: &[ClaimedPart<'_>]) -> Result<Self, StoreError> {
         if !claimed.is_sorted_by(|a, b| a.number < b.number) {
             return Err(StoreError::InvalidPartOrder);
         }
-        let mut chosen = Vec::with_capacity(claimed.len());
-        for claim in claimed {
-            let number = claim.number;
-            let missing = StoreError::InvalidPart { number };
-            let Some(part) = self.get(number) else {
-                return Err(missing);
-            };
-            let same_etag = part.etag().is_written(&claim.etag);
-            let digest = part.checksum.as_ref().map(|checksum| &checksum.digest);
-            if !same_etag || (claim.checksum.is_some() && claim.checksum.as_ref() != digest) {
-                return Err(missing);
-            }
-            chosen.push(part);
-        }
-        let Some((_last, before)) = chosen.split_last() else {
-            return Err(StoreError::InvalidPart { number: 0 });
+        let mut chosen = Self {
+            len: 0,
+            segments: Vec::with_capacity(claimed.len()),
+            parts: Vec::with_capacity(claimed.len()),
+            md5s: Vec::with_capacity(claimed.len()),
+            crc64ecmas: Vec::new(),
+            others: Vec::new(),
         };
-        if let Some(part) = before.iter().find(|part| part.len() < PART_BYTES_MIN) {
-            let (number, len, min) = (part.number, part.len(), PART_BYTES_MIN);
-            return Err(StoreError::PartTooSmall { number, len, min });
+        let mut claims = claimed.iter().peekable();
+        for part in rows.parts() {
+            let part = part?;
+            match claims.next_if(|claim| claim.number <= part.number) {
+                None => chosen.others.push(part.segment),
+                Some(claim) if claim.fits(&part) => chosen.take(part),
+                Some(&ClaimedPart { number, .. }) => {
+                    return Err(StoreError::InvalidPart { number });
+                }
+            }
         }
+        if let Some(&ClaimedPart { number, .. }) = claims.next() {
+            return Err(StoreError::InvalidPart { number });
+        }
+        chosen.check_sizes()?;
         Ok(chosen)
+    }
+
+    fn take(&mut self, part: PartRecord) {
+        let len = part.len();
+        self.len = self.len.saturating_add(len);
+        self.segments.push(part.segment);
+        self.md5s.push(part.etag_md5);
+        self.crc64ecmas.extend(part.crc64ecma);
+        self.parts.push(ObjectPart {
+            number: part.number,
+            len,
+            checksum: part.checksum,
+        });
+    }
+
+    /// All but the last must be large.
+    fn check_sizes(&self) -> Result<(), StoreError> {
+        let last = self.parts.split_last();
+        let (_last, before) = last.ok_or(StoreError::InvalidPart { number: 0 })?;
+        match before.iter().find(|part| part.len < PART_BYTES_MIN) {
+            None => Ok(()),
+            Some(&ObjectPart { number, len, .. }) => {
+                let min = PART_BYTES_MIN;
+                Err(StoreError::PartTooSmall { number, len, min })
+            }
+        }
+    }
+
+    /// The whole's checksum from those of its parts, each of which must have one by `algorithm`.
+    fn checksum(&self, algorithm: Algorithm, coverage: Coverage) -> Result<Checksum, StoreError> {
+        let mut digests = Vec::with_capacity(self.parts.len());
+        for part in &self.parts {
+            let number = part.number;
+            let fit = part.checksum.as_ref();
+            let fit = fit.filter(|checksum| checksum.algorithm == algorithm);
+            let fit = fit.ok_or(StoreError::InvalidPart { number })?;
+            digests.push((fit.digest.as_slice(), part.len));
+        }
+        match coverage {
+            Coverage::Composite => Ok(checksum::composite(
+                algorithm,
+                digests.iter().map(|(digest, _)| *digest),
+            )),
+            Coverage::FullObject => {
+                checksum::combine(algorithm, digests).ok_or(StoreError::ChecksumMismatch)
+            }
+        }
+    }
+
+    /// The whole's CRC-64 of OSS, where each of its parts has one.
+    fn crc64ecma(&self) -> Option<u64> {
+        if self.crc64ecmas.len() != self.parts.len() {
+            return None;
+        }
+        let digests: Vec<_> = self
+            .crc64ecmas
+            .iter()
+            .map(|crc| crc.to_be_bytes())
+            .collect();
+        let lens = self.parts.iter().map(|part| part.len);
+        let parts = digests.iter().map(<[u8; 8]>::as_slice).zip(lens);
+        let whole = checksum::combine(Algorithm::Crc64Ecma, parts)?;
+        checksum::as_number(&whole.digest)
     }
 }
 
 impl Whole {
     fn new(
-        parts: &[&PartRecord],
+        chosen: Chosen,
         asked: Option<(Algorithm, Coverage)>,
-        said: &Completion,
+        said: &Completion<'_>,
     ) -> Result<Self, StoreError> {
-        let len = parts
-            .iter()
-            .fold(0_u64, |sum, part| sum.saturating_add(part.len()));
+        let len = chosen.len;
         if len > OBJECT_BYTES_MAX {
             let max = OBJECT_BYTES_MAX;
             return Err(StoreError::TooLarge { len, max });
@@ -97,14 +180,15 @@ impl Whole {
         if let Some(expected) = said.len.filter(|expected| *expected != len) {
             return Err(StoreError::LengthMismatch { len, expected });
         }
-        let md5s: Vec<u8> = parts.iter().flat_map(|part| part.etag_md5).collect();
-        let md5 = Algorithm::Md5.digest(&md5s).try_into();
+        let md5 = Algorithm::Md5.digest(chosen.md5s.as_flattened()).try_into();
         let md5 = md5.map_err(|_ignored| StoreError::corrupt("the MD5 of an upload's parts"))?;
-        let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        let count = u32::try_from(chosen.parts.len()).unwrap_or(u32::MAX);
         let checksum = match asked {
-            Some((algorithm, coverage)) => Some(sum_up(parts, algorithm, coverage)?),
+            Some((algorithm, coverage)) => Some(chosen.checksum(algorithm, coverage)?),
             // S3's own choice where the client made none; its parts have it too.
-            None => sum_up(parts, Algorithm::Crc64Nvme, Coverage::FullObject).ok(),
+            None => chosen
+                .checksum(Algorithm::Crc64Nvme, Coverage::FullObject)
+                .ok(),
         };
         if let Some(want) = &said.checksum {
             let is_it = |found: &Checksum| {
@@ -116,58 +200,13 @@ impl Whole {
                 return Err(StoreError::ChecksumMismatch);
             }
         }
-        let listed = parts.iter().map(|part| ObjectPart {
-            number: part.number,
-            len: part.len(),
-            checksum: part.checksum.clone(),
-        });
         Ok(Self {
-            len,
             etag: ETag::multipart(md5, count),
             checksum,
-            crc64ecma: crc64ecma(parts),
-            segments: parts.iter().map(|part| part.segment).collect(),
-            parts: listed.collect(),
+            crc64ecma: chosen.crc64ecma(),
+            chosen,
         })
     }
-}
-
-/// The whole's checksum from those of its parts, each of which must have one by `algorithm`.
-fn sum_up(
-    parts: &[&PartRecord],
-    algorithm: Algorithm,
-    coverage: Coverage,
-) -> Result<Checksum, StoreError> {
-    let mut digests = Vec::with_capacity(parts.len());
-    for part in parts {
-        let number = part.number;
-        let fit = part
-            .checksum
-            .as_ref()
-            .filter(|checksum| checksum.algorithm == algorithm);
-        let fit = fit.ok_or(StoreError::InvalidPart { number })?;
-        digests.push((fit.digest.as_slice(), part.len()));
-    }
-    match coverage {
-        Coverage::Composite => Ok(checksum::composite(
-            algorithm,
-            digests.iter().map(|(digest, _)| *digest),
-        )),
-        Coverage::FullObject => {
-            checksum::combine(algorithm, digests).ok_or(StoreError::ChecksumMismatch)
-        }
-    }
-}
-
-/// The whole's CRC-64 of OSS, where each of its parts has one.
-fn crc64ecma(parts: &[&PartRecord]) -> Option<u64> {
-    let digest = |part: &&PartRecord| Some((part.crc64ecma?.to_be_bytes(), part.len()));
-    let digests: Vec<_> = parts.iter().map(digest).collect::<Option<_>>()?;
-    let digests = digests
-        .iter()
-        .map(|(digest, len)| (digest.as_slice(), *len));
-    let whole = checksum::combine(Algorithm::Crc64Ecma, digests)?;
-    checksum::as_number(&whole.digest)
 }
 
 /// A condition that holds now, but is about an object that came or went while the upload was under
@@ -214,7 +253,7 @@ impl ObjectStore {
         bucket: &Bucket,
         key: &ObjectKey,
         id: &UploadId,
-        said: &Completion,
+        said: &Completion<'_>,
         when: &WriteCondition,
         by: &Origin,
     ) -> Result<Written, StoreError> {
@@ -224,32 +263,33 @@ impl ObjectStore {
         self.conclude(consent, done).await
     }
 
-    /// The upload's parts, and what those make of them which `said` names; none where the upload
-    /// ended meanwhile.
-    async fn parts_and_whole(
+    /// The rows of the upload's parts, and what those make of them which `said` names; none where the
+    /// upload ended meanwhile.
+    async fn rows_and_whole(
         &self,
         (bucket, key, id): (&Bucket, &ObjectKey, &UploadId),
         upload: &UploadRecord,
-        said: &Completion,
-    ) -> Result<Option<(Parts, Whole)>, StoreError> {
-        let parts = self.parts(id).await?;
-        let whole = match parts.choose(&said.parts) {
-            Ok(chosen) => Whole::new(&chosen, upload.checksum, said)?,
+        said: &Completion<'_>,
+    ) -> Result<Option<(PartRows, Whole)>, StoreError> {
+        let rows = self.part_rows(id).await?;
+        let chosen = match Chosen::of(&rows, &said.parts) {
+            Ok(chosen) => chosen,
             // The parts go with the upload: what looks like a missing part may be its end.
             Err(error) => {
                 let row = self.upload_row(bucket.id, key.as_str(), id).await?;
                 return row.map_or(Ok(None), |_still_there| Err(error));
             }
         };
-        check_len(whole.len, &upload.duties)?;
-        Ok(Some((parts, whole)))
+        let whole = Whole::new(chosen, upload.checksum, said)?;
+        check_len(whole.chosen.len, &upload.duties)?;
+        Ok(Some((rows, whole)))
     }
 
     async fn complete_agreed(
         &self,
         bucket: &Bucket,
         key: &ObjectKey,
-        (id, said): (&UploadId, &Completion),
+        (id, said): (&UploadId, &Completion<'_>),
         when: &WriteCondition,
         (by, consent): (&Origin, &mut Option<Consent>),
     ) -> Result<Written, StoreError> {
@@ -270,32 +310,32 @@ impl ObjectStore {
             };
             let upload: UploadRecord = decode(&upload_raw, "an upload's record")?;
             let upload_at = (&*bucket, key, id);
-            let Some((parts, whole)) = self.parts_and_whole(upload_at, &upload, said).await? else {
+            let Some((rows, whole)) = self.rows_and_whole(upload_at, &upload, said).await? else {
                 continue;
             };
+            let chosen = whole.chosen;
             let by = by.clone().bound_by(&upload.duties);
             when.check(current.object())?;
             check_undisturbed(when, &upload, current.object())?;
             let now = self.clock().now();
-            let many = whole.segments.len() > SEGMENTS_IN_ROW;
+            let many = chosen.segments.len() > SEGMENTS_IN_ROW;
             let sequence = agreed_sequence(consent.as_ref(), now, current.record.as_ref());
-            let bytes = (whole.len, whole.segments);
+            let bytes = (chosen.len, chosen.segments);
             let record = ObjectRecord {
                 headers: upload.headers,
                 extras: upload.extras,
                 checksum: whole.checksum,
                 crc64ecma: whole.crc64ecma,
-                parts: Some(whole.parts),
+                parts: Some(chosen.parts),
                 upload: Some(*id),
                 layout: many.then(|| InlineId::new(now)),
                 ..ObjectRecord::new(upload.owner, now, sequence, whole.etag, bytes)
             };
-            let others = parts.others(&said.parts);
-            let mut batch = self.end_upload(bucket.id, key.as_str(), id, upload_raw, &parts);
-            orphan(&others, &mut batch);
+            let mut batch = self.end_upload(bucket.id, key.as_str(), id, upload_raw, rows);
+            orphan(&chosen.others, &mut batch);
             let edit = Edit::new(&bucket, key, &current, batch);
             let mut edit = edit.with_consent(consent.as_ref());
-            edit.also_gone(blobs(&others));
+            edit.also_gone(blobs(&chosen.others));
             let record = match self.write(&mut edit, &current, record, &by).await {
                 Err(StoreError::Superseded) => continue,
                 written => written?,

@@ -25,7 +25,7 @@ use crate::name::ObjectKey;
 pub use complete::{ClaimedPart, Completion};
 pub use listing::{ListedUpload, UploadMarker, UploadPage, UploadQuery};
 pub use parts::{NewPart, PartPage};
-use parts::{Parts, counter};
+use parts::{PartRows, counter};
 
 /// Bytes of the smallest part that is not the last: 5 MiB.
 pub const PART_BYTES_MIN: u64 = 5 << 20;
@@ -139,9 +139,10 @@ impl ObjectStore {
         for _try in 0..TRIES_MAX {
             let raw = self.upload_row(bucket, key, id).await?;
             let raw = raw.ok_or(StoreError::NoSuchUpload)?;
-            let parts = self.parts(id).await?;
-            let all = parts.others(&[]);
-            let mut batch = self.end_upload(bucket, key, id, raw, &parts);
+            let rows = self.part_rows(id).await?;
+            let segments = rows.parts().map(|part| Ok(part?.segment));
+            let all: Vec<_> = segments.collect::<Result<_, StoreError>>()?;
+            let mut batch = self.end_upload(bucket, key, id, raw, rows);
             orphan(&all, &mut batch);
             fail_point::reach("end.decided");
             match self.meta().commit(batch).await {
@@ -175,14 +176,14 @@ impl ObjectStore {
         key: &str,
         id: &UploadId,
         raw: Bytes,
-        parts: &Parts,
+        rows: PartRows,
     ) -> Batch {
         let at = Bytes::from(keyspace::upload(bucket, key, id));
         let mut batch = Batch::new();
         batch.assert_unchanged(Space::Uploads, at.clone(), Some(raw));
         batch.delete(Space::Uploads, at);
         batch.delete(Space::Usage, counter(id));
-        parts.take(id, &mut batch);
+        rows.take(id, &mut batch);
         batch
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{ClaimedPart, PART_BYTES_MAX, blobs};
+use super::{PART_BYTES_MAX, blobs};
 use crate::auth::constraint::{Duties, Nonce};
 use crate::checksum::Checksum;
 use crate::fail_point;
@@ -53,19 +53,18 @@ fn growth(len: u64, old: &[Segment]) -> i64 {
     added.saturating_sub_unsigned(replaced)
 }
 
-/// An upload's parts as they were read, with their rows, by number.
-pub(super) struct Parts(Vec<(Entry, PartRecord)>);
+/// The rows of an upload's parts as they were read, by number.
+pub(super) struct PartRows(Vec<Entry>);
 
 /// From so many rows on they are taken away as a range. It is only for many that a range is cheaper, and
 /// there can never be more than some hundred ranges in memory then, past which reads must look.
 const RANGE_ROWS_MIN: usize = 256;
 
-impl Parts {
+impl PartRows {
     /// Takes the parts away in `batch`, which fails where one was added, changed or removed since:
     /// one look at all of them, which for 10,000 is less than a look at each.
-    pub(super) fn take(&self, id: &UploadId, batch: &mut Batch) {
-        let range = KeyRange::prefix(id.as_bytes().to_vec());
-        let rows: Vec<_> = self.0.iter().map(|(row, _part)| row.clone()).collect();
+    pub(super) fn take(self, id: &UploadId, batch: &mut Batch) {
+        let (range, Self(rows)) = (KeyRange::prefix(id.as_bytes().to_vec()), self);
         match range.end.clone() {
             Some(end) if rows.len() >= RANGE_ROWS_MIN => {
                 batch.delete_range(Space::Parts, range.start.clone()..end);
@@ -79,32 +78,16 @@ impl Parts {
         batch.assert_rows(Space::Parts, range, rows);
     }
 
-    /// The segments of parts that are not among `claimed`, which are in order.
-    pub(super) fn others(&self, claimed: &[ClaimedPart]) -> Vec<Segment> {
-        let is_claimed = |number: u16| {
-            claimed
-                .binary_search_by_key(&number, |part| part.number)
-                .is_ok()
-        };
-        let others = self
-            .0
-            .iter()
-            .filter(|(_row, part)| !is_claimed(part.number));
-        others.map(|(_row, part)| part.segment).collect()
+    /// The parts, read one by one: 10,000 of them together are megabytes.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Result<PartRecord, StoreError>> {
+        let rows = self.0.iter();
+        rows.map(|Entry { value, .. }| decode(value, "a part's record"))
     }
 
     /// Bytes of all parts.
-    fn len(&self) -> u64 {
-        let parts = self.0.iter();
-        parts.fold(0, |sum, (_row, part)| sum.saturating_add(part.len()))
-    }
-
-    /// The part of that number.
-    pub(super) fn get(&self, number: u16) -> Option<&PartRecord> {
-        let at = self
-            .0
-            .binary_search_by_key(&number, |(_row, part)| part.number);
-        self.0.get(at.ok()?).map(|(_row, part)| part)
+    fn bytes(&self) -> Result<u64, StoreError> {
+        let mut parts = self.parts();
+        parts.try_fold(0_u64, |sum, part| Ok(sum.saturating_add(part?.len())))
     }
 }
 
@@ -202,7 +185,7 @@ impl ObjectStore {
         let all = match self.counted(id, whole).await? {
             Some(bytes) => bytes,
             // It began before parts were counted.
-            None => self.parts(id).await?.len(),
+            None => self.part_rows(id).await?.bytes()?,
         };
         let own = self.meta().get(Space::Parts, &keyspace::part(id, number));
         let own = own.await?;
@@ -253,16 +236,11 @@ impl ObjectStore {
         })
     }
 
-    /// All parts of the upload.
-    pub(super) async fn parts(&self, id: &UploadId) -> Result<Parts, StoreError> {
+    /// The rows of all parts of the upload.
+    pub(super) async fn part_rows(&self, id: &UploadId) -> Result<PartRows, StoreError> {
         let range = KeyRange::prefix(id.as_bytes().to_vec());
         let rows = meta::scan(self.meta().as_ref(), Space::Parts, range, usize::MAX).await?;
         // Their keys end with their numbers: so they come in order.
-        let part = |row: Entry| Ok((row.clone(), decode(&row.value, "a part's record")?));
-        let parts = rows
-            .into_iter()
-            .map(part)
-            .collect::<Result<_, StoreError>>();
-        Ok(Parts(parts?))
+        Ok(PartRows(rows))
     }
 }

@@ -10,22 +10,31 @@ use crate::store::upload::PART_NUMBER_MAX;
 /// The document's root.
 const ROOT: &str = "CompleteMultipartUpload";
 
+/// The element of a part's entity tag.
+const ETAG: &str = "ETag";
+
 /// What stands between elements where a document is written for people.
 const SPACE: [char; 3] = [' ', '\t', '\n'];
 
 /// Elements of a part that [`plain_part`] reads: its number, its tag and one checksum are usual.
 const ELEMENTS_MAX: usize = 8;
 
+/// Bytes of a part in a document, about: what is told of 10,000 is no text for each, and is moved once.
+const PART_BYTES: usize = 64;
+
+/// A mark around an entity tag, as most SDKs write it.
+const QUOTE: &str = "&quot;";
+
 /// A part as the document names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Named {
+pub(super) struct Named<'a> {
     pub(super) number: u16,
-    pub(super) etag: String,
-    pub(super) checksums: Vec<(Algorithm, String)>,
+    pub(super) etag: Cow<'a, str>,
+    pub(super) checksums: Vec<(Algorithm, Cow<'a, str>)>,
 }
 
 /// The parts of the document, as they stand there.
-pub(super) fn named_parts(listed: &[u8]) -> Result<Vec<Named>, S3Error> {
+pub(super) fn named_parts(listed: &[u8]) -> Result<Vec<Named<'_>>, S3Error> {
     if listed.is_empty() {
         let message = "You must specify at least one part";
         return Err(S3Error::because(Code::InvalidRequest, message));
@@ -40,11 +49,11 @@ pub(super) fn named_parts(listed: &[u8]) -> Result<Vec<Named>, S3Error> {
     parts.into_iter().map(Spelled::read).collect()
 }
 
-fn any_parts(listed: &[u8]) -> Result<Vec<Spelled>, S3Error> {
+fn any_parts(listed: &[u8]) -> Result<Vec<Spelled<'static>>, S3Error> {
     let mut part = Spelled::default();
     let mut parts = Vec::new();
     xml::visit(listed, ROOT, |depth, name, text| match (depth, name) {
-        (2, name) => part.hear(name, text.trim()),
+        (2, name) => part.hear(name, text.trim(), |text| Cow::Owned(text.to_owned())),
         (1, "Part") => parts.push(std::mem::take(&mut part)),
         (1, _) => part = Spelled::default(),
         _ => {}
@@ -52,9 +61,9 @@ fn any_parts(listed: &[u8]) -> Result<Vec<Spelled>, S3Error> {
     Ok(parts)
 }
 
-/// What [`any_parts`] finds in a document as all SDKs write it, in a fifth of the time: of 10,000 parts, a
+/// What [`any_parts`] finds in a document as all SDKs write it, in a tenth of the time: of 10,000 parts, a
 /// reader of XML takes longer than all the rest. None where there is anything else in it.
-fn plain_parts(listed: &[u8]) -> Option<Vec<Spelled>> {
+fn plain_parts(listed: &[u8]) -> Option<Vec<Spelled<'_>>> {
     let text = std::str::from_utf8(listed).ok()?;
     let (before, rest) = text.split_once('<')?;
     let (declaration, rest) = match rest.strip_prefix("?xml ") {
@@ -72,7 +81,8 @@ fn plain_parts(listed: &[u8]) -> Option<Vec<Spelled>> {
     if !attributes.is_empty() && namespace != Some(xml::NAMESPACE) {
         return None;
     }
-    let mut parts = Vec::new();
+    let parts_max = usize::from(PART_NUMBER_MAX);
+    let mut parts = Vec::with_capacity(parts_max.min(rest.len() / PART_BYTES));
     loop {
         rest = rest.trim_start_matches(SPACE);
         let Some(behind) = rest.strip_prefix("<Part>") else {
@@ -81,7 +91,7 @@ fn plain_parts(listed: &[u8]) -> Option<Vec<Spelled>> {
             return end.is_empty().then_some(parts);
         };
         // Beyond what any document may have, that the parser of XML refuses.
-        if parts.len() > usize::from(PART_NUMBER_MAX) {
+        if parts.len() > parts_max {
             return None;
         }
         let part;
@@ -91,68 +101,75 @@ fn plain_parts(listed: &[u8]) -> Option<Vec<Spelled>> {
 }
 
 /// The part whose elements `rest` begins with, and what follows its end.
-fn plain_part(mut rest: &str) -> Option<(Spelled, &str)> {
+fn plain_part(mut rest: &str) -> Option<(Spelled<'_>, &str)> {
     let mut part = Spelled::default();
     for _element in 0..ELEMENTS_MAX {
         rest = rest.trim_start_matches(SPACE).strip_prefix('<')?;
         if let Some(behind) = rest.strip_prefix("/Part>") {
             return Some((part, behind));
         }
-        let (name, behind) = rest.split_once('>')?;
-        let (text, behind) = behind.split_once('<')?;
-        let is_plain = name.bytes().all(|b| b.is_ascii_alphanumeric());
-        let text = if text.contains('&') {
-            Cow::Owned(text.replace("&quot;", "\""))
-        } else {
-            Cow::Borrowed(text)
-        };
-        if !is_plain || text.contains(['\r', '&']) {
-            return None;
-        }
+        let (name, behind) = split_at_first(rest, |byte| !byte.is_ascii_alphanumeric())?;
+        let (text, behind) = split_at_first(behind.strip_prefix('>')?, |byte| byte == b'<')?;
         rest = behind
-            .strip_prefix('/')?
+            .strip_prefix("</")?
             .strip_prefix(name)?
             .strip_prefix('>')?;
-        part.hear(name, text.trim());
+        let text = text.trim();
+        let quoted = || text.strip_prefix(QUOTE)?.strip_suffix(QUOTE);
+        // The marks around a tag are no part of it.
+        let unquoted = if name == ETAG { quoted() } else { None };
+        let text = unquoted.unwrap_or(text);
+        if text.bytes().any(|byte| matches!(byte, b'\r' | b'&')) {
+            return None;
+        }
+        part.hear(name, text, Cow::Borrowed);
     }
     None
 }
 
-/// A part's texts; of several of one name the first counts.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Spelled {
-    number: Option<String>,
-    etag: Option<String>,
-    checksums: Vec<(Algorithm, String)>,
+/// What stands before the first byte that is so, and the rest. Names and values are short: they are looked
+/// through sooner than a search is prepared.
+fn split_at_first(text: &str, is_so: impl Fn(u8) -> bool) -> Option<(&str, &str)> {
+    text.split_at_checked(text.bytes().position(is_so)?)
 }
 
-impl Spelled {
-    fn hear(&mut self, name: &str, text: &str) {
+/// A part's texts; of several of one name the first counts.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Spelled<'a> {
+    number: Option<Cow<'a, str>>,
+    etag: Option<Cow<'a, str>>,
+    checksums: Vec<(Algorithm, Cow<'a, str>)>,
+}
+
+impl<'a> Spelled<'a> {
+    fn hear<'t>(&mut self, name: &str, text: &'t str, keep: impl FnOnce(&'t str) -> Cow<'a, str>) {
         match name {
-            "PartNumber" => drop(self.number.get_or_insert_with(|| text.to_owned())),
-            "ETag" => drop(self.etag.get_or_insert_with(|| text.to_owned())),
+            "PartNumber" => self.number = self.number.take().or_else(|| Some(keep(text))),
+            ETAG => {
+                let tag = || Some(keep(text.trim_matches('"')));
+                self.etag = self.etag.take().or_else(tag);
+            }
             _ => {
                 let mut all = Algorithm::ALL.into_iter();
                 if let Some(algorithm) = all.find(|algorithm| algorithm.element() == name) {
-                    self.checksums.push((algorithm, text.to_owned()));
+                    self.checksums.push((algorithm, keep(text)));
                 }
             }
         }
     }
 
-    fn read(self) -> Result<Named, S3Error> {
+    fn read(self) -> Result<Named<'a>, S3Error> {
         let malformed = || S3Error::new(Code::MalformedXML);
         let text = self.number.ok_or_else(malformed)?;
         let number = text.parse::<i32>().map_err(|_no_number| malformed())?;
         if number < 1 {
             let message = "PartNumber must be >= 1";
-            return Err(S3Error::argument("PartNumber", &text, message));
+            return Err(S3Error::argument("PartNumber", text, message));
         }
-        let etag = self.etag.ok_or_else(malformed)?;
         Ok(Named {
             // No part has a number beyond the highest, so that this one is missing all the same.
             number: u16::try_from(number).unwrap_or(u16::MAX),
-            etag: etag.trim_matches('"').to_owned(),
+            etag: self.etag.ok_or_else(malformed)?,
             checksums: self.checksums,
         })
     }
@@ -165,10 +182,8 @@ mod tests {
 
     #[test]
     fn a_document_names_parts_or_is_malformed() {
-        let list = |parts: &str| {
-            let list = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
-            named_parts(list.as_bytes()).map_err(|error| error.code())
-        };
+        let list =
+            |parts: &str| format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
         let sha = "<ChecksumSHA256>x</ChecksumSHA256>";
         let part = format!(
             "<Part><ETag>&quot;ab&quot;</ETag><PartNumber>2</PartNumber>{sha}<Size>9</Size></Part>"
@@ -178,7 +193,7 @@ mod tests {
             etag: "ab".into(),
             checksums: vec![(Sha256, "x".into())],
         };
-        assert_eq!(list(&part), Ok(vec![named]));
+        assert_eq!(named_parts(list(&part).as_bytes()).unwrap(), [named]);
         for (bad, code) in [
             ("", Code::MalformedXML),
             (
@@ -195,7 +210,8 @@ mod tests {
                 Code::InvalidArgument,
             ),
         ] {
-            assert_eq!(list(bad), Err(code), "{bad}");
+            let refused = named_parts(list(bad).as_bytes()).unwrap_err();
+            assert_eq!(refused.code(), code, "{bad}");
         }
         assert_eq!(named_parts(b"").unwrap_err().code(), Code::InvalidRequest);
         assert!(named_parts(b"<Other/>").is_err());
@@ -212,10 +228,12 @@ mod tests {
             xml::NAMESPACE
         );
         let twice = "<Part><ETag>\"b>\"</ETag><ETag>c</ETag><Other></Other></Part>";
+        let marked = "<Part><ETag> &quot; \"d\"&quot; </ETag></Part><Part><ETag>\"</ETag></Part>";
         let plain = [
             wrap(part),
             format!("{declared}{spaced}"),
             wrap(twice),
+            wrap(marked),
             wrap(""),
         ];
         for document in &plain {
@@ -225,6 +243,7 @@ mod tests {
         // Whatever else there is, and whatever is wrong, the parser of XML judges.
         let commented = part.replace("<ETag>", "<!-- --><ETag>");
         let many = ["<Part>", &"<A>a</A>".repeat(9), "</Part>"].concat();
+        let marked = "<Part><PartNumber>&quot;1&quot;</PartNumber></Part>";
         let odd = [
             wrap(&commented),
             wrap("<Part><ETag><![CDATA[a]]></ETag></Part>"),
@@ -232,6 +251,7 @@ mod tests {
             wrap("<Part><ETag a='b'>c</ETag></Part>"),
             wrap("<Part><ETag>a</Etag></Part>"),
             wrap("<Part><ETag/></Part>"),
+            wrap(marked),
             wrap("<Part><a:ETag>b</a:ETag></Part>"),
             wrap("<Part>"),
             wrap("<Other/>"),

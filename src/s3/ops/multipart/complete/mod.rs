@@ -59,7 +59,7 @@ pub async fn complete_multipart_upload(call: Call) -> Result<Reply, S3Error> {
             check_mode(upload, &head.headers)?;
             checksum = checksum.filter(|said| is_heeded(upload, said));
             let parts = in_order(&head, named_parts(&listed)?)?;
-            let claims = parts.iter().map(|part| claim(&head, upload, part));
+            let claims = parts.into_iter().map(|part| claim(&head, upload, part));
             claims.collect::<Result<_, _>>()?
         }
         None => Vec::new(),
@@ -93,13 +93,17 @@ pub async fn complete_multipart_upload(call: Call) -> Result<Reply, S3Error> {
 
 /// The parts, which must be named in their order. A client that sent a part again may name it twice:
 /// the last word counts.
-fn in_order(head: &Head, mut parts: Vec<Named>) -> Result<Vec<Named>, S3Error> {
+fn in_order<'a>(head: &Head, mut parts: Vec<Named<'a>>) -> Result<Vec<Named<'a>>, S3Error> {
     if !parts.is_sorted_by_key(|part| part.number) {
         return Err(S3Error::new(Code::InvalidPartOrder).with("UploadId", upload_text(head)));
     }
-    parts.reverse();
-    parts.dedup_by_key(|part| part.number);
-    parts.reverse();
+    parts.dedup_by(|later, kept| {
+        let again = later.number == kept.number;
+        if again {
+            std::mem::swap(later, kept);
+        }
+        again
+    });
     Ok(parts)
 }
 
@@ -126,13 +130,17 @@ fn is_heeded(upload: &UploadRecord, said: &Checksum) -> bool {
 }
 
 /// What the document says of a part, as far as it can be said in this upload.
-fn claim(head: &Head, upload: &UploadRecord, part: &Named) -> Result<ClaimedPart, S3Error> {
-    let Named { number, etag, .. } = part;
+fn claim<'a>(
+    head: &Head,
+    upload: &UploadRecord,
+    part: Named<'a>,
+) -> Result<ClaimedPart<'a>, S3Error> {
+    let Named { number, etag, .. } = &part;
     let missing = || invalid_part(head, *number, etag);
     let algorithm = upload
         .checksum
         .map_or(Algorithm::Crc64Nvme, |(algorithm, _)| algorithm);
-    let own = |(found, _): &&(Algorithm, String)| *found == algorithm;
+    let own = |(found, _): &&(Algorithm, _)| *found == algorithm;
     let checksum = match (part.checksums.iter().find(own), upload.checksum) {
         (Some((_, text)), _) => {
             let checksum = Checksum::parse(algorithm, text);
@@ -147,8 +155,8 @@ fn claim(head: &Head, upload: &UploadRecord, part: &Named) -> Result<ClaimedPart
         (None, _) => None,
     };
     Ok(ClaimedPart {
-        number: *number,
-        etag: etag.clone(),
+        number: part.number,
+        etag: part.etag,
         checksum,
     })
 }
@@ -216,7 +224,7 @@ fn whole_len(headers: &HeaderMap) -> Result<Option<u64>, S3Error> {
 fn refused(
     head: &Head,
     upload: Option<&UploadRecord>,
-    said: &Completion,
+    said: &Completion<'_>,
     error: StoreError,
 ) -> S3Error {
     let etag = |number: u16| {
@@ -283,7 +291,7 @@ mod tests {
                 etag: "ab".into(),
                 checksums: checksums.collect(),
             };
-            let said = claim(&head(), &upload(mode), &part);
+            let said = claim(&head(), &upload(mode), part);
             said.map(|said| said.checksum).map_err(|error| {
                 assert!(!error.message().is_empty());
                 error.code()
