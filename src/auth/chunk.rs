@@ -18,7 +18,7 @@ pub struct ChunkChain {
 }
 
 impl ChunkChain {
-    pub(crate) fn new(key: Zeroizing<[u8; 32]>, date: &str, scope: &Scope, seed: &str) -> Self {
+    pub(crate) fn new(key: Zeroizing<[u8; 32]>, date: &str, scope: &Scope<'_>, seed: &str) -> Self {
         Self {
             key,
             amz_date: date.into(),
@@ -40,12 +40,12 @@ impl ChunkChain {
 
     /// Whether `signature` is that of the next chunk. The final, empty chunk is asked about too.
     pub fn verify_chunk(&mut self, chunk_sha256: [u8; 32], signature: &str) -> bool {
-        same(&self.sign_chunk(chunk_sha256), signature)
+        same(self.sign_chunk(chunk_sha256), signature)
     }
 
     /// Whether `signature` is that of the trailer.
     pub fn verify_trailer(&mut self, trailer_bytes_sha256: [u8; 32], signature: &str) -> bool {
-        same(&self.sign_trailer(trailer_bytes_sha256), signature)
+        same(self.sign_trailer(trailer_bytes_sha256), signature)
     }
 
     fn step(&mut self, kind: &str, tail: &str) -> String {

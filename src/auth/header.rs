@@ -1,5 +1,7 @@
 //! Authentication by the `Authorization` header.
 
+use std::borrow::Cow;
+
 use crate::clock::Timestamp;
 
 use super::canonical::{self, Pairs};
@@ -10,7 +12,7 @@ use super::{AuthError, AuthSettings, AuthType, Grant, KeyRing, SKEW_MAX, SignedH
 /// Verifies a request by its `Authorization` header, whose value is `value`.
 pub(super) fn authenticate(
     head: &SignedHead<'_>,
-    pairs: &Pairs,
+    pairs: &Pairs<'_>,
     value: &str,
     keys: &dyn KeyRing,
     settings: &AuthSettings,
@@ -33,7 +35,7 @@ pub(super) fn authenticate(
     check_skew(&amz_date, signed_at, now)?;
     let payload = head
         .payload
-        .map(str::to_owned)
+        .map(Cow::Borrowed)
         .or_else(|| canonical::header_value(head.headers, "x-amz-content-sha256"))
         .ok_or(AuthError::MissingContentSha256)?;
     let missing = unsigned(head.headers, fields.signed);
@@ -47,7 +49,7 @@ pub(super) fn authenticate(
         credential,
         signed,
         signature,
-        amz_date,
+        amz_date: Cow::Owned(amz_date),
         signed_at,
         good_until: signed_at.plus(SKEW_MAX),
         payload,
@@ -121,7 +123,7 @@ pub(super) fn date(head: &SignedHead<'_>) -> Result<(String, Timestamp), AuthErr
         // Before 1970 nobody signed anything.
         .filter(|at| at.unix_ms() >= 0)
         .ok_or(AuthError::MissingDate)?;
-    Ok((text, at))
+    Ok((text.into_owned(), at))
 }
 
 /// Refuses a request whose clock differs too much from ours; `sent` is its time as it was sent.

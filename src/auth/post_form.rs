@@ -176,7 +176,7 @@ impl<'a> Form<'a> {
             (Signer::V2 { access_key }, _) => (*access_key).to_owned(),
             (Signer::V4 { .. }, credential) => credential
                 .as_ref()
-                .map(|credential| credential.access_key.clone())
+                .map(|credential| credential.access_key.to_string())
                 .unwrap_or_default(),
         };
         let key = session::find(keys, &access_key, self.token, now)?;
@@ -229,11 +229,11 @@ fn check_algorithm(algorithm: &str) -> Result<(), AuthError> {
     }
 }
 
-fn check_credential(
-    text: &str,
+fn check_credential<'a>(
+    text: &'a str,
     date: &str,
     settings: &AuthSettings,
-) -> Result<Credential, AuthError> {
+) -> Result<Credential<'a>, AuthError> {
     let bad = |why: &str| invalid_field("X-Amz-Credential", text, why);
     let credential = Credential::parse(text).ok_or_else(|| {
         bad("the Credential is mal-formed; expecting \

@@ -58,19 +58,19 @@ impl Target<'_> {
         canonical::query(self.pairs().iter())
     }
 
-    fn pairs(&self) -> canonical::Pairs {
-        self.query
-            .iter()
-            .map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec()))
+    fn pairs(&self) -> canonical::Pairs<'_> {
+        let pairs = self.query.iter();
+        pairs
+            .map(|(n, v)| (n.as_bytes().into(), v.as_bytes().into()))
             .collect()
     }
 }
 
 impl Signer<'_> {
     /// What this signer's credential is at `at`.
-    pub fn credential(&self, at: Timestamp) -> Credential {
+    pub fn credential(&self, at: Timestamp) -> Credential<'_> {
         let scope = Scope {
-            day: at.scope_day(),
+            day: at.scope_day().into(),
             region: self.region.into(),
             service: SERVICE.into(),
         };
@@ -105,7 +105,7 @@ pub fn presign_url(
         ("X-Amz-Expires", seconds.to_string()),
         ("X-Amz-SignedHeaders", signed.clone()),
     ] {
-        pairs.push((name.into(), value.into()));
+        pairs.push((name.as_bytes().into(), value.into_bytes().into()));
     }
     let path = target.raw_path();
     let query = canonical::query(pairs.iter());
@@ -188,7 +188,7 @@ fn signed_lines(target: &Target<'_>, headers: &HeaderMap) -> Vec<(String, String
         .filter_map(|name| {
             Some((
                 name.as_str().to_owned(),
-                canonical::header_value(headers, name.as_str())?,
+                canonical::header_value(headers, name.as_str())?.into_owned(),
             ))
         })
         .collect();

@@ -2,11 +2,12 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 
-use super::canonical::{self, Pairs};
+use super::canonical::{self, Pair, Pairs};
 use super::request::{Claim, ScopeFault, check_scope, prove, token_of_header, unsigned};
 use super::sigv4::{ALGORITHM, Credential};
 use super::{
@@ -32,35 +33,35 @@ const MALFORMED_CREDENTIAL: &str = "Error parsing the X-Amz-Credential parameter
 
 /// Whether the query claims to authenticate the request, in whole or in part. The case of a name
 /// does not matter here: half a claim must never pass for none.
-pub(super) fn is_claimed(pairs: &Pairs) -> bool {
+pub(super) fn is_claimed(pairs: &Pairs<'_>) -> bool {
     let claims = || NAMES.iter().chain(&V2_NAMES).chain([&TOKEN]);
     let is_one = |name: &[u8]| claims().any(|claim| name.eq_ignore_ascii_case(claim.as_bytes()));
     pairs.iter().any(|(name, _value)| is_one(name))
 }
 
 /// Whether the query has parameters that mean Version 4 and nothing else.
-pub(super) fn is_of_version_4(pairs: &Pairs) -> bool {
+pub(super) fn is_of_version_4(pairs: &Pairs<'_>) -> bool {
     // A date may be a header that was moved there.
     let own = NAMES.iter().filter(|name| **name != "X-Amz-Date");
     own.into_iter().any(|name| count(pairs, name) > 0)
 }
 
 /// The parameters of that name, in whatever case.
-fn named<'a>(pairs: &'a Pairs, name: &str) -> impl Iterator<Item = &'a (Vec<u8>, Vec<u8>)> {
+fn named<'a, 'p>(pairs: &'a Pairs<'p>, name: &str) -> impl Iterator<Item = &'a Pair<'p>> {
     pairs
         .iter()
         .filter(move |(n, _)| n.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 /// How often the query has a parameter of that name, in whatever case.
-pub(super) fn count(pairs: &Pairs, name: &str) -> usize {
+pub(super) fn count(pairs: &Pairs<'_>, name: &str) -> usize {
     named(pairs, name).count()
 }
 
 /// Verifies a request by its query.
 pub(super) fn authenticate(
     head: &SignedHead<'_>,
-    pairs: &Pairs,
+    pairs: &Pairs<'_>,
     keys: &dyn KeyRing,
     settings: &AuthSettings,
     now: Timestamp,
@@ -105,7 +106,7 @@ pub(super) fn authenticate(
         credential,
         signed: params.signed,
         signature: params.signature,
-        amz_date: params.date.to_owned(),
+        amz_date: Cow::Borrowed(params.date),
         signed_at,
         good_until,
         payload: payload(head, pairs)?,
@@ -125,7 +126,7 @@ struct Params<'a> {
 }
 
 impl<'a> Params<'a> {
-    fn read(pairs: &'a Pairs) -> Result<Self, AuthError> {
+    fn read(pairs: &'a Pairs<'_>) -> Result<Self, AuthError> {
         let one = |name: &str| {
             let is_exact = |n: &[u8]| n == name.as_bytes();
             let mut found = named(pairs, name);
@@ -190,14 +191,14 @@ fn check_time(signed_at: Timestamp, seconds: u64, now: Timestamp) -> Result<(), 
 }
 
 /// The session's token, which stands once: in the query, or in a header that was signed.
-pub(super) fn token(head: &SignedHead<'_>, pairs: &Pairs) -> Result<Option<String>, AuthError> {
+pub(super) fn token(head: &SignedHead<'_>, pairs: &Pairs<'_>) -> Result<Option<String>, AuthError> {
     let by_header = token_of_header(head)?;
     match (count(pairs, TOKEN), by_header) {
         (0, by_header) => Ok(by_header),
         (1, None) => {
             let is = |name: &[u8]| name.eq_ignore_ascii_case(TOKEN.as_bytes());
             let found = pairs.iter().find(|(name, _)| is(name));
-            let token = found.and_then(|(_, value)| String::from_utf8(value.clone()).ok());
+            let token = found.and_then(|(_, value)| String::from_utf8(value.to_vec()).ok());
             token.map(Some).ok_or(AuthError::InvalidToken)
         }
         _ => Err(AuthError::InvalidToken),
@@ -205,9 +206,12 @@ pub(super) fn token(head: &SignedHead<'_>, pairs: &Pairs) -> Result<Option<Strin
 }
 
 /// The payload's hash: from the header, from the query, or else the body is not signed.
-pub(super) fn payload(head: &SignedHead<'_>, pairs: &Pairs) -> Result<String, AuthError> {
+pub(super) fn payload<'a>(
+    head: &SignedHead<'a>,
+    pairs: &'a Pairs<'_>,
+) -> Result<Cow<'a, str>, AuthError> {
     if let Some(payload) = head.payload {
-        return Ok(payload.to_owned());
+        return Ok(Cow::Borrowed(payload));
     }
     if let Some(value) = canonical::header_value(head.headers, "x-amz-content-sha256") {
         return Ok(value);
@@ -216,7 +220,7 @@ pub(super) fn payload(head: &SignedHead<'_>, pairs: &Pairs) -> Result<String, Au
     let mut found = pairs.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
     match (found.next(), found.next()) {
         (None, _) => Ok("UNSIGNED-PAYLOAD".into()),
-        (Some((_, value)), None) => Ok(String::from_utf8_lossy(value).into_owned()),
+        (Some((_, value)), None) => Ok(String::from_utf8_lossy(value)),
         (Some(_), Some(_)) => Err(fault("X-Amz-Content-Sha256 was given more than once.")),
     }
 }

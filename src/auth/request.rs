@@ -1,5 +1,6 @@
 //! What verification by header and by query have in common.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use http::HeaderMap;
 use crate::clock::Timestamp;
 use crate::public_url::without_port;
 
-use super::canonical::{self, COMPARED_MAX, Pairs, Parts};
+use super::canonical::{self, COMPARED_MAX, Pair, Pairs, Parts};
 use super::constraint::{self, Proven};
 use super::sigv4::{self, Credential};
 use super::{
@@ -19,16 +20,16 @@ use super::{
 
 /// What a request claims, read from its header or its query.
 pub(super) struct Claim<'a> {
-    pub(super) credential: Credential,
+    pub(super) credential: Credential<'a>,
     /// Lower-case names, as listed.
     pub(super) signed: &'a str,
     pub(super) signature: &'a str,
-    pub(super) amz_date: String,
+    pub(super) amz_date: Cow<'a, str>,
     pub(super) signed_at: Timestamp,
     /// Until when it may be used.
     pub(super) good_until: Timestamp,
     /// The value of `x-amz-content-sha256`, or the word that is meant.
-    pub(super) payload: String,
+    pub(super) payload: Cow<'a, str>,
     /// The session's token.
     pub(super) token: Option<String>,
     pub(super) auth_type: AuthType,
@@ -69,28 +70,28 @@ impl ScopeFault {
 
 /// Checks the scope against what we serve.
 pub(super) fn check_scope(
-    credential: &Credential,
+    credential: &Credential<'_>,
     signed_at: Timestamp,
     settings: &AuthSettings,
 ) -> Result<(), ScopeFault> {
     let scope = &credential.scope;
     if scope.service != settings.service {
         return Err(ScopeFault::Service {
-            given: scope.service.clone(),
+            given: scope.service.to_string(),
             ours: settings.service,
         });
     }
     if scope.region != settings.region {
         let ours = settings.region.clone();
         return Err(ScopeFault::Region {
-            given: scope.region.clone(),
+            given: scope.region.to_string(),
             ours,
         });
     }
-    if scope.day != signed_at.scope_day() {
-        let signed = signed_at.scope_day();
+    let signed = signed_at.scope_day();
+    if scope.day != signed {
         return Err(ScopeFault::Day {
-            given: scope.day.clone(),
+            given: scope.day.to_string(),
             signed,
         });
     }
@@ -122,7 +123,7 @@ pub(super) fn unsigned(headers: &HeaderMap, signed: &str) -> Vec<String> {
 /// Names out of a list that may be long. Nearly none is, and a few are compared sooner than they are hashed.
 #[derive(Default)]
 struct Names<'a> {
-    few: Vec<&'a str>,
+    few: [Option<&'a str>; COMPARED_MAX],
     more: HashSet<&'a str>,
 }
 
@@ -132,16 +133,17 @@ impl<'a> Names<'a> {
         if self.contains(name) {
             return false;
         }
-        if self.few.len() < COMPARED_MAX {
-            self.few.push(name);
-        } else {
-            self.more.insert(name);
+        match self.few.iter_mut().find(|place| place.is_none()) {
+            Some(place) => *place = Some(name),
+            None => _ = self.more.insert(name),
         }
         true
     }
 
     fn contains(&self, name: &str) -> bool {
-        self.few.contains(&name) || (!self.more.is_empty() && self.more.contains(name))
+        let few = self.few.iter().map_while(|place| *place);
+        few.into_iter().any(|few| few == name)
+            || (!self.more.is_empty() && self.more.contains(name))
     }
 }
 
@@ -161,7 +163,7 @@ pub(super) fn token_of_header(head: &SignedHead<'_>) -> Result<Option<String>, A
 /// Proves `claim`: finds the key, computes the signature, compares.
 pub(super) fn prove(
     head: &SignedHead<'_>,
-    pairs: &Pairs,
+    pairs: &Pairs<'_>,
     claim: &Claim<'_>,
     keys: &dyn KeyRing,
     now: Timestamp,
@@ -170,13 +172,16 @@ pub(super) fn prove(
     let (access_key, token) = (&claim.credential.access_key, claim.token.as_deref());
     let key = session::find(keys, access_key, token, now)?;
     // An unknown key costs as much time as a known one.
-    let nobody = Secret::new("nobody");
-    let secret = key.as_ref().map_or(&nobody, |key| &key.secret);
+    let nobody = OnceCell::new();
+    let secret = match &key {
+        Some(key) => &key.secret,
+        None => nobody.get_or_init(|| Secret::new("nobody")),
+    };
     let signing_key = secret.signing_key(&claim.credential.scope);
     let computed = |authority: &str, raw_path: &str| {
         let canonical = canonical_request(head, pairs, claim, (authority, raw_path));
         let string = sigv4::string_to_sign(&claim.amz_date, &claim.credential.scope, &canonical);
-        let is_ours = sigv4::same(&sigv4::sign(&signing_key, &string), claim.signature);
+        let is_ours = sigv4::same(sigv4::signature(&signing_key, &string), claim.signature);
         (is_ours, string, canonical)
     };
     let (fits, string_to_sign, canonical_request) = computed(head.authority, head.raw_path);
@@ -185,7 +190,7 @@ pub(super) fn prove(
     let key = known(key, claim)?;
     if !matched {
         return Err(AuthError::Mismatch(Box::new(Mismatch {
-            access_key: claim.credential.access_key.clone(),
+            access_key: claim.credential.access_key.to_string(),
             string_to_sign,
             signature: claim.signature.to_owned(),
             canonical_request: Some(canonical_request),
@@ -206,15 +211,7 @@ pub(super) fn prove(
             claim.signature,
         )
     };
-    let body = match proof {
-        Payload::Unsigned => BodyProof::Unsigned,
-        Payload::Sha256(digest) => BodyProof::Sha256(digest),
-        Payload::Chunks { trailer } => BodyProof::SignedChunks {
-            chain: chain(),
-            trailer,
-        },
-        Payload::UnsignedTrailer => BodyProof::UnsignedTrailer,
-    };
+    let body = proof.proven_by(chain);
     let signature = Signature {
         version: SignatureVersion::V4,
         auth_type: claim.auth_type,
@@ -231,7 +228,7 @@ pub(super) fn prove(
 /// What the signer demanded. All of the query is signed, so that nothing of it is a client's own.
 fn duties(
     head: &SignedHead<'_>,
-    pairs: &Pairs,
+    pairs: &Pairs<'_>,
     claim: &Claim<'_>,
     now: Timestamp,
 ) -> Result<Duties, AuthError> {
@@ -248,27 +245,28 @@ fn duties(
 }
 
 fn known(key: Option<Arc<AccessKey>>, claim: &Claim<'_>) -> Result<Arc<AccessKey>, AuthError> {
-    let access_key = || claim.credential.access_key.clone();
+    let access_key = || claim.credential.access_key.to_string();
     key.ok_or_else(|| AuthError::UnknownKey {
         access_key: access_key(),
     })
 }
 
-/// What of a request a signature covers.
-pub(super) struct Covered<'a> {
-    /// Names and folded values, in the order in which the signer listed them.
-    pub(super) headers: Vec<(String, String)>,
-    /// The parameters.
-    pub(super) pairs: Vec<&'a (Vec<u8>, Vec<u8>)>,
+/// The parameters that a signature covers.
+pub(super) fn covered_pairs<'a, 'p>(
+    pairs: &'a Pairs<'p>,
+) -> impl Iterator<Item = &'a Pair<'p>> + use<'a, 'p> {
+    let pairs = pairs.iter();
+    pairs.filter(|(name, _value)| **name != *b"X-Amz-Signature")
 }
 
-/// What a signature over the headers that `signed` lists covers.
-pub(super) fn covered<'a>(
-    sent: &HeaderMap,
-    pairs: &'a Pairs,
-    signed: &str,
-    authority: &str,
-) -> Covered<'a> {
+/// Names and folded values of the headers that a signature covers, in the order in which `signed` lists
+/// them.
+pub(super) fn covered_headers<'a>(
+    sent: &'a HeaderMap,
+    pairs: &'a Pairs<'_>,
+    signed: &'a str,
+    authority: &'a str,
+) -> Vec<(&'a str, Cow<'a, str>)> {
     let (mut headers, mut seen) = (Vec::new(), Names::default());
     let moved = OnceCell::new();
     for name in signed.split(';') {
@@ -277,7 +275,7 @@ pub(super) fn covered<'a>(
             continue;
         }
         let value = match name {
-            "host" => Some(authority.to_owned()),
+            "host" => Some(Cow::Borrowed(authority)),
             _ => canonical::header_value(sent, name),
         };
         // aws-sdk-js v2 signs x-amz-* headers that only come as query parameters, and those as well.
@@ -289,43 +287,36 @@ pub(super) fn covered<'a>(
             header_text(value)
         });
         // A signed header that did not come leaves no line, so the signature cannot match.
-        headers.extend(value.map(|value| (name.to_owned(), value)));
+        headers.extend(value.map(|value| (name, value)));
     }
-    let kept = pairs
-        .iter()
-        .filter(|(name, _value)| name != b"X-Amz-Signature");
-    Covered {
-        headers,
-        pairs: kept.collect(),
-    }
+    headers
 }
 
 /// The first value of each parameter, by its name in lower case.
-fn by_name(pairs: &Pairs) -> HashMap<Vec<u8>, &[u8]> {
+fn by_name<'a>(pairs: &'a Pairs<'_>) -> HashMap<Vec<u8>, &'a [u8]> {
     let latest_first = pairs.iter().rev();
     latest_first
-        .map(|(name, value)| (name.to_ascii_lowercase(), value.as_slice()))
+        .map(|(name, value)| (name.to_ascii_lowercase(), &**value))
         .collect()
 }
 
 /// A parameter's value as the line of a header: one that breaks the line would pass for two.
-fn header_text(value: &[u8]) -> Option<String> {
+fn header_text(value: &[u8]) -> Option<Cow<'_, str>> {
     let plain = !value.iter().any(u8::is_ascii_control);
-    plain.then(|| canonical::text(value).into_owned())
+    plain.then(|| canonical::text(value))
 }
 
 fn canonical_request(
     head: &SignedHead<'_>,
-    pairs: &Pairs,
+    pairs: &Pairs<'_>,
     claim: &Claim<'_>,
     (authority, raw_path): (&str, &str),
 ) -> String {
-    let covered = covered(head.headers, pairs, claim.signed, authority);
     Parts {
         method: head.method.as_str(),
         path: &canonical::path(raw_path),
-        query: &canonical::query(covered.pairs.into_iter()),
-        headers: &covered.headers,
+        query: &canonical::query(covered_pairs(pairs)),
+        headers: &covered_headers(head.headers, pairs, claim.signed, authority),
         signed: claim.signed,
         payload: &claim.payload,
     }
@@ -361,6 +352,21 @@ pub(super) enum Payload {
     Sha256([u8; 32]),
     Chunks { trailer: bool },
     UnsignedTrailer,
+}
+
+impl Payload {
+    /// How the body is to be proven, where its chunks are signed by `chain`.
+    fn proven_by(self, chain: impl FnOnce() -> ChunkChain) -> BodyProof {
+        match self {
+            Self::Unsigned => BodyProof::Unsigned,
+            Self::Sha256(digest) => BodyProof::Sha256(digest),
+            Self::Chunks { trailer } => BodyProof::SignedChunks {
+                chain: chain(),
+                trailer,
+            },
+            Self::UnsignedTrailer => BodyProof::UnsignedTrailer,
+        }
+    }
 }
 
 /// Reads `x-amz-content-sha256`.

@@ -11,7 +11,7 @@ use super::sigv4::{self, Scope};
 pub struct Secret {
     text: Zeroizing<String>,
     // Deriving costs four HMACs; almost every request of a day asks for the same scope.
-    derived: Mutex<Option<(Scope, Zeroizing<[u8; 32]>)>>,
+    derived: Mutex<Option<(Scope<'static>, Zeroizing<[u8; 32]>)>>,
 }
 
 impl Secret {
@@ -29,7 +29,7 @@ impl Secret {
     }
 
     /// The key that signs within `scope`.
-    pub(crate) fn signing_key(&self, scope: &Scope) -> Zeroizing<[u8; 32]> {
+    pub(crate) fn signing_key(&self, scope: &Scope<'_>) -> Zeroizing<[u8; 32]> {
         let mut derived = self.derived.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, key)) = derived.as_ref()
             && of == scope
@@ -37,7 +37,7 @@ impl Secret {
             return key.clone();
         }
         let key = sigv4::derive_key(&self.text, scope);
-        *derived = Some((scope.clone(), key.clone()));
+        *derived = Some((scope.clone().into_owned(), key.clone()));
         key
     }
 }
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn the_kept_key_follows_the_scope() {
         let secret = Secret::new("hush");
-        let scope = |day: &str| Scope {
+        let scope = |day: &'static str| Scope {
             day: day.into(),
             region: "r".into(),
             service: "s3".into(),

@@ -2,6 +2,8 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html>
 
+use std::borrow::Cow;
+
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -18,16 +20,25 @@ pub const EMPTY_SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934c
 
 /// Where and when a derived key is good.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scope {
+pub struct Scope<'a> {
     /// `20130524`.
-    pub day: String,
+    pub day: Cow<'a, str>,
     /// `us-east-1`.
-    pub region: String,
+    pub region: Cow<'a, str>,
     /// `s3`.
-    pub service: String,
+    pub service: Cow<'a, str>,
 }
 
-impl Scope {
+impl Scope<'_> {
+    /// The same, which stands on nothing else.
+    pub fn into_owned(self) -> Scope<'static> {
+        Scope {
+            day: Cow::Owned(self.day.into_owned()),
+            region: Cow::Owned(self.region.into_owned()),
+            service: Cow::Owned(self.service.into_owned()),
+        }
+    }
+
     /// `20130524/us-east-1/s3/aws4_request`.
     pub fn text(&self) -> String {
         [
@@ -45,16 +56,16 @@ impl Scope {
 
 /// Who signed, and for which scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Credential {
+pub struct Credential<'a> {
     /// The access key's public half.
-    pub access_key: String,
+    pub access_key: Cow<'a, str>,
     /// The scope.
-    pub scope: Scope,
+    pub scope: Scope<'a>,
 }
 
-impl Credential {
+impl<'a> Credential<'a> {
     /// Reads `AKID/20130524/us-east-1/s3/aws4_request`.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &'a str) -> Option<Self> {
         let mut parts = text.rsplitn(5, '/');
         let terminal = parts.next()?;
         let service = parts.next()?;
@@ -74,6 +85,14 @@ impl Credential {
             access_key: access_key.into(),
             scope,
         })
+    }
+
+    /// The same, which stands on nothing else.
+    pub fn into_owned(self) -> Credential<'static> {
+        Credential {
+            access_key: Cow::Owned(self.access_key.into_owned()),
+            scope: self.scope.into_owned(),
+        }
     }
 
     /// The text that [`Self::parse`] reads.
@@ -107,11 +126,11 @@ pub(super) fn key_block(key: &[u8], digest: impl Fn(&[u8]) -> Vec<u8>) -> Zeroiz
 
 /// SHA-256 in hexadecimal.
 pub fn sha256_hex(data: &[u8]) -> String {
-    digits(&Sha256::digest(data).into())
+    text_of(&digits(&Sha256::digest(data).into())).to_owned()
 }
 
 /// The key that `secret` yields for `scope`.
-pub fn derive_key(secret: &str, scope: &Scope) -> Zeroizing<[u8; 32]> {
+pub fn derive_key(secret: &str, scope: &Scope<'_>) -> Zeroizing<[u8; 32]> {
     let first = Zeroizing::new(format!("AWS4{secret}"));
     let day = Zeroizing::new(hmac(first.as_bytes(), scope.day.as_bytes()));
     let region = Zeroizing::new(hmac(day.as_slice(), scope.region.as_bytes()));
@@ -120,34 +139,50 @@ pub fn derive_key(secret: &str, scope: &Scope) -> Zeroizing<[u8; 32]> {
 }
 
 /// What is signed for a request.
-pub fn string_to_sign(amz_date: &str, scope: &Scope, canonical_request: &str) -> String {
-    let digest = sha256_hex(canonical_request.as_bytes());
+pub fn string_to_sign(amz_date: &str, scope: &Scope<'_>, canonical_request: &str) -> String {
+    let digest = digits(&Sha256::digest(canonical_request.as_bytes()).into());
     [
         ALGORITHM,
         "\n",
         amz_date,
         "\n",
-        &scope.text(),
+        &scope.day,
+        "/",
+        &scope.region,
+        "/",
+        &scope.service,
+        "/",
+        TERMINAL,
         "\n",
-        &digest,
+        text_of(&digest),
     ]
     .concat()
 }
 
 /// The signature of `string` in hexadecimal.
 pub fn sign(key: &[u8; 32], string: &str) -> String {
+    text_of(&signature(key, string)).to_owned()
+}
+
+/// The same where nobody keeps it.
+pub(super) fn signature(key: &[u8; 32], string: &str) -> [u8; 64] {
     digits(&hmac(key, string.as_bytes()))
 }
 
 /// A digest in hexadecimal: each request needs two.
-fn digits(digest: &[u8; 32]) -> String {
-    let mut digits = vec![0; 64];
-    // As long as it must be, and ASCII.
+fn digits(digest: &[u8; 32]) -> [u8; 64] {
+    let mut digits = [0; 64];
+    // As long as it must be.
     let _infallible = hex::encode_to_slice(digest, &mut digits);
-    String::from_utf8(digits).unwrap_or_default()
+    digits
+}
+
+/// Digits, which are ASCII.
+fn text_of(digits: &[u8]) -> &str {
+    std::str::from_utf8(digits).unwrap_or_default()
 }
 
 /// Whether two signatures are one, in a time that tells nothing about where they differ.
-pub fn same(ours: &str, theirs: &str) -> bool {
-    ours.as_bytes().ct_eq(theirs.as_bytes()).into()
+pub fn same(ours: impl AsRef<[u8]>, theirs: &str) -> bool {
+    ours.as_ref().ct_eq(theirs.as_bytes()).into()
 }

@@ -23,7 +23,7 @@ fn settings() -> AuthSettings {
 fn judge(wire: &Wire) -> Option<Result<Grant, AuthError>> {
     let parts = wire.parts()?;
     let key = canonical::decode(wire.path.get(1..)?, false);
-    let key = String::from_utf8(key).ok()?;
+    let key = String::from_utf8(key.into_owned()).ok()?;
     Query::parse(&wire.query).ok()?;
     let head = OssHead {
         method: &wire.method,
@@ -98,7 +98,7 @@ fn meaning(wire: &Wire, version_4: bool) -> Meaning {
     pairs.sort();
     Meaning {
         method: wire.method.to_string(),
-        key: canonical::decode(&wire.path, false),
+        key: canonical::decode(&wire.path, false).into_owned(),
         pairs,
         headers: covered(&wire.headers),
     }

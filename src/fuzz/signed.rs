@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use sha1::Sha1;
+use std::borrow::Cow;
 
 use super::input::{Script, split_text};
 use super::request::{Meaning, Wire};
@@ -62,8 +63,8 @@ fn decoded(query: &str) -> Option<Vec<(String, String)>> {
     pairs
         .map(|(name, value)| {
             Some((
-                String::from_utf8(name).ok()?,
-                String::from_utf8(value).ok()?,
+                String::from_utf8(name.into_owned()).ok()?,
+                String::from_utf8(value.into_owned()).ok()?,
             ))
         })
         .collect()
@@ -71,7 +72,7 @@ fn decoded(query: &str) -> Option<Vec<(String, String)>> {
 
 /// The request of the input, signed.
 pub(super) fn sign(asked: &Wire, by_header: bool) -> Option<Wire> {
-    let path = String::from_utf8(canonical::decode(&asked.path, false)).ok()?;
+    let path = String::from_utf8(canonical::decode(&asked.path, false).into_owned()).ok()?;
     let query = decoded(&asked.query)?;
     let query: Vec<_> = query
         .iter()
@@ -93,7 +94,7 @@ pub(super) fn sign(asked: &Wire, by_header: bool) -> Option<Wire> {
     let mut headers = asked.headers.clone();
     let (path, query) = if by_header {
         let payload = canonical::header_value(&headers, "x-amz-content-sha256");
-        let payload = payload.unwrap_or_else(|| "UNSIGNED-PAYLOAD".into());
+        let payload = payload.map_or_else(|| "UNSIGNED-PAYLOAD".to_owned(), Cow::into_owned);
         sign_header(&signer, &target, &mut headers, &payload, now());
         (target.raw_path(), target.raw_query())
     } else {
@@ -296,16 +297,16 @@ fn check_version_2(wire: &Wire, script: &mut Script<'_>) {
 
 /// What is read back from a canonical request.
 #[derive(Debug, PartialEq, Eq)]
-struct Reread {
+struct Reread<'a> {
     method: String,
-    path: Vec<u8>,
-    pairs: canonical::Pairs,
+    path: Cow<'a, [u8]>,
+    pairs: canonical::Pairs<'a>,
     headers: Vec<String>,
     signed: String,
     payload: String,
 }
 
-fn reread(text: &str) -> Option<Reread> {
+fn reread(text: &str) -> Option<Reread<'_>> {
     let mut lines = text.split('\n');
     let method = lines.next()?.to_owned();
     let path = canonical::decode(lines.next()?, false);
@@ -341,9 +342,9 @@ pub(super) fn canonicalisation(data: &[u8]) {
     if let Ok(acted) = crate::s3::Query::parse(&wire.query) {
         let acted = acted
             .iter()
-            .map(|(n, v)| (n.as_bytes().to_vec(), v.as_bytes().to_vec()));
+            .map(|(n, v)| (n.as_bytes().into(), v.as_bytes().into()));
         assert_eq!(
-            acted.collect::<canonical::Pairs>(),
+            acted.collect::<canonical::Pairs<'_>>(),
             canonical::pairs(&wire.query)
         );
     }

@@ -68,8 +68,8 @@ impl Refusals {
     ) {
         let request = Request {
             method: Some(head.method.clone()),
-            authority: head.authority.clone(),
-            raw_path: head.raw_path.clone(),
+            authority: head.arrival.authority().to_owned(),
+            raw_path: head.arrival.raw_path().to_owned(),
             raw_query: head.raw_query.clone(),
             headers: sent.clone(),
             body_sha256: None,

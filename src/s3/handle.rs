@@ -64,13 +64,14 @@ where
     parts.extensions.insert(learned.clone());
     let visit = visit(&service, &parts, (id, began), client);
     let method = parts.method.clone();
-    let path = parts.uri.path().to_owned();
+    let uri = parts.uri.clone();
+    let path = uri.path();
     let page = page(&service, &parts);
     let received = Received::new();
     let body = counted(body, Arc::clone(&service.requests), Arc::clone(&received));
     let site = active::Origin::of(&service, &parts);
     let root = traced::begin(&service, &parts, (id, began), client);
-    let told = (&method, path.as_str(), &learned);
+    let told = (&method, path, &learned);
     let answered = admitted(&service, parts, body, (client, id, began), told);
     let outcome = trace::within(root.as_ref().map(Root::scope), answered).await;
     let code = outcome.as_ref().err().map(|error| error.code().wire().0);
@@ -251,7 +252,7 @@ where
         return Box::pin(oss::answer(service, &parts, body, (id, peer))).await;
     }
     let head = Head::parse(&parts, service.settings.reach.domains())?;
-    let headers = head.headers.clone();
+    let headers = Arc::clone(&head.headers);
     let payload = move |proof: Proof| Payload::new(body, headers, proof, idle);
     if sts::is_asked(&head) {
         Learned::asked_for(&parts, Asked::Sts);

@@ -24,18 +24,14 @@ pub struct Head {
     pub target: Target,
     /// Its decoded query, without the headers in it.
     pub query: Query,
-    /// Its headers, and those that came in the query.
-    pub headers: HeaderMap,
+    /// Its headers, and those that came in the query: who reads the body asks for them too.
+    pub headers: Arc<HeaderMap>,
     /// How it reached us.
     pub arrival: Arrival,
     /// Who sent it, once that is known.
     pub learned: Learned,
-    /// The path as it was asked for: signatures are over this.
-    pub raw_path: String,
     /// The query as it was sent, without `?`.
     pub raw_query: String,
-    /// The host that was asked for, with its port where one was given.
-    pub authority: String,
 }
 
 impl Head {
@@ -78,10 +74,8 @@ impl Head {
             method: parts.method.clone(),
             target,
             query,
-            headers,
-            raw_path: arrival.raw_path().to_owned(),
+            headers: Arc::new(headers),
             raw_query: raw_query.to_owned(),
-            authority: arrival.authority().to_owned(),
             arrival,
             learned: parts.extensions.get().cloned().unwrap_or_default(),
         })
@@ -93,10 +87,10 @@ impl Head {
     pub fn signed<'a>(&'a self, sent: &'a HeaderMap, payload: Option<&'a str>) -> SignedHead<'a> {
         SignedHead {
             method: &self.method,
-            raw_path: &self.raw_path,
+            raw_path: self.arrival.raw_path(),
             raw_query: &self.raw_query,
             headers: sent,
-            authority: &self.authority,
+            authority: self.arrival.authority(),
             elsewhere: Some(&self.arrival as &dyn Elsewhere),
             bucket: self
                 .target

@@ -108,7 +108,8 @@ pub(super) fn decode(text: &str, plus_is_space: bool) -> Option<String> {
     decoded(text, plus_is_space).map(Cow::into_owned)
 }
 
-fn decoded(text: &str, plus_is_space: bool) -> Option<Cow<'_, str>> {
+/// The same, without a copy where there is nothing to decode.
+pub(super) fn decoded(text: &str, plus_is_space: bool) -> Option<Cow<'_, str>> {
     let mut rest = text.as_bytes();
     if !is_coded(rest) {
         return Some(Cow::Borrowed(text));

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, Stream, StreamExt as _};
+use http::header::InvalidHeaderValue;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body::{Frame, SizeHint};
 
@@ -129,9 +130,25 @@ impl Reply {
     ///
     /// # Errors
     /// `InvalidArgument` where the value can't stand in a header: a line break must never get out.
-    pub fn with_header(mut self, name: &str, value: &str) -> Result<Self, S3Error> {
+    pub fn with_header(self, name: &str, value: &str) -> Result<Self, S3Error> {
+        self.with_value(name, HeaderValue::from_bytes(value.as_bytes()))
+    }
+
+    /// Sets a header to a text that nobody else needs: it is not copied.
+    ///
+    /// # Errors
+    /// As [`Reply::with_header`].
+    pub fn with_text(self, name: &str, value: String) -> Result<Self, S3Error> {
+        self.with_value(name, HeaderValue::try_from(value))
+    }
+
+    fn with_value(
+        mut self,
+        name: &str,
+        value: Result<HeaderValue, InvalidHeaderValue>,
+    ) -> Result<Self, S3Error> {
         let header: Result<HeaderName, _> = name.parse();
-        match (header, HeaderValue::from_bytes(value.as_bytes())) {
+        match (header, value) {
             (Ok(header), Ok(value)) => {
                 self.headers.insert(header, value);
                 Ok(self)

@@ -1,7 +1,9 @@
 //! Which bucket and key a request is about: by path, or by host and path.
 
+use std::borrow::Cow;
+
 use super::error::{Code, S3Error};
-use super::query::decode;
+use super::query::decoded;
 use crate::name::{BucketName, InvalidName, KEY_BYTES_MAX, ObjectKey};
 use crate::public_url::without_port;
 
@@ -35,7 +37,7 @@ impl Target {
     pub fn parse(authority: &str, raw_path: &str, domains: &[String]) -> Result<Self, S3Error> {
         let path = raw_path.strip_prefix('/').unwrap_or(raw_path);
         let (virtual_host, bucket, key) = match bucket_of_host(authority, domains) {
-            Some(bucket) => (true, bucket.to_owned(), path),
+            Some(bucket) => (true, Cow::Borrowed(bucket), path),
             // The one operation whose path is its own name.
             None if path.is_empty() || path == "WriteGetObjectResponse" => {
                 return Ok(Self {
@@ -46,11 +48,11 @@ impl Target {
             }
             None => {
                 let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
-                (false, decode(bucket, false).ok_or(Code::InvalidURI)?, key)
+                (false, decoded(bucket, false).ok_or(Code::InvalidURI)?, key)
             }
         };
         let name = BucketName::parse(&bucket).map_err(|_invalid| {
-            S3Error::new(Code::InvalidBucketName).with("BucketName", bucket.as_str())
+            S3Error::new(Code::InvalidBucketName).with("BucketName", &*bucket)
         })?;
         Ok(Self {
             bucket: Some(name),
@@ -84,7 +86,7 @@ fn parse_key(raw: &str) -> Result<Option<ObjectKey>, S3Error> {
     if raw.is_empty() {
         return Ok(None);
     }
-    let text = decode(raw, false).ok_or(Code::InvalidURI)?;
+    let text = decoded(raw, false).ok_or(Code::InvalidURI)?;
     key_from_text(&text).map(Some)
 }
 

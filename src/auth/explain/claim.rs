@@ -1,6 +1,8 @@
 //! What a request says of its own signature, read as far as it can be read: a claim that the server
 //! refuses at once is explained all the same.
 
+use std::borrow::Cow;
+
 use super::super::canonical::{self, Pairs};
 use super::super::sigv4::Credential;
 use super::Request;
@@ -16,7 +18,7 @@ pub(super) enum Where {
 /// A claim as it stands in a request.
 #[derive(Debug, Clone)]
 pub(super) struct Reading {
-    pub(super) credential: Credential,
+    pub(super) credential: Credential<'static>,
     pub(super) signed: String,
     /// It may be cut: what was kept of it.
     pub(super) signature: String,
@@ -30,14 +32,16 @@ impl Reading {
     pub(super) fn of(request: &Request) -> Option<Self> {
         let pairs = canonical::pairs(&request.raw_query);
         let fields = Fields::of(request, &pairs);
-        let credential = Credential::parse(fields.credential.as_deref()?.trim())?;
+        let credential = Credential::parse(fields.credential.as_deref()?.trim())?.into_owned();
         let date = fields.date.as_deref()?.trim();
         let amz_date = match Timestamp::parse_amz_date(date) {
             Ok(_) => date.to_owned(),
             Err(_other) => Timestamp::parse_http_date(date).ok()?.amz_date(),
         };
         let header = canonical::header_value(&request.headers, "x-amz-content-sha256");
-        let payload = header.or_else(|| value(&pairs, "x-amz-content-sha256"));
+        let payload = header
+            .map(Cow::into_owned)
+            .or_else(|| value(&pairs, "x-amz-content-sha256"));
         let payload = payload.unwrap_or_else(|| match fields.place {
             Where::Query => "UNSIGNED-PAYLOAD".to_owned(),
             Where::Header => request.body_sha256.clone().unwrap_or_default(),
@@ -67,9 +71,9 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    pub(super) fn of(request: &Request, pairs: &Pairs) -> Self {
+    pub(super) fn of(request: &Request, pairs: &Pairs<'_>) -> Self {
         let headers = &request.headers;
-        let header = |name: &str| canonical::header_value(headers, name);
+        let header = |name: &str| canonical::header_value(headers, name).map(Cow::into_owned);
         let query = |name: &str| value(pairs, name);
         let token = query("X-Amz-Security-Token").or_else(|| header("x-amz-security-token"));
         let Some(text) = header("authorization") else {
@@ -103,7 +107,7 @@ impl Fields {
 }
 
 /// The first parameter of that name, in whatever case.
-pub(super) fn value(pairs: &Pairs, name: &str) -> Option<String> {
+pub(super) fn value(pairs: &Pairs<'_>, name: &str) -> Option<String> {
     let is = |found: &[u8]| found.eq_ignore_ascii_case(name.as_bytes());
     let (_, value) = pairs.iter().find(|(name, _)| is(name))?;
     Some(String::from_utf8_lossy(value).into_owned())

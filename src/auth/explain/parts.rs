@@ -1,5 +1,6 @@
 //! What each part of a request means.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::super::canonical;
@@ -248,7 +249,7 @@ impl Parts<'_> {
             .filter(|name| !matches!(*name, "" | "host" | "authorization"))
         {
             let came = canonical::header_value(&self.request.headers, name);
-            let came = came.or_else(|| super::claim::value(&pairs, name));
+            let came = came.or_else(|| super::claim::value(&pairs, name).map(Cow::Owned));
             let secret = name.ends_with("-customer-key")
                 || name == "x-amz-security-token"
                 || name == "cookie";
@@ -281,7 +282,7 @@ impl Parts<'_> {
         self.add("body", &value, meaning, holds.or(Some(false)));
     }
 
-    fn parameters(&mut self, pairs: &canonical::Pairs) {
+    fn parameters(&mut self, pairs: &canonical::Pairs<'_>) {
         for (name, value) in pairs {
             let name = String::from_utf8_lossy(name).into_owned();
             let value = String::from_utf8_lossy(value).into_owned();

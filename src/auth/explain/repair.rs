@@ -100,7 +100,7 @@ fn encoded_whole(request: &Request) -> Option<Request> {
     if !lower.contains("x-amz-signature%3d") {
         return None;
     }
-    let decoded = String::from_utf8(canonical::decode(&text, false)).ok()?;
+    let decoded = String::from_utf8(canonical::decode(&text, false).into_owned()).ok()?;
     let (raw_path, raw_query) = decoded.split_once('?')?;
     Some(Request {
         raw_path: raw_path.to_owned(),
@@ -114,7 +114,8 @@ fn encoded_query(request: &Request) -> Option<Request> {
     if !credential.contains('%') {
         return None;
     }
-    let query = String::from_utf8(canonical::decode(&request.raw_query, false)).ok()?;
+    let query =
+        String::from_utf8(canonical::decode(&request.raw_query, false).into_owned()).ok()?;
     Some(with_query(request, query))
 }
 

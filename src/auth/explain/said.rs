@@ -135,8 +135,8 @@ impl Said<'_> {
         }
     }
 
-    fn credential(&self) -> Option<Credential> {
-        Credential::parse(self.fields.credential.as_deref()?.trim())
+    fn credential(&self) -> Option<Credential<'static>> {
+        Credential::parse(self.fields.credential.as_deref()?.trim()).map(Credential::into_owned)
     }
 
     fn key(&mut self) {
@@ -149,7 +149,7 @@ impl Said<'_> {
             );
             return;
         };
-        let name = credential.access_key.as_str();
+        let name = &*credential.access_key;
         let token = self.fields.token.as_deref();
         let found = self.known.keys.find(name);
         match (&found, token) {

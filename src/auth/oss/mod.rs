@@ -20,7 +20,7 @@ use http::{HeaderMap, Method};
 
 use crate::clock::Timestamp;
 
-use super::canonical::{self, Pairs};
+use super::canonical::{self, Pair, Pairs};
 use super::constraint::{self, Duties};
 use super::{
     AuthError, AuthSettings, AuthType, BodyProof, Grant, KeyRing, Mismatch, Secret, Signature,
@@ -182,22 +182,22 @@ impl Claim<'_> {
 }
 
 /// How many parameters have that name, in any case: half a claim must never pass for none.
-fn count(pairs: &Pairs, name: &str) -> usize {
-    let named = |(found, _): &&(Vec<u8>, Vec<u8>)| found.eq_ignore_ascii_case(name.as_bytes());
+fn count(pairs: &Pairs<'_>, name: &str) -> usize {
+    let named = |(found, _): &&Pair<'_>| found.eq_ignore_ascii_case(name.as_bytes());
     pairs.iter().filter(named).count()
 }
 
 /// The one parameter of that name. Of two, signer and verifier might each take another.
-fn one<'a>(pairs: &'a Pairs, name: &'static str) -> Result<&'a str, AuthError> {
+fn one<'a>(pairs: &'a Pairs<'_>, name: &'static str) -> Result<&'a str, AuthError> {
     optional(pairs, name)?.ok_or_else(|| Fault::Missing { name }.into())
 }
 
 /// The parameter of that name, which may stand once.
-fn optional<'a>(pairs: &'a Pairs, name: &'static str) -> Result<Option<&'a str>, AuthError> {
+fn optional<'a>(pairs: &'a Pairs<'_>, name: &'static str) -> Result<Option<&'a str>, AuthError> {
     if count(pairs, name) > 1 {
         return Err(Fault::Repeated { name }.into());
     }
-    let found = pairs.iter().find(|(found, _)| found == name.as_bytes());
+    let found = pairs.iter().find(|(found, _)| **found == *name.as_bytes());
     let text = found.map(|(_, value)| std::str::from_utf8(value));
     let text = text.transpose();
     text.map_err(|_no_utf8| Fault::Missing { name }.into())

@@ -40,7 +40,7 @@ pub(super) const SUB_RESOURCES: &[&str] = &[
     "x-oss-write-get-object-response",
 ];
 
-pub(super) fn is_claimed(pairs: &Pairs) -> bool {
+pub(super) fn is_claimed(pairs: &Pairs<'_>) -> bool {
     [ACCESS_KEY, SIGNATURE, TOKEN]
         .iter()
         .any(|name| count(pairs, name) > 0)
@@ -49,7 +49,7 @@ pub(super) fn is_claimed(pairs: &Pairs) -> bool {
 /// Verifies `OSS KEY:SIGNATURE`.
 pub(super) fn of_header(
     head: &OssHead<'_>,
-    pairs: &Pairs,
+    pairs: &Pairs<'_>,
     text: &str,
     keys: &dyn KeyRing,
     now: Timestamp,
@@ -80,7 +80,7 @@ pub(super) fn of_header(
 /// Verifies a signed URL, which is good until its `Expires`.
 pub(super) fn of_query(
     head: &OssHead<'_>,
-    pairs: &Pairs,
+    pairs: &Pairs<'_>,
     keys: &dyn KeyRing,
     settings: &AuthSettings,
     now: Timestamp,
@@ -121,7 +121,7 @@ pub(super) fn of_query(
     claim.prove(keys, now)
 }
 
-fn string_to_sign(head: &OssHead<'_>, pairs: &Pairs, date: &str) -> String {
+fn string_to_sign(head: &OssHead<'_>, pairs: &Pairs<'_>, date: &str) -> String {
     let lines = canonical_headers(head.headers, |name| name.starts_with("x-oss-")).concat();
     let (md5, kind) = (
         header(head.headers, "content-md5"),
@@ -131,7 +131,7 @@ fn string_to_sign(head: &OssHead<'_>, pairs: &Pairs, date: &str) -> String {
     format!("{method}\n{md5}\n{kind}\n{date}\n{lines}{resource}")
 }
 
-fn resource(head: &OssHead<'_>, pairs: &Pairs) -> String {
+fn resource(head: &OssHead<'_>, pairs: &Pairs<'_>) -> String {
     let mut resource = "/".to_owned();
     if let Some(bucket) = head.bucket {
         resource.push_str(bucket);

@@ -32,7 +32,7 @@ pub(super) const TOKEN: &str = "x-oss-security-token";
 const EXPIRES: &str = "x-oss-expires";
 const ADDITIONAL: &str = "x-oss-additional-headers";
 
-pub(super) fn is_claimed(pairs: &Pairs) -> bool {
+pub(super) fn is_claimed(pairs: &Pairs<'_>) -> bool {
     [
         VERSION, CREDENTIAL, DATE, SIGNATURE, TOKEN, EXPIRES, ADDITIONAL,
     ]
@@ -136,7 +136,7 @@ impl<'a> Authorization<'a> {
 /// Verifies `OSS4-HMAC-SHA256 Credential=…, AdditionalHeaders=…, Signature=…`.
 pub(super) fn of_header(
     head: &OssHead<'_>,
-    pairs: &Pairs,
+    pairs: &Pairs<'_>,
     text: &str,
     (keys, settings): (&dyn KeyRing, &AuthSettings),
     now: Timestamp,
@@ -171,7 +171,7 @@ pub(super) fn of_header(
 /// Verifies a signed URL.
 pub(super) fn of_query(
     head: &OssHead<'_>,
-    pairs: &Pairs,
+    pairs: &Pairs<'_>,
     keys: &dyn KeyRing,
     settings: &AuthSettings,
     now: Timestamp,
@@ -272,7 +272,12 @@ fn string_to_sign(date: &str, credential: &Credential, canonical: &str) -> Strin
     format!("{ALGORITHM}\n{date}\n{scope}\n{digest}")
 }
 
-fn canonical_request(head: &OssHead<'_>, pairs: &Pairs, additional: &str, payload: &str) -> String {
+fn canonical_request(
+    head: &OssHead<'_>,
+    pairs: &Pairs<'_>,
+    additional: &str,
+    payload: &str,
+) -> String {
     let mut listed: Vec<&str> = additional
         .split(';')
         .filter(|name| !name.is_empty())
@@ -298,10 +303,10 @@ fn canonical_request(head: &OssHead<'_>, pairs: &Pairs, additional: &str, payloa
     format!("{method}\n{path}\n{query}\n{lines}\n{listed}\n{payload}")
 }
 
-fn query(pairs: &Pairs) -> String {
+fn query(pairs: &Pairs<'_>) -> String {
     let mut encoded: Vec<(String, String)> = pairs
         .iter()
-        .filter(|(name, _)| name != SIGNATURE.as_bytes())
+        .filter(|(name, _)| **name != *SIGNATURE.as_bytes())
         .map(|(name, value)| (encode(name, false), encode(value, false)))
         .collect();
     encoded.sort();

@@ -41,7 +41,7 @@ struct Claim<'a> {
 /// Verifies a request by its `Authorization` header, whose value is `value`.
 pub(in crate::auth) fn by_header(
     head: &SignedHead<'_>,
-    pairs: &Pairs,
+    pairs: &Pairs<'_>,
     value: &str,
     keys: &dyn KeyRing,
     now: Timestamp,
@@ -72,7 +72,7 @@ pub(in crate::auth) fn by_header(
 /// Verifies a request by its query.
 pub(in crate::auth) fn by_query(
     head: &SignedHead<'_>,
-    pairs: &Pairs,
+    pairs: &Pairs<'_>,
     keys: &dyn KeyRing,
     settings: &AuthSettings,
     now: Timestamp,
@@ -83,7 +83,7 @@ pub(in crate::auth) fn by_query(
         });
     }
     let one = |name: &str| {
-        let mut found = pairs.iter().filter(|(n, _)| n == name.as_bytes());
+        let mut found = pairs.iter().filter(|(n, _)| **n == *name.as_bytes());
         let value = found.next().map(|(_, value)| value);
         // Two values for one parameter: signer and verifier might each take another.
         let value = value.filter(|_| presigned::count(pairs, name) == 1);
@@ -129,7 +129,7 @@ fn check_expiry(text: &str, settings: &AuthSettings, now: Timestamp) -> Result<(
 
 /// A header that came in the query is one line of the text that is signed: with an end of line in it
 /// it would pass for two.
-fn check_lines(pairs: &Pairs) -> Result<(), AuthError> {
+fn check_lines(pairs: &Pairs<'_>) -> Result<(), AuthError> {
     let of_header = |name: &[u8]| {
         let lead = name.get(..6).unwrap_or_default();
         lead.eq_ignore_ascii_case(b"x-amz-")
@@ -147,7 +147,7 @@ fn check_lines(pairs: &Pairs) -> Result<(), AuthError> {
 /// Proves `claim`: finds the key, computes the signature, compares.
 fn prove(
     head: &SignedHead<'_>,
-    pairs: &Pairs,
+    pairs: &Pairs<'_>,
     claim: &Claim<'_>,
     keys: &dyn KeyRing,
     now: Timestamp,
@@ -161,7 +161,7 @@ fn prove(
     let nobody = Secret::new("nobody");
     let secret = key.as_ref().map_or(&nobody, |key| &key.secret);
     let (string_to_sign, other) = strings_to_sign(head, pairs, &claim.date);
-    let is_of = |text: &str| sigv4::same(&super::sign(secret.expose(), text), claim.signature);
+    let is_of = |text: &str| sigv4::same(super::sign(secret.expose(), text), claim.signature);
     let matched = is_of(&string_to_sign) || other.as_deref().is_some_and(is_of);
     let key = key.ok_or_else(|| AuthError::UnknownKey {
         access_key: access_key.to_owned(),

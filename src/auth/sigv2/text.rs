@@ -70,7 +70,7 @@ pub const SUB_RESOURCES: &[&str] = &[
 /// send it without one: that is the second text.
 pub(super) fn strings_to_sign(
     head: &SignedHead<'_>,
-    pairs: &Pairs,
+    pairs: &Pairs<'_>,
     date: &str,
 ) -> (String, Option<String>) {
     let text = |path: &str| string_to_sign(head, pairs, date, path);
@@ -83,7 +83,7 @@ pub(super) fn strings_to_sign(
     }
 }
 
-fn string_to_sign(head: &SignedHead<'_>, pairs: &Pairs, date: &str, path: &str) -> String {
+fn string_to_sign(head: &SignedHead<'_>, pairs: &Pairs<'_>, date: &str, path: &str) -> String {
     let plain = |name: &str| header(head, name).unwrap_or_default();
     format!(
         "{}\n{}\n{}\n{date}\n{}{}",
@@ -105,7 +105,7 @@ pub(super) fn header(head: &SignedHead<'_>, name: &str) -> Option<String> {
 }
 
 /// One line for each `x-amz-*` header. Those in the query are headers too, as SDKs put them there.
-fn amz_headers(head: &SignedHead<'_>, pairs: &Pairs) -> String {
+fn amz_headers(head: &SignedHead<'_>, pairs: &Pairs<'_>) -> String {
     let mut lines: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, value) in pairs {
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
@@ -127,12 +127,12 @@ fn amz_headers(head: &SignedHead<'_>, pairs: &Pairs) -> String {
 }
 
 /// The bucket of the host, the path as it was sent, and the sub-resources.
-fn resource(head: &SignedHead<'_>, pairs: &Pairs, path: &str) -> String {
+fn resource(head: &SignedHead<'_>, pairs: &Pairs<'_>, path: &str) -> String {
     let bucket = head.bucket.map(|bucket| format!("/{bucket}"));
     let mut named: Vec<(&str, String)> = pairs
         .iter()
         .filter_map(|(name, value)| {
-            let known = |known: &&&str| known.as_bytes() == name;
+            let known = |known: &&&str| *known.as_bytes() == **name;
             let name = SUB_RESOURCES.iter().find(known)?;
             Some((*name, String::from_utf8_lossy(value).into_owned()))
         })

@@ -144,7 +144,7 @@ async fn list(
         let text = |name| row.text_of(name).unwrap_or_default();
         let key = canonical::decode(text("Key"), true);
         Ok(Listed {
-            key: String::from_utf8(key).map_err(failed)?,
+            key: String::from_utf8(key.into_owned()).map_err(failed)?,
             etag: text("ETag").trim_matches('"').to_owned(),
             modified: text("LastModified").to_owned(),
             len: text("Size").parse().map_err(failed)?,

@@ -197,10 +197,10 @@ fn headers(entry: &Entry) -> Result<HeaderMap, CliError> {
         );
     }
     if !entry.tags.is_empty() {
-        let pairs: canonical::Pairs = entry
+        let pairs: canonical::Pairs<'_> = entry
             .tags
             .iter()
-            .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
+            .map(|(name, value)| (name.as_bytes().into(), value.as_bytes().into()))
             .collect();
         let tagging = canonical::query(pairs.iter());
         headers.insert(

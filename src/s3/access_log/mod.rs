@@ -323,7 +323,7 @@ async fn deliver_one(
     };
     let key = key(service, &source, logging, to.day.as_deref());
     let mut head = Head::parse(&request(&logging.target, &key)?, &[])?;
-    head.headers = headers(logging, records.len())?;
+    head.headers = headers(logging, records.len())?.into();
     let body = http_body_util::Full::new(bytes::Bytes::from(records));
     let idle = service.settings.body_idle;
     let body = Payload::new(body, head.headers.clone(), Proof::Unsigned, idle);

@@ -40,8 +40,9 @@ pub(super) fn redact(address: &str) -> String {
 
 fn is_proof(name: &str) -> bool {
     // However it is written: an address within an address is encoded once more.
-    let name = decode(&String::from_utf8_lossy(&decode(name, true)), true);
-    let name = String::from_utf8_lossy(&name).to_ascii_lowercase();
+    let once = decode(name, true);
+    let once = String::from_utf8_lossy(&once);
+    let name = String::from_utf8_lossy(&decode(&once, true)).to_ascii_lowercase();
     PROOFS.contains(&name.as_str()) || name.contains(KEYS)
 }
 

@@ -11,6 +11,7 @@ mod tests;
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -139,7 +140,7 @@ impl Digest {
 /// A body that has not been read.
 pub struct Payload {
     body: UnsyncBoxBody<Bytes, BoxError>,
-    headers: HeaderMap,
+    headers: Arc<HeaderMap>,
     proof: Proof,
     idle: Duration,
 }
@@ -155,7 +156,7 @@ impl fmt::Debug for Payload {
 impl Payload {
     /// The body of a request with these headers. A client that sends nothing for `idle` is given
     /// up.
-    pub fn new<B>(body: B, headers: HeaderMap, proof: Proof, idle: Duration) -> Self
+    pub fn new<B>(body: B, headers: impl Into<Arc<HeaderMap>>, proof: Proof, idle: Duration) -> Self
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
@@ -163,7 +164,7 @@ impl Payload {
         let body = body.map_err(Into::into).boxed_unsync();
         Self {
             body,
-            headers,
+            headers: headers.into(),
             proof,
             idle,
         }
@@ -173,10 +174,11 @@ impl Payload {
     /// it is the object's.
     #[must_use]
     pub fn without_claim(mut self) -> Self {
+        let headers = Arc::make_mut(&mut self.headers);
         for algorithm in Algorithm::ALL {
-            self.headers.remove(algorithm.header());
+            headers.remove(algorithm.header());
         }
-        self.headers.remove("x-amz-sdk-checksum-algorithm");
+        headers.remove("x-amz-sdk-checksum-algorithm");
         self
     }
 

@@ -2,6 +2,8 @@
 //!
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/directory-buckets-objects-append.html>
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::{about, bucket, lifecycle, put, quoted, written_version};
@@ -37,7 +39,7 @@ pub async fn append_object(mut call: Call) -> Result<Reply, S3Error> {
     let old = match call.service.store.object(&bucket, key, None).await {
         Ok(old) => old,
         Err(StoreError::NoSuchKey | StoreError::DeleteMarker { .. }) if offset == 0 => {
-            let headers = &mut call.head.headers;
+            let headers = Arc::make_mut(&mut call.head.headers);
             headers.remove(OFFSET);
             headers.insert("if-none-match", HeaderValue::from_static("*"));
             return put::put_object(call).await;

@@ -155,7 +155,7 @@ pub async fn head_object(call: Call) -> Result<Reply, S3Error> {
     }
     let range = plan.bytes(record.len);
     let len = range.end.saturating_sub(range.start);
-    reply.with_header("content-length", &len.to_string())
+    reply.with_text("content-length", len.to_string())
 }
 
 /// Without a signature, whoever writes a link would choose as what an object is shown: a picture that
@@ -268,8 +268,8 @@ fn described(head: &Head, record: &ObjectRecord, plan: &Plan) -> Result<Reply, S
     };
     let reply = Reply::empty(status)
         .about(record)
-        .with_header("etag", &quoted(&record.etag))?
-        .with_header("last-modified", &record.modified.http_date())?;
+        .with_text("etag", quoted(&record.etag))?
+        .with_text("last-modified", record.modified.http_date())?;
     let reply = with_kept(reply, head, record, CACHED)?;
     if *plan == Plan::NotModified {
         return Ok(reply);

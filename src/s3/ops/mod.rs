@@ -133,7 +133,11 @@ fn written_version(record: &ObjectRecord) -> Option<String> {
 
 /// An entity tag as S3 sends it.
 fn quoted(etag: &crate::store::ETag) -> String {
-    ["\"", &etag.text(), "\""].concat()
+    let mut quoted = String::with_capacity(40);
+    quoted.push('"');
+    etag.write_to(&mut quoted);
+    quoted.push('"');
+    quoted
 }
 
 /// A document that lost a byte on its way would say something else: S3 demands a digest of those

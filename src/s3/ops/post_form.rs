@@ -326,7 +326,7 @@ fn as_head(head: &Head, fields: &[(String, String)]) -> Result<Head, S3Error> {
         headers.append(header, text);
     }
     Ok(Head {
-        headers,
+        headers: headers.into(),
         query: Query::default(),
         ..head.clone()
     })

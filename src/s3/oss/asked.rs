@@ -130,7 +130,7 @@ impl Asked {
     /// that can't be.
     pub(super) fn read(head: &Head) -> Result<Self, S3Error> {
         let mut headers = HeaderMap::new();
-        for (name, value) in &head.headers {
+        for (name, value) in &*head.headers {
             let text = std::str::from_utf8(value.as_bytes()).map_err(|_no_utf8| {
                 let message = format!("The header {name} is not valid UTF-8.");
                 S3Error::argument(name.as_str(), "", message)
@@ -144,7 +144,7 @@ impl Asked {
         let mut asked = Self {
             head: Head {
                 query: query(head)?,
-                headers,
+                headers: headers.into(),
                 ..head.clone()
             },
             callback,

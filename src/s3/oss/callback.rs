@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -63,7 +64,7 @@ pub(super) struct Done {
     bucket: Option<BucketName>,
     key: Option<ObjectKey>,
     /// The head of a request that reads what was stored.
-    headers: HeaderMap,
+    headers: Arc<HeaderMap>,
     host: String,
     id: RequestId,
     peer: Option<SocketAddr>,
@@ -363,8 +364,8 @@ impl Done {
         Self {
             bucket: head.target.bucket.clone(),
             key: head.target.key.clone(),
-            headers: head.headers.clone(),
-            host: head.authority.clone(),
+            headers: Arc::clone(&head.headers),
+            host: head.arrival.authority().to_owned(),
             id,
             peer,
         }

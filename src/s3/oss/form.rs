@@ -52,7 +52,7 @@ pub(in crate::s3) async fn post_object(call: FormCall) -> Result<Reply, S3Error>
     if !call.form.fields.iter().any(|(name, _)| is_of_oss(name)) {
         return post_form::take(call).await;
     }
-    let (host, id) = (call.head.authority.clone(), call.id);
+    let (host, id) = (call.head.arrival.authority().to_owned(), call.id);
     let taken = take(call).await;
     let reply = taken.map_err(|error| error.told_in_oss(host))?;
     reply.with_header("x-oss-request-id", &id.to_string())
@@ -130,7 +130,7 @@ fn as_head(head: &Head, form: &Form) -> Result<Head, S3Error> {
         add_header(&mut headers, "content-type", kind)?;
     }
     Ok(Head {
-        headers,
+        headers: headers.into(),
         query: Query::default(),
         ..head.clone()
     })

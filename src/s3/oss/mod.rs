@@ -159,7 +159,7 @@ where
         .transpose()?
         .flatten();
     let idle = service.settings.body_idle;
-    let headers = asked.head.headers.clone();
+    let headers = Arc::clone(&asked.head.headers);
     let payload = move |proof| Payload::new(body, headers, proof, idle);
     let told = asked.told(route.operation);
     let done = Done::of(&asked.head, id, peer);
@@ -191,7 +191,7 @@ fn proved(
         key: head.target.key.as_ref().map(ObjectKey::as_str),
         raw_query: &head.raw_query,
         headers: &parts.headers,
-        authority: &head.authority,
+        authority: head.arrival.authority(),
     };
     let settings = service.settings.auth();
     prove(

@@ -49,8 +49,8 @@ struct Seen {
     reach: Arc<Reach>,
     /// What the request itself says.
     sent: Place,
-    /// What its client asked for.
-    asked: Place,
+    /// What its client asked for, where a proxy sent something else.
+    asked: Option<Place>,
     /// Where in that path the server's own begins.
     prefix_len: usize,
     client: Option<SocketAddr>,
@@ -192,26 +192,28 @@ impl Arrival {
         let said = said.unwrap_or_default();
         let mut hosts = said.hosts.into_iter();
         let host = hosts.find(|host| reach.declares(host));
-        let authority = host.unwrap_or_else(|| sent.authority.clone());
+        let authority = host.as_deref().unwrap_or(&sent.authority);
         // What a proxy took off was signed with the rest.
         let whole = |prefix: String| format!("{prefix}{}", sent.raw_path);
         let whole = said.prefix.map(whole);
         let raw_path = whole.filter(|whole| {
-            let (url, rest) = reach.below_prefix(&authority, whole);
+            let (url, rest) = reach.below_prefix(authority, whole);
             url.is_some() && rest == sent.raw_path
         });
-        let raw_path = raw_path.unwrap_or_else(|| sent.raw_path.clone());
-        let (url, _below) = reach.below_prefix(&authority, &raw_path);
+        let (url, _below) =
+            reach.below_prefix(authority, raw_path.as_deref().unwrap_or(&sent.raw_path));
         let prefix = url.map_or("", PublicUrl::prefix);
         let prefix_len = prefix.len();
-        let public = reach.public(&authority, prefix, proxy.is_some()).cloned();
+        let public = reach.public(authority, prefix, proxy.is_some()).cloned();
+        let is_other = host.is_some() || raw_path.is_some();
+        let asked = is_other.then(|| Place {
+            authority: host.unwrap_or_else(|| sent.authority.clone()),
+            raw_path: raw_path.unwrap_or_else(|| sent.raw_path.clone()),
+        });
         Self(Arc::new(Seen {
             reach: Arc::clone(reach),
             sent,
-            asked: Place {
-                authority,
-                raw_path,
-            },
+            asked,
             prefix_len,
             client: said.client.or(peer),
             secure: said.secure.unwrap_or(encrypted),
@@ -219,14 +221,18 @@ impl Arrival {
         }))
     }
 
+    fn asked(&self) -> &Place {
+        self.0.asked.as_ref().unwrap_or(&self.0.sent)
+    }
+
     /// The host that the client asked for, with its port where it has one.
     pub fn authority(&self) -> &str {
-        &self.0.asked.authority
+        &self.asked().authority
     }
 
     /// The path that the client asked for, as it was encoded.
     pub fn raw_path(&self) -> &str {
-        &self.0.asked.raw_path
+        &self.asked().raw_path
     }
 
     /// What of the path lies below the public URL.
@@ -274,7 +280,7 @@ impl Arrival {
 impl Elsewhere for Arrival {
     fn places(&self) -> Vec<Place> {
         let Seen { reach, sent, .. } = &*self.0;
-        let meaning = reach.meaning(&self.0.asked);
+        let meaning = reach.meaning(self.asked());
         let whole = meaning.path.as_str();
         let (bucket, rest) = whole
             .strip_prefix('/')

@@ -75,7 +75,9 @@ fn what_a_trusted_proxy_says_counts_only_where_it_was_declared() {
     let at = |peer: &str, path: &str, more: &[(&str, &str)]| {
         let headers = [&[("host", "consign:9000")], more].concat();
         let head = sent(&reach, peer, path, &headers);
-        format!("{} {} {}", head.authority, head.raw_path, about(&head))
+        let arrival = &head.arrival;
+        let (authority, raw_path) = (arrival.authority(), arrival.raw_path());
+        format!("{authority} {raw_path} {}", about(&head))
     };
     let (proxy, stranger) = ("10.1.2.3:5", "203.0.113.7:5");
     let host = |host| [("x-forwarded-host", host)];

@@ -175,7 +175,7 @@ impl Route {
                 return Err(refusal(name, value));
             }
         }
-        for (name, value) in &head.headers {
+        for (name, value) in &*head.headers {
             let text = value.to_str().unwrap_or_default();
             if !known(name.as_str()) && !DEFAULTS.contains(&(name.as_str(), text)) {
                 return Err(refusal(name.as_str(), text));

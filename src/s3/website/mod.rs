@@ -118,7 +118,7 @@ impl<'a> Visit<'a> {
         let website = self.website().await?;
         if let Some((host, protocol)) = &website.redirect_all {
             let protocol = protocol.as_deref().unwrap_or("http");
-            let to = format!("{protocol}://{host}{}", self.head.raw_path);
+            let to = format!("{protocol}://{host}{}", self.head.arrival.raw_path());
             return redirect(StatusCode::MOVED_PERMANENTLY, &to);
         }
         let mut rules = website.rules.iter();
@@ -133,7 +133,10 @@ impl<'a> Visit<'a> {
             Err(error) if matches!(error.code(), Code::NoSuchKey | Code::AccessDenied) => {
                 let folder = format!("{}/{index}", self.path);
                 match self.object(&folder).await {
-                    Ok(_there) => redirect(StatusCode::FOUND, &format!("{}/", self.head.raw_path)),
+                    Ok(_there) => redirect(
+                        StatusCode::FOUND,
+                        &format!("{}/", self.head.arrival.raw_path()),
+                    ),
                     Err(_neither) => Err(error),
                 }
             }
@@ -148,7 +151,8 @@ impl<'a> Visit<'a> {
             "http"
         };
         let protocol = rule.protocol.as_deref().unwrap_or(ours);
-        let host = rule.host.as_deref().unwrap_or(&self.head.authority);
+        let host = rule.host.as_deref();
+        let host = host.unwrap_or_else(|| self.head.arrival.authority());
         let key = crate::auth::canonical::encode(rule.new_key(&self.path).as_bytes(), true);
         let code = rule.code.and_then(|code| StatusCode::from_u16(code).ok());
         let code = code.unwrap_or(StatusCode::MOVED_PERMANENTLY);
@@ -219,7 +223,7 @@ impl<'a> Visit<'a> {
     async fn error_page(&self, key: &str) -> Result<Reply, S3Error> {
         let mut head = self.head.clone();
         for name in CHOOSING {
-            head.headers.remove(name);
+            Arc::make_mut(&mut head.headers).remove(name);
         }
         let no_key = |_long| S3Error::new(Code::NoSuchKey);
         head.target.key = Some(ObjectKey::parse(key).map_err(no_key)?);

@@ -1,10 +1,12 @@
 //! A request as it may have been signed.
 
+use std::borrow::Cow;
+
 use http::Method;
 
 use super::super::super::Secret;
 use super::super::super::canonical::{self, Pairs, Parts};
-use super::super::super::request::covered;
+use super::super::super::request::{covered_headers, covered_pairs};
 use super::super::super::sigv4::{self, Scope};
 use super::super::Request;
 use super::super::claim::Reading;
@@ -19,19 +21,25 @@ pub(super) struct Draft {
     pub(super) signed: String,
     pub(super) payload: String,
     pub(super) amz_date: String,
-    pub(super) scope: Scope,
+    pub(super) scope: Scope<'static>,
 }
 
 impl Draft {
     /// The request as it came.
-    pub(super) fn of(request: &Request, reading: &Reading, pairs: &Pairs, method: &Method) -> Self {
+    pub(super) fn of(
+        request: &Request,
+        reading: &Reading,
+        pairs: &Pairs<'_>,
+        method: &Method,
+    ) -> Self {
         let authority = &request.authority;
-        let covered = covered(&request.headers, pairs, &reading.signed, authority);
+        let headers = covered_headers(&request.headers, pairs, &reading.signed, authority);
+        let owned = |(name, value): (&str, Cow<'_, str>)| (name.to_owned(), value.into_owned());
         Self {
             method: method.to_string(),
             path: canonical::path(&request.raw_path).into_owned(),
-            query: canonical::query(covered.pairs.into_iter()),
-            headers: covered.headers,
+            query: canonical::query(covered_pairs(pairs)),
+            headers: headers.into_iter().map(owned).collect(),
             signed: reading.signed.clone(),
             payload: reading.payload.clone(),
             amz_date: reading.amz_date.clone(),

@@ -48,7 +48,7 @@ struct Scene<'a> {
     request: &'a Request,
     reading: &'a Reading,
     known: &'a Known<'a>,
-    pairs: Pairs,
+    pairs: Pairs<'a>,
     /// The request as it came.
     base: Draft,
 }

@@ -1,6 +1,9 @@
 //! Parameters that came, went or were written in another way.
 
-use super::super::super::canonical::{self, Pairs, encode};
+use std::borrow::Cow;
+
+use super::super::super::canonical::{self, Pair, Pairs, encode};
+use super::super::super::request::covered_pairs;
 use super::draft::Draft;
 use super::{Kind, Scene, Trial};
 
@@ -42,15 +45,8 @@ impl Scene<'_> {
     }
 
     /// The pairs that a signature covers as the request came.
-    fn covered(&self) -> Pairs {
-        let (request, signed) = (self.request, &self.reading.signed);
-        let covered = super::super::super::request::covered(
-            &request.headers,
-            &self.pairs,
-            signed,
-            &request.authority,
-        );
-        covered.pairs.into_iter().cloned().collect()
+    fn covered(&self) -> Pairs<'_> {
+        covered_pairs(&self.pairs).cloned().collect()
     }
 
     fn added(&self, trial: &mut Trial<'_>) {
@@ -105,8 +101,8 @@ impl Scene<'_> {
         let with = |more: &[(&str, &str)]| {
             let more = more
                 .iter()
-                .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()));
-            let all: Pairs = covered.iter().cloned().chain(more).collect();
+                .map(|(name, value)| (name.as_bytes().into(), value.as_bytes().into()));
+            let all: Pairs<'_> = covered.iter().cloned().chain(more).collect();
             self.base.with_query(canonical::query(all.iter()))
         };
         let [checksum, algorithm] = EMPTY_CHECKSUM else {
@@ -143,7 +139,7 @@ impl Scene<'_> {
         };
         let join = |parts: Vec<String>| self.base.with_query(parts.join("&"));
         let raw: Vec<_> = self.raw_pieces();
-        let plain: Pairs = raw
+        let plain: Pairs<'_> = raw
             .iter()
             .map(|piece| {
                 let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
@@ -205,20 +201,23 @@ impl Scene<'_> {
     }
 }
 
-fn piece((name, value): &(Vec<u8>, Vec<u8>)) -> String {
+fn piece((name, value): &Pair<'_>) -> String {
     format!("{}={}", encode(name, false), encode(value, false))
 }
 
-fn again(pairs: &Pairs) -> Pairs {
-    let encoded = |bytes: &[u8]| encode(bytes, false).into_bytes();
+fn again(pairs: &Pairs<'_>) -> Pairs<'static> {
+    let encoded = |bytes: &[u8]| Cow::Owned(encode(bytes, false).into_bytes());
     pairs
         .iter()
         .map(|(name, value)| (encoded(name), encoded(value)))
         .collect()
 }
 
-fn once_more(pairs: &Pairs) -> Pairs {
-    let decoded = |bytes: &[u8]| canonical::decode(&String::from_utf8_lossy(bytes), false);
+fn once_more(pairs: &Pairs<'_>) -> Pairs<'static> {
+    let decoded = |bytes: &[u8]| {
+        let text = String::from_utf8_lossy(bytes);
+        Cow::Owned(canonical::decode(&text, false).into_owned())
+    };
     pairs
         .iter()
         .map(|(name, value)| (decoded(name), decoded(value)))

@@ -1,5 +1,7 @@
 //! Another region, service or day.
 
+use std::borrow::Cow;
+
 use super::super::super::sigv4::Scope;
 use super::draft::Draft;
 use super::{Kind, Scene, Trial};
@@ -44,14 +46,14 @@ impl Scene<'_> {
         let ours = self.known.settings.region.as_str();
         for region in REGIONS.iter().chain(&[ours]) {
             let scope = Scope {
-                region: (*region).to_owned(),
+                region: Cow::Owned((*region).to_owned()),
                 ..given.clone()
             };
             self.scope(trial, Kind::Region, scope, (&given.region, region));
         }
         for service in SERVICES {
             let scope = Scope {
-                service: (*service).to_owned(),
+                service: Cow::Borrowed(service),
                 ..given.clone()
             };
             self.scope(trial, Kind::Service, scope, (&given.service, service));
@@ -59,14 +61,20 @@ impl Scene<'_> {
         let day = Timestamp::parse_amz_date(&self.base.amz_date).map(Timestamp::scope_day);
         if let Ok(day) = day {
             let scope = Scope {
-                day: day.clone(),
+                day: Cow::Owned(day.clone()),
                 ..given.clone()
             };
             self.scope(trial, Kind::Day, scope, (&given.day, &day));
         }
     }
 
-    fn scope(&self, trial: &mut Trial<'_>, kind: Kind, scope: Scope, (says, signed): (&str, &str)) {
+    fn scope(
+        &self,
+        trial: &mut Trial<'_>,
+        kind: Kind,
+        scope: Scope<'static>,
+        (says, signed): (&str, &str),
+    ) {
         let draft = Draft {
             scope,
             ..self.base.clone()

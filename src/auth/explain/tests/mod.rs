@@ -96,7 +96,7 @@ struct Signed {
     headers: Vec<(String, String)>,
     payload: String,
     date: String,
-    scope: Scope,
+    scope: Scope<'static>,
     secret: String,
 }
 
@@ -149,7 +149,7 @@ impl Sent {
             payload: payload.map_or("UNSIGNED-PAYLOAD".into(), |(_, value)| value.clone()),
             headers,
             date: self.date.clone(),
-            scope: credential.scope,
+            scope: credential.scope.into_owned(),
             secret: SK.into(),
         };
         change(&mut signed);
