@@ -159,9 +159,10 @@ pub(super) async fn serve<R: Respond>(
                     return;
                 }
                 // HTTP/2 is asked whether it is still there, by its own means.
-                let patience = match shared.connections.are_scarce() {
-                    true => Some(IDLE_WHERE_SCARCE),
-                    false => (!activity.is_http2()).then_some(limits.idle_time),
+                let patience = if shared.connections.are_scarce() {
+                    Some(IDLE_WHERE_SCARCE)
+                } else {
+                    (!activity.is_http2()).then_some(limits.idle_time)
                 };
                 if !stopping && patience.is_some_and(|time| activity.is_idle_for(time)) {
                     stopping = true;
