@@ -1,7 +1,7 @@
 //! Identifiers, and the only source of randomness behind them.
 
 use std::cell::RefCell;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -176,10 +176,7 @@ impl RequestId {
 
 /// The second name of a request, which S3's clients show beside the first.
 pub fn host_id(request: impl fmt::Display) -> String {
-    let mut id = String::with_capacity(24);
-    // Writing into a string can't fail.
-    _ = write!(id, "consign-{request}");
-    id
+    format!("consign-{request}")
 }
 
 impl fmt::Display for RequestId {

@@ -37,6 +37,7 @@ const BLOCKING_THREADS: usize = 64;
 pub(super) fn run(args: &ServeArgs) -> Result<ExitCode, CliError> {
     let config = load(args)?;
     let (refilter, _last_lines) = logging::start(&config.log)?;
+    // Connections have threads of their own, each with a runtime.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()

@@ -1,12 +1,13 @@
 //! Signature Version 4 in the header and in the query: what a client signs is verified, and nothing
 //! else is, whatever somebody makes of it on its way.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use sha1::Sha1;
-use std::borrow::Cow;
 
 use super::input::{Script, split_text};
 use super::request::{Meaning, Wire};

@@ -1,6 +1,7 @@
 //! Threads that serve connections, one for each core, each with a runtime of its own. A connection stays on
 //! its thread: nothing of a request is handed to another core, no other thread is woken to look for work.
-//! With two threads that take each other's work, a HEAD cost 59 µs of CPU time, with one 45.
+//! With threads that take each other's work, a HEAD cost 141 µs of CPU time, so 133, a GET of 4 KiB 156 and 146
+//! (medians of six alternating pairs on two cores, built without LTO).
 
 use std::io;
 use std::num::NonZero;
@@ -45,7 +46,7 @@ impl Cores {
             cores.push(Arc::new(Core(runtime.handle().clone())));
             let (end, ended) = oneshot::channel();
             let thread = thread::Builder::new().name(format!("core-{number}"));
-            // It ends by the word, and by the end of who could say it.
+            // It ends when `end` is dropped: nothing is ever sent.
             let thread = thread.spawn(move || drop(runtime.block_on(ended)))?;
             threads.0.push((end, thread));
         }
