@@ -13,6 +13,7 @@ pub mod auth;
 pub mod callback;
 pub mod store;
 
+pub mod allocator;
 pub mod backlog;
 pub mod checksum;
 pub mod clock;

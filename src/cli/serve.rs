@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::logging::Refilter;
 use super::{CliError, Common, logging};
+use crate::allocator;
 use crate::config::{Config, ConfigError, Durability};
 use crate::server::Server;
 
@@ -35,6 +36,7 @@ pub(super) struct ServeArgs {
 const BLOCKING_THREADS: usize = 64;
 
 pub(super) fn run(args: &ServeArgs) -> Result<ExitCode, CliError> {
+    allocator::give_back();
     let config = load(args)?;
     let (refilter, _last_lines) = logging::start(&config.log)?;
     // Connections have threads of their own, each with a runtime.

@@ -32,6 +32,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "name",
             // `consign bench` streams as SDKs do: with a checksum.
             "checksum",
+            // Before a server has threads.
+            "allocator",
         ],
     ),
     (
@@ -112,6 +114,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "store::blob",
         &["backlog", "clock", "id", "fail_point", "metrics"],
     ),
+    ("allocator", &[]),
     ("backlog", &[]),
     ("checksum", &[]),
     ("name", &[]),
@@ -181,6 +184,7 @@ const DOORS: &[(&str, &[&str])] = &[
         ],
     ),
     ("getrandom", &["id"]),
+    ("libc", &["allocator"]),
     ("prometheus_client", &["metrics"]),
     ("tokio_rustls", &["server", "cli"]),
     ("sd_notify", &["cli"]),
