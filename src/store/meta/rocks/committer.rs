@@ -302,8 +302,10 @@ impl<'a> Group<'a> {
         self.shared.groups.fetch_add(1, Ordering::Relaxed);
         let write = std::mem::take(&mut self.write);
         fail_point::reach("meta.unwritten");
+        let changing = self.shared.rows.changing(&self.overlay);
         let begun = Instant::now();
         let written = self.db.write_opt(write, options);
+        drop(changing);
         // A group has at most `GROUP_BATCHES_MAX` batches.
         let batches = u32::try_from(self.waiting.len()).unwrap_or(u32::MAX);
         self.shared.commits.group(batches, begun.elapsed());

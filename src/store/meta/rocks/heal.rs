@@ -76,6 +76,8 @@ impl Shared {
         }
         match open(&self.folder, false) {
             Ok(db) => {
+                // A batch that nobody was told of may be in the log, and counts from now on.
+                self.rows.forget();
                 self.db.store(Some(Arc::new(db)));
                 self.full.store(false, Ordering::Release);
                 tracing::info!("the disk has room again: the metadata takes writes");
@@ -109,7 +111,10 @@ impl Shared {
         }
         let (database, families) = (options::database(false), options::families());
         match DB::open_cf_descriptors_read_only(&database, &self.folder, families, false) {
-            Ok(db) => self.db.store(Some(Arc::new(db))),
+            Ok(db) => {
+                self.rows.forget();
+                self.db.store(Some(Arc::new(db)));
+            }
             Err(error) => self.poison(error.into_string()),
         }
     }

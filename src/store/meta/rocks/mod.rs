@@ -12,6 +12,7 @@ mod heal;
 mod log;
 mod options;
 mod overlay;
+mod rows;
 mod torn;
 mod vitals;
 
@@ -38,6 +39,7 @@ use tokio::sync::oneshot;
 use super::{Batch, KeyRange, MetaEngine, MetaError, Space, Step, Verified, Visitor};
 use crate::metrics::Commits;
 use closed::Closing;
+use rows::{Known, Rows, Ticket};
 pub use vitals::Vitals;
 
 /// What a commit waits for before it answers.
@@ -64,6 +66,8 @@ struct Shared {
     folder: PathBuf,
     /// None only while it is closed to be opened anew: see [`heal`].
     db: ArcSwapOption<DB>,
+    /// What was read of it lately.
+    rows: Rows,
     /// Held while it is closed: who must have it waits here.
     reopening: Mutex<()>,
     poisoned: Arc<OnceLock<Arc<str>>>,
@@ -103,6 +107,7 @@ impl RocksEngine {
         let shared = Arc::new(Shared {
             folder: folder.to_owned(),
             db: ArcSwapOption::from_pointee(db),
+            rows: Rows::new(),
             reopening: Mutex::new(()),
             poisoned,
             full: AtomicBool::new(false),
@@ -155,18 +160,27 @@ impl Drop for RocksEngine {
 
 impl MetaEngine for RocksEngine {
     fn get(&self, space: Space, key: &[u8]) -> BoxFuture<'_, Result<Option<Bytes>, MetaError>> {
+        let ticket = match self.shared.rows.look(space, key) {
+            Known::Value(value) => return ready(Ok(Some(value))).boxed(),
+            Known::Nothing(ticket) => ticket,
+        };
         // Most reads find their row in memory: those are answered here and now. Only what needs
         // the disk pays for another thread.
         if let Some(db) = self.shared.db.load_full() {
             match get(&db, space, key, ReadTier::BlockCache) {
-                Ok(Lookup::Known(value)) => return ready(Ok(value)).boxed(),
+                Ok(Lookup::Known(value)) => {
+                    self.shared.keep(ticket, key, value.as_ref());
+                    return ready(Ok(value)).boxed();
+                }
                 Ok(Lookup::OnDisk) => {}
                 Err(error) => return ready(Err(error)).boxed(),
             }
         }
         let (shared, key) = (Arc::clone(&self.shared), Bytes::copy_from_slice(key));
         on_blocking_thread(move || {
-            get(&*shared.db()?, space, &key, ReadTier::All).map(Lookup::value)
+            let value = get(&*shared.db()?, space, &key, ReadTier::All)?.value();
+            shared.keep(ticket, &key, value.as_ref());
+            Ok(value)
         })
     }
 
@@ -226,6 +240,13 @@ impl MetaEngine for RocksEngine {
 }
 
 impl Shared {
+    /// Keeps a row that was read.
+    fn keep(&self, ticket: Option<Ticket>, key: &[u8], value: Option<&Bytes>) {
+        if let (Some(ticket), Some(value)) = (ticket, value) {
+            self.rows.keep(ticket, key, value);
+        }
+    }
+
     /// The database, for who may wait while it is opened anew.
     fn db(&self) -> Result<Arc<DB>, MetaError> {
         loop {

@@ -48,6 +48,16 @@ impl Overlay {
         rows.map(|(_space, key, value)| (key, value))
     }
 
+    /// All rows that were changed by themselves.
+    pub(super) fn changed(&self) -> impl Iterator<Item = (Space, &Bytes)> {
+        self.rows.keys().map(|(space, key)| (*space, key))
+    }
+
+    /// The spaces of which ranges were taken away.
+    pub(super) fn empties(&self) -> impl Iterator<Item = Space> {
+        self.emptied.iter().map(|(space, _keys)| *space)
+    }
+
     /// The key has this value.
     pub(super) fn put(&mut self, space: Space, key: Bytes, value: Bytes) {
         self.rows.insert((space, key), Some(value));

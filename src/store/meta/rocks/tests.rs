@@ -83,6 +83,55 @@ async fn what_was_read_stays_in_memory_however_large_the_index_is_that_led_there
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nobody_reads_an_older_row_than_was_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = Arc::new(RocksEngine::open(folder.path(), Durability::None).unwrap());
+    let (answered, done) = (
+        Arc::new(AtomicU64::new(0)),
+        Arc::new(AtomicBool::new(false)),
+    );
+    let mut readers = tokio::task::JoinSet::new();
+    for _reader in 0..3 {
+        let (engine, answered) = (Arc::clone(&engine), Arc::clone(&answered));
+        let done = Arc::clone(&done);
+        readers.spawn(async move {
+            let mut seen = 0;
+            while !done.load(Ordering::SeqCst) {
+                let at_least = answered.load(Ordering::SeqCst).max(seen);
+                let row = engine.get(Space::Objects, b"k").await.unwrap();
+                let row = row.map_or(0, |row| u64::from_be_bytes((*row).try_into().unwrap()));
+                assert!(row >= at_least, "{row} after {at_least}");
+                seen = row;
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+    for turn in 1..=3000_u64 {
+        let mut batch = Batch::new();
+        batch.put(Space::Objects, "k", turn.to_be_bytes().to_vec());
+        engine.commit(batch).await.unwrap();
+        answered.store(turn, Ordering::SeqCst);
+    }
+    done.store(true, Ordering::SeqCst);
+    readers.join_all().await;
+}
+
+#[tokio::test]
+async fn what_is_read_again_is_at_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = RocksEngine::open(folder.path(), Durability::None).unwrap();
+    for (space, is_kept) in [(Space::Objects, true), (Space::Outbox, false)] {
+        let mut batch = Batch::new();
+        batch.put(space, "k", "v");
+        engine.commit(batch).await.unwrap();
+        let first = engine.get(space, b"k").await.unwrap().unwrap();
+        let second = engine.get(space, b"k").await.unwrap().unwrap();
+        assert_eq!((&first, &second), (&"v".into(), &"v".into()));
+        assert_eq!(first.as_ptr() == second.as_ptr(), is_kept, "{space:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_second_opening_says_who_is_in_the_way() {
     let folder = tempfile::tempdir().unwrap();
@@ -160,6 +209,13 @@ async fn it_heals_by_opening_anew_while_it_is_read() {
         engine.commit(batch)
     };
     put("before").await.unwrap();
+    put("decided").await.unwrap();
+    // As it was before a batch of which only the log knows.
+    let rows = &engine.shared.rows;
+    let Known::Nothing(Some(ticket)) = rows.look(Space::Objects, b"decided") else {
+        panic!("nobody read it");
+    };
+    rows.keep(ticket, b"decided", &"old".into());
     engine.shared.fill("as if");
     assert!(matches!(engine.check(), Err(MetaError::Full)));
     let refused = put("meanwhile").await;
@@ -174,7 +230,7 @@ async fn it_heals_by_opening_anew_while_it_is_read() {
         healed = put("after").await;
     }
     engine.check().unwrap();
-    for key in ["before", "after"] {
+    for key in ["before", "after", "decided"] {
         let row = engine.get(Space::Objects, key.as_bytes()).await;
         assert_eq!(row.unwrap().as_deref(), Some(&b"x"[..]), "{key}");
     }
