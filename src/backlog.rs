@@ -295,19 +295,24 @@ mod tests {
         assert_eq!(work.take(), Some(vec!['a']));
         assert!(is_ready(one.room()));
         let others = other.push('b', 15).unwrap();
-        assert!(!is_ready(one.room()), "25 are held, 10 of them here");
+        let mut room = Box::pin(one.room());
+        assert!(!is_ready(room.as_mut()), "25 are held, 10 of them here");
         assert!(idle.push('c', 9).is_none());
         assert!(is_ready(idle.room()), "less than a batch is held there");
         assert_eq!(work.take(), None);
-        assert!(is_ready(one.room()), "the batch is done");
+        assert!(is_ready(room), "the batch is done");
+        assert_eq!(ALL.bytes.load(Ordering::Relaxed), 24, "and let go of");
         let mut work = one.push('d', 10).unwrap();
         assert!(!is_ready(one.room()), "34 are held");
         assert_eq!(work.take(), Some(vec!['d']));
+        let mut last = idle.end(1).unwrap();
+        assert_eq!(last.take(), Some(vec!['c']));
+        assert!(is_ready(idle.room()), "the last bytes are less than a batch");
         drop(others);
         assert!(!is_ready(one.room()), "b waits still, and is held");
         drop(other);
         assert!(is_ready(one.room()));
-        drop((work, one, idle));
+        drop((work, last, one, idle));
         assert_eq!(ALL.bytes.load(Ordering::Relaxed), 0);
     }
 
@@ -322,8 +327,9 @@ mod tests {
         assert!(work.take().is_some());
         assert!(is_ready(room));
         assert!(backlog.push('c', 20).is_none());
-        assert!(!is_ready(backlog.room()));
+        let mut room = pin!(backlog.room());
+        assert!(!is_ready(room.as_mut()));
         drop(work);
-        assert!(is_ready(backlog.room()), "nobody would make any");
+        assert!(is_ready(room), "nobody would make any");
     }
 }

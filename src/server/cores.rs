@@ -17,6 +17,10 @@ use tokio_util::task::TaskTracker;
 /// that more would only queue up in the kernel instead, each with a stack.
 const BLOCKING_THREADS: usize = 128;
 
+/// So many each core has at least, however many cores there are: an upload that is written or synced holds one
+/// for as long as the disk takes, and the reads of other connections there would wait behind it.
+const BLOCKING_THREADS_MIN: usize = 8;
+
 /// Where connections are served.
 #[derive(Debug, Clone)]
 pub(super) struct Cores(Arc<[Arc<Core>]>);
@@ -40,7 +44,7 @@ impl Cores {
         let mut threads = CoreThreads(Vec::with_capacity(count));
         for number in 0..count {
             let runtime = Builder::new_current_thread()
-                .max_blocking_threads(BLOCKING_THREADS.div_ceil(count))
+                .max_blocking_threads(blocking_threads(count))
                 .enable_all()
                 .build()?;
             cores.push(Arc::new(Core(runtime.handle().clone())));
@@ -83,6 +87,11 @@ impl Cores {
     }
 }
 
+/// Threads that may wait for the disk for each of so many cores.
+fn blocking_threads(cores: usize) -> usize {
+    BLOCKING_THREADS.div_ceil(cores).max(BLOCKING_THREADS_MIN)
+}
+
 impl CoreThreads {
     /// Waits for what the threads still do for the disk, and for their end.
     pub(super) async fn end(&mut self) {
@@ -105,6 +114,12 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
+
+    #[test]
+    fn no_core_is_left_with_a_thread_or_two_for_the_disk() {
+        let threads = [1, 2, 16, 17, 256].map(blocking_threads);
+        assert_eq!(threads, [128, 64, 8, 8, 8]);
+    }
 
     #[tokio::test]
     async fn connections_are_spread_and_stay_where_they_began() {

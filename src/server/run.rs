@@ -230,6 +230,8 @@ mod tests {
     use bytes::Bytes;
     use http::{Request, Response};
     use http_body_util::{BodyExt, Full};
+    use hyper::client::conn::http2;
+    use hyper_util::rt::{TokioExecutor, TokioIo};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
     use tokio::sync::Notify;
@@ -348,6 +350,33 @@ mod tests {
         let ((), answer) = tokio::join!(stopping, answering);
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         assert!(TcpStream::connect(server.address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_stop_finishes_requests_of_http2_too() {
+        let server = start(Limits::default());
+        let (responder, shared) = (&server.shared.responder, &server.shared);
+        let stream = TokioIo::new(open(&server, b"").await);
+        let hands = http2::handshake(TokioExecutor::new(), stream).await;
+        let (mut sender, connection) = hands.unwrap();
+        let ask = || Request::get("http://x/wait").body(Full::<Bytes>::default());
+        let answer = sender.send_request(ask().unwrap());
+        let stopping = async {
+            responder.entered.notified().await;
+            tokio::join!(stop(shared, Duration::from_secs(30)), async {
+                shared.stop.cancelled().await;
+                responder.may_answer.notify_one();
+            });
+        };
+        let asking = async {
+            let answer = answer.await.unwrap();
+            assert_eq!(answer.status(), http::StatusCode::OK);
+            let body = answer.into_body().collect().await.unwrap();
+            assert_eq!(body.to_bytes(), "0");
+        };
+        let (ended, (), ()) = tokio::join!(connection, stopping, asking);
+        ended.unwrap();
+        assert!(sender.send_request(ask().unwrap()).await.is_err());
     }
 
     #[tokio::test]
