@@ -307,7 +307,10 @@ mod tests {
         assert_eq!(work.take(), Some(vec!['d']));
         let mut last = idle.end(1).unwrap();
         assert_eq!(last.take(), Some(vec!['c']));
-        assert!(is_ready(idle.room()), "the last bytes are less than a batch");
+        assert!(
+            is_ready(idle.room()),
+            "the last bytes are less than a batch"
+        );
         drop(others);
         assert!(!is_ready(one.room()), "b waits still, and is held");
         drop(other);

@@ -345,6 +345,7 @@ mod tests {
             ("b=2&a=1", "a=1&b=2"),
             ("a=2&a=1", "a=1&a=2"),
             ("a=b+c", "a=b%20c"),
+            ("a+b=c", "a%20b=c"),
             ("a=b%2Bc", "a=b%2Bc"),
             ("a=b=c", "a=b%3Dc"),
             ("&&a=1&", "a=1"),
@@ -363,6 +364,8 @@ mod tests {
         headers.append("x-amz-a", http::HeaderValue::from_static("d"));
         assert_eq!(header_value(&headers, "x-amz-a").as_deref(), Some("b c,d"));
         assert_eq!(header_value(&headers, "x-amz-b"), None);
+        headers.insert("x-amz-b", http::HeaderValue::from_static("\tb\t\tc"));
+        assert_eq!(header_value(&headers, "x-amz-b").as_deref(), Some("b c"));
     }
 
     #[test]

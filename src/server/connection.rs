@@ -153,9 +153,8 @@ pub(super) async fn serve<R: Respond>(
             }
             () = cut.cancelled() => return,
             _ = look.tick() => {
-                let mute = activity.is_mute_for(limits.idle_time.max(limits.head_time));
-                if mute || activity.head_is_late(limits.head_time) {
-                    tracing::debug!(%peer, "the head of a request came too slowly, or never");
+                if activity.head_is_late(limits.head_time) {
+                    tracing::debug!(%peer, "the head of a request came too slowly");
                     return;
                 }
                 // HTTP/2 is asked whether it is still there, by its own means.

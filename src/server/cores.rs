@@ -151,6 +151,10 @@ mod tests {
         tasks.close();
         tasks.wait().await;
         threads.end().await;
-        assert!(cores.0.iter().all(|core| Arc::strong_count(core) == 1));
+        for core in &*cores.0 {
+            assert_eq!(Arc::strong_count(core), 1);
+            let late = core.0.spawn(async {}).await;
+            assert!(late.is_err(), "its thread has ended");
+        }
     }
 }

@@ -81,13 +81,6 @@ impl Activity {
         self.unread.load(Ordering::Relaxed) && !self.is_http2()
     }
 
-    /// Whether the client has said nothing at all for longer than `limit`: hyper, which waits to hear
-    /// which HTTP it is, has no clock for that.
-    pub(super) fn is_mute_for(&self, limit: Duration) -> bool {
-        let mute = self.preface_len.load(Ordering::Relaxed) == 0;
-        mute && !self.http1.load(Ordering::Relaxed) && self.now_ms() > whole_ms(limit)
-    }
-
     pub(super) fn is_http2(&self) -> bool {
         self.preface_len.load(Ordering::Relaxed) == HTTP2_PREFACE.len()
     }
@@ -377,13 +370,13 @@ mod tests {
         http2.read(other);
         assert!(http2.is_http2());
         tokio::time::advance(LIMIT).await;
-        assert!(!mute.is_mute_for(LIMIT + LIMIT));
+        assert!(!mute.is_idle_for(LIMIT + LIMIT));
         tokio::time::advance(LIMIT).await;
-        assert!(mute.is_mute_for(LIMIT) && !mute.head_is_late(LIMIT));
+        assert!(mute.is_idle_for(LIMIT) && !mute.head_is_late(LIMIT));
         for late in begun {
-            assert!(late.head_is_late(LIMIT) && !late.is_mute_for(LIMIT) && !late.is_http2());
+            assert!(late.head_is_late(LIMIT) && !late.is_idle_for(LIMIT) && !late.is_http2());
         }
-        assert!(!http2.head_is_late(LIMIT) && !http2.is_mute_for(LIMIT));
+        assert!(!http2.head_is_late(LIMIT));
     }
 
     #[tokio::test(start_paused = true)]
@@ -410,7 +403,7 @@ mod tests {
         let request = activity.begin();
         tokio::time::advance(LIMIT + LIMIT).await;
         activity.read(b"its body");
-        assert!(!activity.head_is_late(LIMIT) && !activity.is_mute_for(LIMIT));
+        assert!(!activity.head_is_late(LIMIT));
         drop(request);
         activity.read(b"P");
         tokio::time::advance(LIMIT + LIMIT).await;

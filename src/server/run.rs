@@ -349,6 +349,7 @@ mod tests {
         };
         let ((), answer) = tokio::join!(stopping, answering);
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(!server.shared.cut.is_cancelled());
         assert!(TcpStream::connect(server.address).await.is_err());
     }
 
@@ -376,6 +377,7 @@ mod tests {
         };
         let (ended, (), ()) = tokio::join!(connection, stopping, asking);
         ended.unwrap();
+        assert!(!shared.cut.is_cancelled());
         assert!(sender.send_request(ask().unwrap()).await.is_err());
     }
 
@@ -408,6 +410,15 @@ mod tests {
         let server = start(limits);
         let answer = rest(open(&server, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await).await;
         assert!(answer.ends_with("\r\n\r\n0"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_says_nothing_is_closed() {
+        let server = start(Limits {
+            idle_time: brief(),
+            ..Limits::default()
+        });
+        assert_eq!(rest(open(&server, b"").await).await, "");
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use futures_util::TryStreamExt as _;
 
 use super::*;
 use crate::auth::constraint::{LengthRange, Nonce};
-use crate::checksum::Checksum;
+use crate::checksum::{self, Checksum};
 use crate::clock::SystemClock;
 use crate::id::RequestId;
 use crate::name::BucketName;
@@ -68,6 +68,13 @@ fn new_upload(checksum: Option<(Algorithm, Coverage)>) -> NewUpload {
     }
 }
 
+/// Parts from this number on are of before CRC-64s were kept.
+const OF_BEFORE: u16 = 100;
+
+fn crc64ecma(bytes: &[u8]) -> u64 {
+    checksum::as_number(Algorithm::Crc64Ecma.digest(bytes)).unwrap()
+}
+
 impl Fixture {
     /// Bytes of the parts of an upload, as they are counted.
     async fn counted(&self, id: &UploadId) -> Option<i64> {
@@ -95,7 +102,7 @@ impl Fixture {
             etag_md5,
             checksum,
             once: None,
-            crc64ecma: None,
+            crc64ecma: (number < OF_BEFORE).then(|| crc64ecma(bytes)),
         };
         let put = self
             .store
@@ -172,6 +179,7 @@ async fn an_upload_becomes_an_object_and_leaves_nothing_else() {
         (made.etag.to_string(), made.checksum.clone()),
         (expected, Some(want))
     );
+    assert_eq!(made.crc64ecma, Some(crc64ecma(&whole)));
     assert_eq!(f.bytes().await, whole);
     let again = f.complete(&id, &parts, None).await.unwrap().record;
     assert_eq!(again, made);
@@ -234,6 +242,62 @@ async fn parts_that_do_not_fit_make_no_object() {
         .await
         .unwrap();
     assert_eq!((page.parts[0].number, page.next), (2, None));
+}
+
+#[tokio::test]
+async fn a_part_is_the_one_that_is_named() {
+    let f = fixture().await;
+    let id = f.begin(None).await;
+    let small = Bytes::from_static(b"the same");
+    f.part(&id, 2, &small).await;
+    let five = f.part(&id, 5, &small).await;
+    // Its bytes would do, but it has another number.
+    let three = ClaimedPart {
+        number: 3,
+        ..five.clone()
+    };
+    let odd = ClaimedPart {
+        checksum: Some(vec![0; 4]),
+        ..five.clone()
+    };
+    for (claimed, missing) in [(three, 3), (odd, 5)] {
+        let refused = f.complete(&id, &[claimed], None).await;
+        assert!(
+            matches!(refused, Err(StoreError::InvalidPart { number }) if number == missing),
+            "{missing}"
+        );
+    }
+    let right = ClaimedPart {
+        checksum: Some(Algorithm::Crc32.digest(&small)),
+        ..five
+    };
+    f.complete(&id, &[right], None).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_crc_of_oss_is_told_only_where_every_part_has_one() {
+    let f = fixture().await;
+    let id = f.begin(None).await;
+    let parts = [
+        f.part(&id, 1, &large(1)).await,
+        f.part(&id, OF_BEFORE, &large(2)).await,
+    ];
+    let made = f.complete(&id, &parts, None).await.unwrap();
+    assert_eq!(made.record.crc64ecma, None);
+}
+
+#[tokio::test]
+async fn however_many_parts_there_are_all_go_and_no_other_uploads() {
+    let f = fixture().await;
+    let [other, id] = [f.begin(None).await, f.begin(None).await];
+    f.part(&other, 1, &Bytes::from_static(b"stays")).await;
+    for number in 1..=300 {
+        f.part(&id, number, &Bytes::from_static(b"goes")).await;
+    }
+    f.store.abort_upload(&f.bucket, &f.key, &id).await.unwrap();
+    for space in [Space::Parts, Space::Inline, Space::Uploads] {
+        assert_eq!(f.rows(space).await, 1, "{space:?}");
+    }
 }
 
 #[tokio::test]

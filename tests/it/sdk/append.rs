@@ -85,6 +85,21 @@ async fn of_many_that_append_at_one_place_one_wins() {
 }
 
 #[tokio::test]
+async fn of_many_that_begin_an_object_one_wins() {
+    let (_server, client) = ready().await;
+    let bodies: Vec<_> = (1..=16_usize).map(|len| vec![7; len * 10_000]).collect();
+    let all = bodies.iter().map(|body| append(&client, "new", 0, body));
+    let all = futures_util::future::join_all(all).await;
+    let won: Vec<_> = bodies
+        .iter()
+        .zip(&all)
+        .filter(|(_, done)| done.is_ok())
+        .collect();
+    assert_eq!(won.len(), 1, "{all:?}");
+    assert!(get(&client, "new").await == *won[0].0);
+}
+
+#[tokio::test]
 async fn a_sealed_object_stays_sealed_as_it_grows() {
     let (_server, client) = ready().await;
     let first = client.put_object().bucket(BUCKET).key("k");

@@ -23,13 +23,24 @@ fn indexed() -> aws_sdk_s3::types::builders::WebsiteConfigurationBuilder {
 
 /// What a visitor gets: the status, where it is sent, the body.
 async fn visit(server: &Server, method: Method, path: &str) -> (u16, Option<String>, String) {
+    visit_by(server, method, path, ("accept", "*/*")).await
+}
+
+/// The same with one header more.
+async fn visit_by(
+    server: &Server,
+    method: Method,
+    path: &str,
+    (name, value): (&'static str, &str),
+) -> (u16, Option<String>, String) {
     let http = plain_http_builder()
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .unwrap();
     let asked = http.request(method, format!("{}{path}", server.endpoint));
     let host = format!("{BUCKET}.s3-website.localhost");
-    let answer = asked.header("host", host).send().await.unwrap();
+    let asked = asked.header("host", host).header(name, value);
+    let answer = asked.send().await.unwrap();
     let status = answer.status().as_u16();
     let to = answer.headers().get("location");
     let to = to.map(|to| to.to_str().unwrap().to_owned());
@@ -72,7 +83,13 @@ async fn a_visitor_gets_pages_folders_and_errors() {
     let (_, _, both) = get("/lost").await;
     assert!(both.contains("Retrieve a Custom Error Document</h3>"));
     put(&client, "error.html", b"sorry").await;
-    assert_eq!(get("/lost").await, (404, None, "sorry".to_owned()));
+    let sorry = (404, None, "sorry".to_owned());
+    assert_eq!(get("/lost").await, sorry);
+    // What was asked of the page that is lost says nothing of this one.
+    for header in [("range", "bytes=1-1"), ("if-match", "\"x\"")] {
+        let shown = visit_by(&server, Method::GET, "/lost", header).await;
+        assert_eq!(shown, sorry, "{header:?}");
+    }
     let moved = client.put_object().bucket(BUCKET).key("error.html");
     let moved = moved.website_redirect_location("/help");
     moved.send().await.unwrap();

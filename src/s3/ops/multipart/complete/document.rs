@@ -227,7 +227,8 @@ mod tests {
             "<{ROOT} xmlns=\"{}\">\n{part} {other}\n</{ROOT}>\n",
             xml::NAMESPACE
         );
-        let twice = "<Part><ETag>\"b>\"</ETag><ETag>c</ETag><Other></Other></Part>";
+        let twice = "<Part><ETag>\"b>\"</ETag><ETag>c</ETag><Other></Other>\
+             <PartNumber>1</PartNumber><PartNumber>2</PartNumber></Part>";
         let marked = "<Part><ETag> &quot; \"d\"&quot; </ETag></Part><Part><ETag>\"</ETag></Part>";
         let plain = [
             wrap(part),
@@ -236,6 +237,8 @@ mod tests {
             wrap(marked),
             wrap(""),
         ];
+        let first = named_parts(plain[2].as_bytes()).unwrap();
+        assert_eq!((first[0].number, &*first[0].etag), (1, "b>"));
         for document in &plain {
             let found = plain_parts(document.as_bytes()).unwrap();
             assert_eq!(found, any_parts(document.as_bytes()).unwrap(), "{document}");
@@ -249,6 +252,7 @@ mod tests {
             wrap("<Part><ETag><![CDATA[a]]></ETag></Part>"),
             wrap("<Part><ETag>a&amp;b</ETag></Part>"),
             wrap("<Part><ETag a='b'>c</ETag></Part>"),
+            wrap("<Part><ETag>a\rb</ETag></Part>"),
             wrap("<Part><ETag>a</Etag></Part>"),
             wrap("<Part><ETag/></Part>"),
             wrap(marked),
