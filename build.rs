@@ -29,6 +29,8 @@ fn main() {
         "-fuse-ld=lld",
         // Functions of the same instructions once: generic code has many. No address is an identity here.
         "-Wl,--icf=all",
+        // And equal constants, of which the tables of checksums and those of exceptions are the largest.
+        "-Wl,--ignore-data-address-equality",
         // What is rarely run lies apart: else each page of what is would hold some of it.
         "-Wl,-z,keep-text-section-prefix",
         // And what runs at a start and for most requests lies together, in 6 MiB less of mapped pages.
