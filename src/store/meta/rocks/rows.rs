@@ -151,18 +151,31 @@ impl Rows {
                 places.push(place);
             }
         }
-        if overlay.empties().any(|space| index(space).is_some()) {
-            self.forget();
+        for space in overlay.empties().filter_map(index) {
+            places.extend(self.empty(space));
         }
         Changing { rows: self, places }
+    }
+
+    /// Takes out all of a space. Of what a range takes away nothing may come in again before it is written.
+    fn empty(&self, space: usize) -> Vec<Place> {
+        let parts = (0..PARTS).flat_map(|part| (0..LANES).map(move |lane| (part, lane)));
+        let places = parts.map(|(part, lane)| Place { space, part, lane });
+        let places: Vec<_> = places.collect();
+        for place in &places {
+            if let Some(mut part) = self.part(*place) {
+                part.clear();
+                part.begin_change(place.lane);
+            }
+        }
+        places
     }
 
     /// Takes all out: readers who are under way keep nothing of what they find.
     pub(super) fn forget(&self) {
         for part in self.0.iter().flat_map(|kept| &kept.parts) {
             let mut part = locked(part);
-            part.rows.clear();
-            part.bytes = 0;
+            part.clear();
             for lane in &mut part.lanes {
                 lane.changes = lane.changes.wrapping_add(1);
             }
@@ -217,6 +230,11 @@ impl Part {
         {
             self.bytes = self.bytes.saturating_sub(cost(&key, &value));
         }
+    }
+
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.bytes = 0;
     }
 
     fn take(&mut self, key: &[u8]) {
@@ -317,7 +335,10 @@ mod tests {
             |rows: &Rows| {
                 let mut overlay = Overlay::default();
                 overlay.empty(Space::Objects, "a".into().."z".into());
-                drop(rows.changing(&overlay));
+                let changing = rows.changing(&overlay);
+                assert!(ticket(rows, b"c").is_none(), "it may be there still");
+                drop(changing);
+                assert!(ticket(rows, b"c").is_some());
             },
             Rows::forget,
         ] {
