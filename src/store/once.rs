@@ -111,7 +111,6 @@ mod tests {
     use crate::store::meta::MetaEngine;
     use crate::store::meta::fault::{FaultyEngine, MetaFault};
     use crate::store::meta::memory::MemoryEngine;
-    use crate::store::meta::rocks::{Durability, RocksEngine};
     use crate::store::{
         Bucket, ETag, EventName, Extras, NewBucket, NewObject, NoHook, ObjectHeaders, Origin,
         Settings, StoreSettings, WriteCondition, Written,
@@ -184,9 +183,8 @@ mod tests {
 
     #[tokio::test]
     async fn of_many_uses_one_wins_wherever_they_go() {
-        // Its batches wait for a committer, so that all uses were found unused before the first is one.
-        let folder = tempfile::tempdir().unwrap();
-        let meta = RocksEngine::open(folder.path(), Durability::None).unwrap();
+        // Its commits wait, so that all uses were found unused before the first is one.
+        let meta = FaultyEngine::slow(Arc::new(MemoryEngine::new()));
         let f = fixture(Arc::new(meta)).await;
         let nonce = Nonce::new("AK", "00", t0());
         let keys: Vec<_> = (0..64).map(|at| format!("k{}", at % 8)).collect();

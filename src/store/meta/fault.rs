@@ -27,6 +27,7 @@ pub enum MetaFault {
 pub struct FaultyEngine {
     inner: Arc<dyn MetaEngine>,
     plan: Mutex<Plan>,
+    is_slow: bool,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +45,16 @@ impl FaultyEngine {
         Self {
             inner,
             plan: Mutex::default(),
+            is_slow: false,
+        }
+    }
+
+    /// The same, whose commits wait as for a committer: what others read meanwhile is from before.
+    pub fn slow(inner: Arc<dyn MetaEngine>) -> Self {
+        let is_slow = true;
+        Self {
+            is_slow,
+            ..Self::new(inner)
         }
     }
 
@@ -103,7 +114,12 @@ impl MetaEngine for FaultyEngine {
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), MetaError>> {
         async move {
             match self.next() {
-                None => self.inner.commit(batch).await,
+                None => {
+                    if self.is_slow {
+                        tokio::task::yield_now().await;
+                    }
+                    self.inner.commit(batch).await
+                }
                 Some(MetaFault::Conflict) => Err(MetaError::Conflict),
                 Some(MetaFault::Full) => Err(MetaError::Full),
                 Some(MetaFault::Poisoned { applied }) => {
