@@ -231,6 +231,17 @@ impl Server {
         kib.parse::<u64>().unwrap() * 1024
     }
 
+    /// Waits until the server has logged the text: a line is written beside the answer, not before it.
+    pub(crate) async fn logs(&self, text: &str) {
+        let logged = async {
+            while !self.log().contains(text) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(60), logged).await;
+        waited.unwrap_or_else(|_late| panic!("{text:?} was not logged"));
+    }
+
     /// What the server has logged.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
