@@ -173,13 +173,11 @@ impl Rows {
 
     /// Takes all out: readers who are under way keep nothing of what they find.
     pub(super) fn forget(&self) {
-        for part in self.0.iter().flat_map(|kept| &kept.parts) {
-            let mut part = locked(part);
-            part.clear();
-            for lane in &mut part.lanes {
-                lane.changes = lane.changes.wrapping_add(1);
-            }
-        }
+        let places = (0..KEPT.len()).flat_map(|space| self.empty(space));
+        drop(Changing {
+            rows: self,
+            places: places.collect(),
+        });
     }
 
     fn place(&self, space: Space, key: &[u8]) -> Option<Place> {
