@@ -16,6 +16,19 @@ pub(crate) const SECRET_KEY: &str = "consign/test+secret/0123456789abcdefghij";
 pub(crate) const REGION: &str = "us-east-1";
 const START_TIME_MAX: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(20);
+/// How long a server may take for what it does by itself.
+const SEEN_MAX: Duration = Duration::from_secs(120);
+
+/// Waits for something that nobody is told of.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !holds().await {
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    let waited = tokio::time::timeout(SEEN_MAX, wait).await;
+    waited.unwrap_or_else(|_late| panic!("not seen: {what}"));
+}
 
 /// A running server and its folder.
 #[derive(Debug)]
@@ -233,13 +246,8 @@ impl Server {
 
     /// Waits until the server has logged the text: a line is written beside the answer, not before it.
     pub(crate) async fn logs(&self, text: &str) {
-        let logged = async {
-            while !self.log().contains(text) {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let waited = tokio::time::timeout(Duration::from_secs(60), logged).await;
-        waited.unwrap_or_else(|_late| panic!("{text:?} was not logged"));
+        let what = format!("{text:?} is logged");
+        until(&what, async || self.log().contains(text)).await;
     }
 
     /// What the server has logged.

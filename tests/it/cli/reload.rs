@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::{json, make_bucket, put, put_bytes, refused, run};
 use crate::receiver::{Inbox, Receiver};
-use crate::support::{Server, bytes_of, plain_http};
+use crate::support::{Server, bytes_of, plain_http, until};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -79,12 +79,10 @@ async fn a_signal_reloads_too() {
     put(&server.client(), "uploads", "a").await.unwrap();
     server.configure("presign_seconds_max = 60\n");
     server.hang_up();
-    let changed = async {
-        while asked_for_an_hour(&server).await != 400 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, changed).await.unwrap();
+    until("the new limit holds", async || {
+        asked_for_an_hour(&server).await == 400
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -168,12 +166,10 @@ async fn a_scrub_heeds_another_rate_while_it_runs() {
     assert!(scrub.try_wait().unwrap().is_none());
     server.configure("[scrub]\nbytes_per_second = 0\n");
     run(&server, "reload");
-    let ended = async {
-        while scrub.try_wait().unwrap().is_none() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, ended).await.unwrap();
+    until("the scrub ends", async || {
+        scrub.try_wait().unwrap().is_some()
+    })
+    .await;
     assert_eq!(json(&server, "scrub")["passes"], 1);
 }
 
@@ -200,12 +196,7 @@ async fn logs_are_written_and_documents_shown_as_the_new_configuration_says() {
     );
     let lines = || std::fs::read_to_string(&log).unwrap_or_default();
     let wait = async |what: &str| {
-        let written = async {
-            while !lines().contains(what) {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, written).await.unwrap();
+        until(what, async || lines().contains(what)).await;
     };
     wait("\"operation\":\"GetObject\"").await;
     let more = "active_content = \"allow\"\n[audit]\nfile_bytes = 1";

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_s3::presigning::PresigningConfig;
 use serde_json::Value;
 
-use crate::support::{ACCESS_KEY, Server, plain_http};
+use crate::support::{ACCESS_KEY, Server, plain_http, until};
 
 /// A server that writes `format`, and its file.
 async fn server(format: &str, more: &str) -> (Server, tempfile::TempDir) {
@@ -18,19 +18,14 @@ async fn server(format: &str, more: &str) -> (Server, tempfile::TempDir) {
 
 /// The lines of the file, once there are `enough` of them.
 async fn lines(path: &Path, enough: usize) -> Vec<String> {
-    let all = async {
-        loop {
-            let text = std::fs::read_to_string(path).unwrap_or_default();
-            let lines: Vec<_> = text.lines().map(str::to_owned).collect();
-            if lines.len() >= enough {
-                return lines;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), all)
-        .await
-        .unwrap()
+    let mut lines = Vec::new();
+    until("the records are written", async || {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        lines = text.lines().map(str::to_owned).collect();
+        lines.len() >= enough
+    })
+    .await;
+    lines
 }
 
 fn found<'a>(records: &'a [Value], operation: &str, status: u16) -> &'a Value {
@@ -134,18 +129,12 @@ async fn a_full_file_is_rotated_and_a_moved_one_followed() {
     lines(&folder.path().join("access.log.2"), 1).await;
     assert!(!folder.path().join("access.log.3").exists());
     let moved = folder.path().join("elsewhere");
-    let anew = async {
-        // Between two files there is none of that name.
-        while std::fs::rename(&path, &moved).is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        while !path.exists() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), anew)
-        .await
-        .unwrap();
+    // Between two files there is none of that name.
+    until("there is a file to move", async || {
+        std::fs::rename(&path, &moved).is_ok()
+    })
+    .await;
+    until("it is begun anew", async || path.exists()).await;
     get().await.unwrap();
     let lines = lines(&path, 1).await;
     assert!(lines[0].starts_with("127.0.0.1 - - ["), "{lines:?}");

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::wire::{Ask, Signer, UNSIGNED, ready_with};
-use crate::support::{Server, bytes_of, plain_http};
+use crate::support::{Server, bytes_of, plain_http, until};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const CROWD: u64 = 1000;
@@ -43,17 +43,6 @@ async fn open(server: &Server, bytes: &[u8]) -> TcpStream {
     stream
 }
 
-/// Waits for something that the server does by itself.
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    let wait = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let waited = tokio::time::timeout(PATIENCE, wait).await;
-    waited.unwrap_or_else(|_late| panic!("{what}"));
-}
-
 #[tokio::test]
 async fn a_thousand_idle_connections_and_a_thousand_half_sent_uploads_cost_little() {
     let crowd = CROWD.min((raise_open_files() - 500) / 4);
@@ -83,7 +72,7 @@ async fn a_thousand_idle_connections_and_a_thousand_half_sent_uploads_cost_littl
     }
     let staging = server.data_folder().join("blobs/tmp");
     let all = usize::try_from(crowd).unwrap();
-    until("the uploads are not staged", || files_in(&staging) == all).await;
+    until("the uploads are staged", async || files_in(&staging) == all).await;
     let of_both = status(&server, "VmRSS:").saturating_sub(before);
     let threads = status(&server, "Threads:");
 
@@ -110,7 +99,7 @@ async fn a_thousand_idle_connections_and_a_thousand_half_sent_uploads_cost_littl
     last.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200 OK");
     drop(sending);
-    until("what was given up stays", || files_in(&staging) == 0).await;
+    until("what was given up goes", async || files_in(&staging) == 0).await;
 }
 
 /// Has the records of the bucket's requests delivered to another.

@@ -1,6 +1,6 @@
 //! TLS: objects over it, certificates that change under way, and clients that must show one.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::{Response, Version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 
 use super::wire::{Ask, Signer, UNSIGNED};
 use crate::certificates::{Authority, Files, quoted};
-use crate::support::{Server, bytes_of};
+use crate::support::{Server, bytes_of, until};
 
 /// How long a change of files may take to be seen.
 const SEEN_MAX: Duration = Duration::from_secs(60);
@@ -179,15 +179,6 @@ async fn a_handshake_that_does_not_end_is_cut() {
         let read = tokio::time::timeout(SEEN_MAX, stream.read_to_end(&mut bytes)).await;
         // A reset is an end, too.
         assert!(read.is_ok() && bytes.is_empty(), "{sent:?}: {bytes:?}");
-    }
-}
-
-/// Asks until the answer is `wanted`.
-async fn until(what: &str, mut wanted: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !wanted().await {
-        assert!(begun.elapsed() < SEEN_MAX, "{what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::certificates::{Authority, Files};
 use crate::cli;
 use crate::raw::wire::{Ask, Signer, UNSIGNED, ready_with};
-use crate::support::{Server, bytes_of, plain_http};
+use crate::support::{Server, bytes_of, plain_http, until};
 
 const ADMIN: &str = "[admin]\nlisten = \"127.0.0.1:0\"\n";
 /// How long a change of files may take to be seen.
@@ -99,12 +99,10 @@ async fn reloads_are_counted_and_written_down_whoever_orders_them() {
     assert_eq!(told(&server, &outcome("failure")).await, 1);
     server.configure(&format!("inline_bytes_max = 7\n{ADMIN}"));
     server.hang_up();
-    let reloaded = async {
-        while told(&server, &outcome("success")).await < 1 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(SEEN_MAX, reloaded).await.unwrap();
+    until("it is loaded again", async || {
+        told(&server, &outcome("success")).await >= 1
+    })
+    .await;
     assert_eq!(told(&server, GOOD).await, 1);
     // A line of another kind is answered once those before it are written.
     cli::run(&server, "keys add app");
@@ -150,12 +148,10 @@ async fn who_is_kept_out_is_counted_and_a_reload_changes_how_soon() {
     ));
     cli::run(&server, "reload");
     // What was taken is paid for at the new rate: at once, but for a moment.
-    let admitted = async {
-        while by(&Signer::now()).send(&server).await.status != 200 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(SEEN_MAX, admitted).await.unwrap();
+    until("the new rate holds", async || {
+        by(&Signer::now()).send(&server).await.status == 200
+    })
+    .await;
     for _ in 0..40 {
         by(&Signer::now()).send(&server).await;
     }
