@@ -3,7 +3,7 @@
 //! A CRC is a remainder of polynomials over two values, so that bytes behind a part multiply its
 //! CRC by a power of `x` that depends on their number alone. An upload's parts are mostly of one
 //! length, so that power is computed once, and what four bits each multiply by it: a part costs
-//! 16 look-ups, where the library's way through matrices costs 60 µs, which for 10,000 parts was more
+//! 16 look-ups, where a library's way through matrices costs 60 µs, which for 10,000 parts was more
 //! than all else of their completion.
 
 use super::Algorithm;
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn crcs_are_combined_as_the_library_does_it() {
+    fn crcs_are_combined_as_a_library_does_it() {
         let lens = [0, 1, 5, 5, 8 << 20, 8 << 20, (5 << 30) + 3, 1];
         for algorithm in Algorithm::ALL.into_iter().chain([Algorithm::Crc64Ecma]) {
             let Some(mut ours) = Combined::new(algorithm) else {

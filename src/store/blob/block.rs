@@ -4,7 +4,7 @@
 //! lies. Behind them: a CRC32C for each block (little-endian), then [`TAIL_BYTES`] that say how to
 //! read the rest.
 
-use crc_fast::CrcAlgorithm::Crc32Iscsi;
+use std::mem;
 
 /// Bytes of a block: small enough that a small range reads little more than it returns.
 pub const BLOCK_BYTES: usize = 64 * 1024;
@@ -19,15 +19,15 @@ const MAGIC: [u8; 8] = *b"CONSIGN1";
 
 /// The checksum of one block.
 pub fn checksum(block: &[u8]) -> u32 {
-    // A CRC of 32 bits in 64: the upper half is always zero.
-    u32::try_from(crc_fast::checksum(Crc32Iscsi, block)).unwrap_or(u32::MAX)
+    crc32c::crc32c(block)
 }
 
 /// Takes the checksums of blocks from pieces of any size.
 #[derive(Debug, Default)]
 pub struct BlockSums {
     done: Vec<u32>,
-    open: Option<crc_fast::Digest>,
+    /// The checksum so far of the block that is not full.
+    open: u32,
     open_bytes: usize,
     len: u64,
 }
@@ -39,9 +39,7 @@ impl BlockSums {
         while !bytes.is_empty() {
             let room = BLOCK_BYTES.saturating_sub(self.open_bytes).min(bytes.len());
             let (now, rest) = bytes.split_at(room);
-            self.open
-                .get_or_insert_with(|| crc_fast::Digest::new(Crc32Iscsi))
-                .update(now);
+            self.open = crc32c::crc32c_append(self.open, now);
             self.open_bytes += now.len();
             if self.open_bytes == BLOCK_BYTES {
                 self.close_block();
@@ -73,9 +71,8 @@ impl BlockSums {
     }
 
     fn close_block(&mut self) {
-        if let Some(open) = self.open.take() {
-            self.done
-                .push(u32::try_from(open.finalize()).unwrap_or(u32::MAX));
+        if self.open_bytes > 0 {
+            self.done.push(mem::take(&mut self.open));
             self.open_bytes = 0;
         }
     }

@@ -12,8 +12,6 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
 
-use crc_fast::CrcAlgorithm::Crc32Iscsi;
-
 const BLOCK_BYTES: usize = 32_768;
 /// A masked CRC32C of all behind the length, the length (two bytes), the type.
 const HEADER_BYTES: usize = 4 + 2 + 1;
@@ -86,13 +84,12 @@ fn was_whole(bytes: &[u8]) -> bool {
     let Some((header, rest)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
         return false;
     };
-    let crc = u64::from(stated_crc(*header));
+    let stated = stated_crc(*header);
     KINDS.into_iter().any(|kind| {
-        let mut digest = crc_fast::Digest::new(Crc32Iscsi);
-        digest.update(&[kind]);
+        let mut crc = crc32c::crc32c(&[kind]);
         rest.iter().any(|byte| {
-            digest.update(&[*byte]);
-            digest.clone().finalize() == crc
+            crc = crc32c::crc32c_append(crc, &[*byte]);
+            crc == stated
         })
     })
 }
@@ -130,11 +127,13 @@ impl<'a> Record<'a> {
     }
 
     fn holds(&self) -> bool {
-        let mut digest = crc_fast::Digest::new(Crc32Iscsi);
-        digest.update(&[self.kind]);
-        digest.update(self.payload);
-        KINDS.contains(&self.kind) && digest.finalize() == u64::from(self.crc)
+        KINDS.contains(&self.kind) && crc_of(self.kind, self.payload) == self.crc
     }
+}
+
+/// The checksum of a record: over its type and what it holds.
+fn crc_of(kind: u8, payload: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&[kind]), payload)
 }
 
 /// A header's checksum as it was before it was stored: RocksDB masks them, since logs may hold logs.
@@ -149,11 +148,9 @@ mod tests {
     use super::*;
 
     fn record(kind: u8, payload: &[u8]) -> Vec<u8> {
-        let mut digest = crc_fast::Digest::new(Crc32Iscsi);
-        digest.update(&[kind]);
-        digest.update(payload);
-        let crc = u32::try_from(digest.finalize()).unwrap();
-        let masked = crc.rotate_right(15).wrapping_add(0xa282_ead8);
+        let masked = crc_of(kind, payload)
+            .rotate_right(15)
+            .wrapping_add(0xa282_ead8);
         let len = u16::try_from(payload.len()).unwrap();
         [
             &masked.to_le_bytes()[..],

@@ -10,8 +10,6 @@
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
-use crc_fast::CrcAlgorithm::Crc32Iscsi;
-
 const BLOCK_BYTES: usize = 32 * 1024;
 const HEAD_BYTES: usize = 7;
 /// Files of logs that are used again name the log in each record's head.
@@ -113,8 +111,9 @@ fn piece_at(log: &[u8], at: usize) -> Option<Piece> {
     }
     // The checksum covers all from the kind on.
     let covered = log.get(at + HEAD_BYTES - 1..end)?;
-    let sum = u32::try_from(crc_fast::checksum(Crc32Iscsi, covered)).ok()?;
-    let masked = sum.rotate_right(15).wrapping_add(0xa282_ead8);
+    let masked = crc32c::crc32c(covered)
+        .rotate_right(15)
+        .wrapping_add(0xa282_ead8);
     let fits = masked == u32::from_le_bytes([c0, c1, c2, c3]);
     fits.then_some(Piece { end, first, last })
 }
@@ -139,8 +138,10 @@ mod tests {
                 (false, true) => 4,
             };
             let covered = [&[kind], now].concat();
-            let sum = u32::try_from(crc_fast::checksum(Crc32Iscsi, &covered)).unwrap();
-            log.extend(sum.rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes());
+            let masked = crc32c::crc32c(&covered)
+                .rotate_right(15)
+                .wrapping_add(0xa282_ead8);
+            log.extend(masked.to_le_bytes());
             log.extend(u16::try_from(now.len()).unwrap().to_le_bytes());
             log.extend(covered);
             (record, first) = (rest, false);
