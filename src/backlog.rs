@@ -215,6 +215,15 @@ impl<T> Work<T> {
     }
 }
 
+impl<T> Work<T> {
+    /// Whether all backlogs together hold much: more is brought than is taken.
+    pub fn all_hold_much(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|backlog| backlog.bounds.all.is_much())
+    }
+}
+
 impl<T> Drop for Work<T> {
     fn drop(&mut self) {
         if let Some(backlog) = self.0.take() {

@@ -244,6 +244,13 @@ impl Objects<'_> {
         Ok(supply.used())
     }
 
+    /// Reads each of them: a run on what memory holds begins with none that has to come from the disk.
+    fn read_once(&self, count: usize, expected: &Expected) -> Result<(), CliError> {
+        let mut supply = self.supply(Kind::Get, 0..count)?;
+        supply.expected = expected.clone();
+        drive(self.endpoint, &supply, HELPERS, None).map(drop)
+    }
+
     fn remove(&self, numbers: Range<usize>) -> Result<(), CliError> {
         drive(
             self.endpoint,
@@ -294,7 +301,10 @@ pub(super) fn measure(
                 None => Sent::Plain(body),
             };
         }
-        Kind::Get => supply.expected = Expected::Bytes(body),
+        Kind::Get => {
+            supply.expected = Expected::Bytes(body);
+            objects.read_once(there, &supply.expected)?;
+        }
         Kind::Head => supply.expected = Expected::Length(bytes),
         Kind::Delete => {}
     }

@@ -6,7 +6,7 @@
 //! meet here.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ impl Hall {
         waiting.batches.push_back(batch);
         let at_work = waiting.threads.saturating_sub(waiting.idle);
         // One thread more where those at work have all their lanes full.
-        if at_work > 0 && (waiting.batches.len() <= md5::LANES || at_work >= cores()) {
+        if at_work > 0 && (waiting.batches.len() <= md5::LANES || at_work >= *CORES) {
             return;
         }
         if waiting.idle > 0 {
@@ -144,9 +144,10 @@ impl Hall {
     }
 }
 
-fn cores() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
-}
+/// Asked once: the answer is read from files, which took a twentieth of an upload's CPU time when each batch
+/// asked.
+static CORES: LazyLock<usize> =
+    LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from));
 
 impl Batch {
     /// What waits. Where nothing does, the digests are answered.

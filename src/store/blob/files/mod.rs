@@ -8,6 +8,7 @@
 mod adopt;
 mod buffers;
 mod read;
+mod uncached;
 mod vitals;
 mod write;
 
@@ -28,6 +29,7 @@ use crate::id::BlobId;
 pub use adopt::{Adopted, Adoption, Pacer};
 use buffers::Buffers;
 use read::Source;
+use uncached::Uncached;
 
 /// How the system says that a file system can't do what it is asked.
 const CAN_NOT: [std::io::ErrorKind; 3] = [
@@ -53,6 +55,8 @@ struct Place {
     room: OnceLock<Room>,
     /// What a sync failed with: of that run, the last blob was before it.
     poisoned: OnceLock<Arc<str>>,
+    /// How a flood of uploads is written.
+    uncached: Uncached,
     /// What pieces are read into.
     buffers: Arc<Buffers>,
 }
@@ -135,6 +139,7 @@ impl FileBlobs {
                 clock,
                 room: OnceLock::new(),
                 poisoned: OnceLock::new(),
+                uncached: Uncached::default(),
                 buffers: Buffers::new(read::PIECE_BYTES),
             }),
         }

@@ -154,8 +154,12 @@ struct Staged {
     whole: Option<Whole>,
     /// Bytes for which there was room when it was asked last.
     granted: u64,
-    /// Bytes that the disk was told to begin with.
+    /// Bytes that were written,
+    written: u64,
+    /// and those that the disk was told to begin with.
     begun: u64,
+    /// Whether more was uploaded than written meanwhile, by all together.
+    is_flood: bool,
     published: bool,
 }
 
@@ -183,7 +187,9 @@ impl Staged {
             unwritten: Vec::new(),
             whole: None,
             granted,
+            written: 0,
             begun: 0,
+            is_flood: false,
             published: false,
         };
         if let Some(len) = expected_len {
@@ -208,6 +214,7 @@ impl Staged {
     /// while the last bytes are hashed.
     fn write(mut self: Box<Self>, mut work: Work<Bytes>) -> Result<Box<Self>, BlobError> {
         while let Some(pieces) = work.take() {
+            self.is_flood |= work.all_hold_much();
             self.append_all(pieces)?;
         }
         if self.whole.is_none() && self.expected_len == Some(self.sums.bytes_seen()) {
@@ -241,9 +248,7 @@ impl Staged {
     /// that are said to be needed no more; those that are on their way stay in memory all the same.
     /// <https://man7.org/linux/man-pages/man2/posix_fadvise.2.html>
     fn begin_writing(&mut self) {
-        let unwritten = u64::try_from(self.sums.open_bytes()).unwrap_or(u64::MAX);
-        let written = self.sums.bytes_seen().saturating_sub(unwritten);
-        let more = NonZeroU64::new(written.saturating_sub(self.begun));
+        let more = NonZeroU64::new(self.written.saturating_sub(self.begun));
         let Some(more) = more.filter(|more| more.get() >= AHEAD_BYTES) else {
             return;
         };
@@ -253,7 +258,7 @@ impl Staged {
         {
             tracing::debug!(%error, "a blob's bytes wait for its sync");
         }
-        self.begun = written;
+        self.begun = self.written;
     }
 
     fn append(&mut self, pieces: &[Bytes]) -> Result<(), BlobError> {
@@ -262,7 +267,7 @@ impl Staged {
         // Takes empty ones off the front: of those alone nothing could be written.
         IoSlice::advance_slices(&mut rest, 0);
         while !rest.is_empty() {
-            match self.file.write_vectored(rest) {
+            match self.write_some(rest) {
                 Ok(0) => {
                     let source = ErrorKind::WriteZero.into();
                     return Err(io("writing", &self.path, source));
@@ -273,6 +278,26 @@ impl Staged {
             }
         }
         Ok(())
+    }
+
+    /// Writes some of `pieces`. Memory is not to keep what came in a flood.
+    fn write_some(&mut self, pieces: &[IoSlice<'_>]) -> std::io::Result<usize> {
+        let passes = self.is_flood && self.place.durability == Durability::Fsync;
+        let passed = match passes {
+            true => self.place.uncached.write(&self.file, pieces)?,
+            false => None,
+        };
+        let bytes = match passed {
+            Some(bytes) => bytes,
+            None => self.file.write_vectored(pieces)?,
+        };
+        self.written = self
+            .written
+            .saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        if passed.is_some() {
+            self.begun = self.written;
+        }
+        Ok(bytes)
     }
 
     fn complete(&mut self) -> Result<Whole, BlobError> {
