@@ -1,6 +1,11 @@
 //! Buckets: made, found, listed, deleted, counted.
 
+use std::ops::Deref;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::garbage::in_background;
 use super::meta::{self, Batch, Entry, KeyRange, MetaError, Space, Step, read_counters};
@@ -14,9 +19,17 @@ use crate::name::BucketName;
 
 const NEXT_BUCKET: &[u8] = b"next-bucket";
 
-/// A bucket as it was when it was read.
+/// Buckets that are kept as they were decoded, and the largest row of one.
+const DECODED_MAX: usize = 128;
+const DECODED_BYTES_MAX: usize = 4096;
+
+/// A bucket as it was when it was read; a clone is the same.
 #[derive(Debug, Clone)]
-pub struct Bucket {
+pub struct Bucket(Arc<BucketFacts>);
+
+/// What is known of a bucket.
+#[derive(Debug)]
+pub struct BucketFacts {
     /// Its number, never given out twice.
     pub id: BucketId,
     /// Its name.
@@ -83,7 +96,7 @@ impl Bucket {
             region,
             settings,
         } = decode(&raw, "a bucket's record")?;
-        Ok(Self {
+        Ok(Self(Arc::new(BucketFacts {
             id,
             name,
             created,
@@ -91,7 +104,7 @@ impl Bucket {
             region,
             settings: settings.unwrap_or_default(),
             raw,
-        })
+        })))
     }
 
     /// What is stored of this bucket once it is set to `settings`.
@@ -112,6 +125,53 @@ impl Bucket {
     }
 }
 
+impl Deref for Bucket {
+    type Target = BucketFacts;
+
+    fn deref(&self) -> &BucketFacts {
+        &self.0
+    }
+}
+
+/// Buckets as they were decoded last: nearly every request begins with one, and decoding it took twice as long as
+/// finding its row.
+///
+/// What is kept can't be out of date: it counts only for the very bytes that the bucket's row has now.
+#[derive(Debug)]
+pub(super) struct Decoded([ArcSwapOption<BucketFacts>; DECODED_MAX]);
+
+impl Default for Decoded {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_place| ArcSwapOption::empty()))
+    }
+}
+
+impl Decoded {
+    /// The bucket of that name, whose row is `raw`.
+    fn read(&self, name: &BucketName, raw: Bytes) -> Result<Bucket, StoreError> {
+        let Some(place) = self.place(name) else {
+            return Bucket::read(name.clone(), raw);
+        };
+        if let Some(kept) = &*place.load()
+            && kept.raw == raw
+            && kept.name == *name
+        {
+            return Ok(Bucket(Arc::clone(kept)));
+        }
+        let bucket = Bucket::read(name.clone(), raw)?;
+        if bucket.raw.len() <= DECODED_BYTES_MAX {
+            place.store(Some(Arc::clone(&bucket.0)));
+        }
+        Ok(bucket)
+    }
+
+    /// Where buckets of that name are kept. Names that share a place drive each other out, no more.
+    fn place(&self, name: &BucketName) -> Option<&ArcSwapOption<BucketFacts>> {
+        let hash = usize::try_from(xxh3_64(name.as_str().as_bytes()) >> 32).unwrap_or(0);
+        self.0.get(hash % DECODED_MAX)
+    }
+}
+
 impl ObjectStore {
     /// Makes a bucket.
     ///
@@ -124,7 +184,10 @@ impl ObjectStore {
     ) -> Result<Bucket, StoreError> {
         for _try in 0..TRIES_MAX {
             match self.bucket(name).await {
-                Ok(Bucket { owner, .. }) => return Err(StoreError::BucketExists { owner }),
+                Ok(bucket) => {
+                    let owner = bucket.owner.clone();
+                    return Err(StoreError::BucketExists { owner });
+                }
                 Err(StoreError::NoSuchBucket) => {}
                 Err(error) => return Err(error),
             }
@@ -169,7 +232,8 @@ impl ObjectStore {
             .meta()
             .get(Space::Buckets, name.as_str().as_bytes())
             .await?;
-        Bucket::read(name.clone(), raw.ok_or(StoreError::NoSuchBucket)?)
+        let raw = raw.ok_or(StoreError::NoSuchBucket)?;
+        self.0.decoded.read(name, raw)
     }
 
     /// `bucket` as it is now: its settings may have changed since it was read.
@@ -302,10 +366,54 @@ mod tests {
         };
         let name = BucketName::parse("abc").unwrap();
         let bucket = Bucket::read(name.clone(), encode(&record).unwrap()).unwrap();
-        assert_eq!((bucket.id, bucket.name), (BucketId(7), name));
+        assert_eq!((bucket.id, &bucket.name), (BucketId(7), &name));
         assert_eq!(
             (bucket.owner.as_str(), bucket.region.as_str()),
             ("me", "eu-central-1")
         );
+    }
+
+    fn row(owner: &str) -> Bytes {
+        let record = BucketRecord {
+            id: BucketId(7),
+            created: Timestamp::from_unix_s(1),
+            owner: owner.into(),
+            region: "eu-central-1".into(),
+            settings: None,
+        };
+        encode(&record).unwrap()
+    }
+
+    #[test]
+    fn a_decoded_bucket_is_that_of_the_row_as_it_is_now() {
+        let decoded = Decoded::default();
+        let read = |name: &str, owner: &str| {
+            let name = BucketName::parse(name).unwrap();
+            decoded.read(&name, row(owner)).unwrap()
+        };
+        let first = read("abc", "me");
+        assert!(
+            Arc::ptr_eq(&first.0, &read("abc", "me").0),
+            "it was decoded twice"
+        );
+        let changed = read("abc", "you");
+        assert_eq!(
+            (first.owner.as_str(), changed.owner.as_str()),
+            ("me", "you")
+        );
+        assert_eq!(read("abc", "me").owner, "me");
+        // The same row under another name is another bucket, wherever that is kept.
+        for number in 0..4 * DECODED_MAX {
+            let name = format!("abc-{number}");
+            assert_eq!(read(&name, "me").name.as_str(), name);
+        }
+    }
+
+    #[test]
+    fn a_large_bucket_is_not_kept() {
+        let (decoded, name) = (Decoded::default(), BucketName::parse("abc").unwrap());
+        let large = row(&"m".repeat(DECODED_BYTES_MAX));
+        let read = || decoded.read(&name, large.clone()).unwrap();
+        assert!(!Arc::ptr_eq(&read().0, &read().0));
     }
 }

@@ -30,7 +30,7 @@ pub mod version;
 
 use std::sync::Arc;
 
-pub use bucket::{Bucket, BucketPage, BucketQuery, NewBucket, Usage};
+pub use bucket::{Bucket, BucketFacts, BucketPage, BucketQuery, NewBucket, Usage};
 pub use error::StoreError;
 pub use hook::{Change, CommitHook, EventName, NoHook, Origin};
 pub use listing::{Line, ObjectQuery};
@@ -84,6 +84,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     hook: Arc<dyn CommitHook>,
     settings: StoreSettings,
+    decoded: bucket::Decoded,
     pins: read::Pins,
     scrub: scrub::ScrubMonitor,
     started: Timestamp,
@@ -126,6 +127,7 @@ impl ObjectStore {
             clock,
             hook,
             settings,
+            decoded: bucket::Decoded::default(),
             pins: read::Pins::default(),
             scrub: scrub::ScrubMonitor::default(),
         })))

@@ -374,7 +374,7 @@ pub async fn expect_owner(
 /// The canonical id of the bucket's owner; none where there is no such bucket.
 async fn owner(service: &Service, bucket: &BucketName) -> Result<Option<String>, S3Error> {
     match service.store.bucket(bucket).await {
-        Ok(bucket) => Ok(Some(bucket.owner)),
+        Ok(bucket) => Ok(Some(bucket.owner.clone())),
         Err(StoreError::NoSuchBucket) => Ok(None),
         Err(error) => Err(error.into()),
     }

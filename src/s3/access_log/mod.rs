@@ -226,7 +226,7 @@ pub(super) async fn begin(
     if to.is_none() && service.access_log.orders.is_none() {
         return None;
     }
-    let owner = bucket.map(|bucket| bucket.owner);
+    let owner = bucket.map(|bucket| bucket.owner.clone());
     Some(Box::new(Recording {
         record: Record::of(visit, owner, answered),
         to,

@@ -106,7 +106,7 @@ impl<'a> Visit<'a> {
             }
         })?;
         let missing = || named(Code::NoSuchWebsiteConfiguration.into());
-        bucket.settings.website.ok_or_else(missing)
+        bucket.settings.website.clone().ok_or_else(missing)
     }
 
     async fn serve(&self) -> Result<Reply, S3Error> {
