@@ -149,7 +149,11 @@ impl<'a> Names<'a> {
 
 /// The token in the head's own header.
 pub(super) fn token_of_header(head: &SignedHead<'_>) -> Result<Option<String>, AuthError> {
-    let mut given = head.headers.get_all("x-amz-security-token").iter();
+    let name = "x-amz-security-token";
+    if canonical::lacks(head.headers, name) {
+        return Ok(None);
+    }
+    let mut given = head.headers.get_all(name).iter();
     match (given.next(), given.next()) {
         (None, _) => Ok(None),
         (Some(token), None) => {

@@ -13,6 +13,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 
 use super::context::Service;
+use super::learned::Learned;
 use super::reach::Arrival;
 use super::target::{bucket_of_host, bucket_under};
 
@@ -45,7 +46,7 @@ pub(super) enum Origin {
 impl Origin {
     /// The origin of the answer to a request.
     pub(super) fn of(service: &Service, parts: &Parts) -> Self {
-        let (reach, sent) = (&service.settings.reach, parts.extensions.get::<Arrival>());
+        let (reach, sent) = (&service.settings.reach, Learned::arrival(parts));
         let authority = sent.map_or("", Arrival::authority);
         if bucket_under(authority, reach.website_domains()).is_some() {
             Self::Website

@@ -14,9 +14,9 @@ use super::body::{Payload, Proof};
 use super::context::Service;
 use super::error::{Code, S3Error};
 use super::head::Head;
+use super::learned::Learned;
 use super::reply::{Reply, ReplyBody};
 use crate::auth::{Action, BodyProof, Grant, may};
-use crate::id::RequestId;
 
 /// What of an order is written down.
 const TOLD: &[&str] = &[
@@ -122,11 +122,11 @@ async fn announce(
         about: told(body),
     };
     head.learned.does(deed.clone());
-    let (Some(auditor), Some(id)) = (&service.audit, parts.extensions.get::<RequestId>()) else {
+    let (Some(auditor), Some(id)) = (&service.audit, Learned::id(parts)) else {
         return Ok(());
     };
     let asked = Asked {
-        id: *id,
+        id,
         at: service.clock.now(),
         client: peer.map(|peer| peer.ip()),
         method: &head.method,

@@ -10,7 +10,7 @@ use super::learned::Learned;
 use super::query::Query;
 use super::reach::Arrival;
 use super::target::Target;
-use crate::auth::canonical::encode;
+use crate::auth::canonical::{encode, lacks};
 use crate::auth::constraint::refuse_headers;
 use crate::auth::{Elsewhere, SignedHead};
 use crate::name::{BucketName, ObjectKey};
@@ -154,7 +154,7 @@ fn check_transfer(headers: &HeaderMap) -> Result<(), S3Error> {
 
 /// How the request reached us: seen through proxies where [`super::handle`] did so, else as it stands.
 pub(super) fn arrival(parts: &Parts) -> Result<Arrival, S3Error> {
-    let seen = parts.extensions.get::<Arrival>().cloned();
+    let seen = Learned::arrival(parts).cloned();
     seen.map_or_else(|| Arrival::of(&Arc::default(), parts, None), Ok)
 }
 
@@ -163,6 +163,9 @@ pub(super) fn arrival(parts: &Parts) -> Result<Arrival, S3Error> {
 /// # Errors
 /// `InvalidArgument` where its bytes are no UTF-8.
 pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, S3Error> {
+    if lacks(headers, name) {
+        return Ok(None);
+    }
     let Some(value) = headers.get(name) else {
         return Ok(None);
     };

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use http::request::Parts;
 
 use super::audit::Deed;
+use super::reach::Arrival;
 use super::route::{Operation, ROUTES};
 use crate::auth::AccessKey;
+use crate::id::RequestId;
 use crate::metrics::Requests;
 use crate::name::BucketName;
 use crate::store::Bucket;
@@ -78,12 +80,15 @@ impl Asked {
     }
 }
 
-/// Notes that a request carries among its extensions. What is noted first stays.
+/// Notes that a request carries as its one extension of ours: each takes several pieces of memory. What is noted
+/// first stays.
 #[derive(Debug, Clone, Default)]
 pub struct Learned(Arc<Notes>);
 
 #[derive(Debug, Default)]
 struct Notes {
+    id: Option<RequestId>,
+    arrival: Option<Arrival>,
     asked: OnceLock<Asked>,
     by: OnceLock<Arc<AccessKey>>,
     deed: OnceLock<Deed>,
@@ -91,6 +96,26 @@ struct Notes {
 }
 
 impl Learned {
+    /// Of a request of that name, which reached us so: none where nobody can tell.
+    pub(super) fn of(id: RequestId, arrival: Option<Arrival>) -> Self {
+        Self(Arc::new(Notes {
+            id: Some(id),
+            arrival,
+            ..Notes::default()
+        }))
+    }
+
+    /// The name of the request of `parts`.
+    pub(super) fn id(parts: &Parts) -> Option<RequestId> {
+        parts.extensions.get().and_then(|Self(notes)| notes.id)
+    }
+
+    /// How the request of `parts` reached us, where that was seen.
+    pub(super) fn arrival(parts: &Parts) -> Option<&Arrival> {
+        let learned = parts.extensions.get::<Self>();
+        learned.and_then(|Self(notes)| notes.arrival.as_ref())
+    }
+
     /// Notes what the request of `parts` asks for.
     pub(super) fn asked_for(parts: &Parts, asked: Asked) {
         if let Some(Self(notes)) = parts.extensions.get() {

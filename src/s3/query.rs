@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::error::{Code, S3Error};
-use crate::auth::canonical::{is_coded, nibbles};
+use crate::auth::canonical::{is_coded, nibbles, pieces};
 
 /// The decoded parameters: one text, and where each name and value stands in it.
 #[derive(Debug, Clone, Default)]
@@ -12,6 +12,9 @@ pub struct Query {
     text: String,
     places: Vec<(Range<usize>, Range<usize>)>,
 }
+
+/// What the names of a presigned URL's own parameters begin with.
+pub(super) const PRESIGNED: &str = "X-Amz-";
 
 /// Parameters of a presigned URL: room for so many is made once.
 const PARAMETERS: usize = 8;
@@ -28,8 +31,7 @@ impl Query {
         }
         query.text.reserve(raw.len());
         query.places.reserve(PARAMETERS);
-        for pair in raw.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        for (name, value) in pieces(raw) {
             let decoded = decoded(name, true).zip(decoded(value, true));
             let (name, value) = decoded.ok_or(S3Error::new(Code::InvalidURI))?;
             query.push(&name, &value);
@@ -39,9 +41,10 @@ impl Query {
 
     /// The value of the first parameter of that name; empty where it has none.
     pub fn get(&self, name: &str) -> Option<&str> {
-        let mut all = self.iter();
-        all.find(|(found, _)| *found == name)
-            .map(|(_, value)| value)
+        // Lengths first: they tell most names apart.
+        let is = |found: &Range<usize>| found.len() == name.len() && at(&self.text, found) == name;
+        let found = self.places.iter().find(|(found, _)| is(found));
+        found.map(|(_, value)| at(&self.text, value))
     }
 
     /// Whether there is a parameter of that name.
@@ -71,6 +74,13 @@ impl Query {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let places = self.places.iter();
         places.map(|(name, value)| (at(&self.text, name), at(&self.text, value)))
+    }
+
+    /// Those that may ask for something: without a presigned URL's own, whose names neither an operation nor an
+    /// option has.
+    pub fn options(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.iter()
+            .filter(|(name, _value)| !name.starts_with(PRESIGNED))
     }
 
     /// A number from 0 to `most`, which is what larger ones become; `default` where there is none.

@@ -10,6 +10,7 @@ use super::reply::{Reply, ReplyBody};
 use crate::id::{RequestId, host_id};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
+const OSS_REQUEST_ID: HeaderName = HeaderName::from_static("x-oss-request-id");
 const HOST_ID: HeaderName = HeaderName::from_static("x-amz-id-2");
 
 /// The answer to a request of that method.
@@ -40,7 +41,7 @@ pub fn render(
     let headers = response.headers_mut();
     headers.insert(SERVER, HeaderValue::from_static("Consign"));
     // Each dialect has its own name for this.
-    if headers.contains_key("x-oss-request-id") {
+    if headers.contains_key(OSS_REQUEST_ID) {
         return response;
     }
     for (name, value) in [(REQUEST_ID, id.to_string()), (HOST_ID, host_id(id))] {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, Stream, StreamExt as _};
-use http::header::InvalidHeaderValue;
+use http::header::IntoHeaderName;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body::{Frame, SizeHint};
 
@@ -121,7 +121,7 @@ impl Reply {
 
     /// Sets a header of ours.
     #[must_use]
-    pub fn with_static(mut self, name: &'static str, value: &'static str) -> Self {
+    pub fn with_static(mut self, name: impl IntoHeaderName, value: &'static str) -> Self {
         self.headers.insert(name, HeaderValue::from_static(value));
         self
     }
@@ -130,35 +130,27 @@ impl Reply {
     ///
     /// # Errors
     /// `InvalidArgument` where the value can't stand in a header: a line break must never get out.
-    pub fn with_header(self, name: &str, value: &str) -> Result<Self, S3Error> {
-        self.with_value(name, HeaderValue::from_bytes(value.as_bytes()))
+    pub fn with_header(mut self, name: &str, value: &str) -> Result<Self, S3Error> {
+        let header: Result<HeaderName, _> = name.parse();
+        match (header, HeaderValue::from_bytes(value.as_bytes())) {
+            (Ok(header), Ok(value)) => {
+                self.headers.insert(header, value);
+                Ok(self)
+            }
+            _ => Err(cannot_be_sent(name)),
+        }
     }
 
     /// Sets a header to a text that nobody else needs: it is not copied.
     ///
     /// # Errors
     /// As [`Reply::with_header`].
-    pub fn with_text(self, name: &str, value: String) -> Result<Self, S3Error> {
-        self.with_value(name, HeaderValue::try_from(value))
-    }
-
-    fn with_value(
-        mut self,
-        name: &str,
-        value: Result<HeaderValue, InvalidHeaderValue>,
-    ) -> Result<Self, S3Error> {
-        let header: Result<HeaderName, _> = name.parse();
-        match (header, value) {
-            (Ok(header), Ok(value)) => {
-                self.headers.insert(header, value);
-                Ok(self)
-            }
-            _ => Err(S3Error::because(
-                Code::InvalidArgument,
-                format!("The value of {name} can't be sent as a header."),
-            )
-            .with("ArgumentName", name)),
-        }
+    pub fn with_text(mut self, name: HeaderName, value: String) -> Result<Self, S3Error> {
+        let Ok(value) = HeaderValue::try_from(value) else {
+            return Err(cannot_be_sent(name.as_str()));
+        };
+        self.headers.insert(name, value);
+        Ok(self)
     }
 
     /// Sets a header where there is a value.
@@ -171,6 +163,11 @@ impl Reply {
             None => Ok(self),
         }
     }
+}
+
+fn cannot_be_sent(name: &str) -> S3Error {
+    let message = format!("The value of {name} can't be sent as a header.");
+    S3Error::because(Code::InvalidArgument, message).with("ArgumentName", name)
 }
 
 /// The body of an answer.

@@ -13,6 +13,7 @@ use super::context::Service;
 use super::error::{Code, S3Error};
 use super::head::header;
 use super::reply::Reply;
+use crate::auth::canonical::lacks;
 use crate::checksum::Algorithm;
 use crate::store::seal::{DataKey, MasterKey, MasterRing, RingError};
 use crate::store::settings::DefaultKey;
@@ -181,7 +182,7 @@ pub fn for_new(
     headers: &HeaderMap,
 ) -> Result<Option<(DataKey, Seal)>, S3Error> {
     let asked = asked(headers)?;
-    if let (Some(asked), true) = (&asked, SSE_C.iter().any(|name| headers.contains_key(*name))) {
+    if let (Some(asked), true) = (&asked, SSE_C.iter().any(|name| !lacks(headers, name))) {
         let message = "Server Side Encryption with Customer provided key is incompatible with the \
                        encryption method specified";
         let method = match asked {
@@ -298,7 +299,7 @@ fn check_part(headers: &HeaderMap, seal: Option<&Seal>) -> Result<Option<Custome
 /// # Errors
 /// `InvalidRequest` where it asks for something else.
 pub fn check_completion(headers: &HeaderMap, seal: Option<&Seal>) -> Result<(), S3Error> {
-    if SSE.iter().any(|name| headers.contains_key(*name)) {
+    if SSE.iter().any(|name| !lacks(headers, name)) {
         check_part(headers, seal)?;
     }
     Ok(())
@@ -323,7 +324,7 @@ fn open(
     seal: Option<&Seal>,
 ) -> Result<Option<DataKey>, S3Error> {
     let customer = CustomerKey::of(headers, prefix, wrong_key)?;
-    if prefix == OWN && headers.contains_key("x-amz-server-side-encryption") {
+    if prefix == OWN && !lacks(headers, "x-amz-server-side-encryption") {
         let message = "x-amz-server-side-encryption header is not supported for this operation.";
         return Err(invalid("x-amz-server-side-encryption", message));
     }

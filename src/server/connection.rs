@@ -130,7 +130,7 @@ pub(super) async fn serve<R: Respond>(
                 request.extensions_mut().insert(encrypted);
             }
             let from = (peer, is_welcome);
-            answer(Arc::clone(&shared), activity.begin(), request, from)
+            answer(&shared, activity.begin(), request, from)
         })
     };
     let builder = builder(&shared, &limits);
@@ -220,12 +220,13 @@ fn builder<R>(shared: &Shared<R>, limits: &Limits) -> auto::Builder<Executor> {
     builder
 }
 
-async fn answer<R: Respond>(
-    shared: Arc<Shared<R>>,
+/// What can be done at once is, since whatever a future holds is copied with it.
+fn answer<R: Respond>(
+    shared: &Shared<R>,
     in_flight: InFlight,
     request: Request<Incoming>,
     (peer, is_welcome): (SocketAddr, bool),
-) -> Result<Response<Answer<R::Body>>, Infallible> {
+) -> impl Future<Output = Result<Response<Answer<R::Body>>, Infallible>> + use<R> {
     let id = RequestId::random();
     let idle = shared.limits.load().body_idle_time;
     let activity = in_flight.activity();
@@ -241,24 +242,26 @@ async fn answer<R: Respond>(
     };
     let turned_away = match place {
         Some(_) => None,
-        None => responder.turn_away(&request, peer, id),
+        None => responder.turn_away(&request, peer, id).map(Box::new),
     };
-    let mut response = match turned_away {
-        Some(response) => {
-            drop(request);
-            response
+    async move {
+        let mut response = match turned_away {
+            Some(response) => {
+                drop(request);
+                *response
+            }
+            None => responder.respond(request, peer, id).await,
+        };
+        if no_leave || !is_welcome || activity.is_still_sending() {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
         }
-        None => responder.respond(request, peer, id).await,
-    };
-    if no_leave || !is_welcome || activity.is_still_sending() {
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(header::CONNECTION, close);
+        Ok(response.map(|body| Answer {
+            body,
+            _in_flight: in_flight,
+            _place: place,
+        }))
     }
-    Ok(response.map(|body| Answer {
-        body,
-        _in_flight: in_flight,
-        _place: place,
-    }))
 }
 
 /// Whether the client sends its body only once it is told to.

@@ -1,5 +1,6 @@
 //! The sockets: one for everything, or one for objects and one for the administration.
 
+use std::future::Future;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -34,14 +35,14 @@ pub(super) struct Front {
 impl Respond for Front {
     type Body = ReplyBody;
 
-    async fn respond(
+    fn respond(
         self: Arc<Self>,
         mut request: Request<RequestBody>,
         peer: SocketAddr,
         id: RequestId,
-    ) -> Response<ReplyBody> {
+    ) -> impl Future<Output = Response<ReplyBody>> + Send {
         request.extensions_mut().insert(self.door);
-        s3::handle(self.service.load_full(), request, Some(peer), id).await
+        s3::handle(self.service.load_full(), request, Some(peer), id)
     }
 
     fn turn_away(

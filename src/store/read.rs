@@ -186,7 +186,8 @@ impl ObjectStore {
         version: Option<&VersionRef>,
         mut choose: impl FnMut(&Object) -> Result<Wanted, E> + Send,
     ) -> Result<(Object, BlobStream), E> {
-        let mut before: Option<Object> = None;
+        // Boxed: few are overwritten meanwhile, and the others' futures are not to have room for it.
+        let mut before: Option<Box<Object>> = None;
         for _try in 0..TRIES_MAX {
             let object = self.object(bucket, key, version).await?;
             if before.is_some_and(|before| before.record == object.record) {
@@ -195,7 +196,7 @@ impl ObjectStore {
             let wanted = choose(&object)?;
             match self.read(&object, wanted).await {
                 Ok(bytes) => return Ok((object, bytes)),
-                Err(StoreError::Superseded) => before = Some(object),
+                Err(StoreError::Superseded) => before = Some(Box::new(object)),
                 Err(error) => return Err(error.into()),
             }
         }

@@ -1,8 +1,13 @@
 //! Objects are read, whole or in part, or only asked for.
 
+use std::future::Future;
 use std::ops::Range;
 
-use http::{HeaderValue, StatusCode};
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE,
+    CONTENT_LENGTH, CONTENT_TYPE, ETAG, EXPIRES, LAST_MODIFIED,
+};
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::{about, bucket, lifecycle, lock, quoted, version_name, version_of};
 use crate::checksum::Checksum;
@@ -95,67 +100,78 @@ fn is_current(validator: &str, etag: &str, modified: Timestamp) -> bool {
 ///
 /// # Errors
 /// `NoSuchBucket`, `NoSuchKey`, `PreconditionFailed`, `InvalidRange`.
-pub async fn get_object(call: Call) -> Result<Reply, S3Error> {
-    let store = &call.service.store;
-    let head = &call.head;
-    check_overrides(&call)?;
-    let bucket = bucket::found(store, head).await?;
-    let key = head.key()?;
-    let version = version_of(head)?;
-    let (mut plan, now) = (Plan::Whole, call.service.clock.now());
-    let choose = |object: &crate::store::Object| {
-        let seal = object.record.extras.seal.as_ref();
-        let key = sse::for_read(&call.service, &head.headers, seal)?;
-        plan = Plan::of(head, &object.record, now)?;
+pub fn get_object(call: Call) -> impl Future<Output = Result<Reply, S3Error>> {
+    let checked = check_overrides(&call);
+    // No async function: it would have room for the call twice.
+    async move {
+        checked?;
+        let (store, head) = (&call.service.store, &call.head);
+        let bucket = bucket::found(store, head).await?;
+        let key = head.key()?;
+        let version = version_of(head)?;
+        let (mut plan, now) = (Plan::Whole, call.service.clock.now());
+        let choose = |object: &crate::store::Object| {
+            let seal = object.record.extras.seal.as_ref();
+            let key = sse::for_read(&call.service, &head.headers, seal)?;
+            plan = Plan::of(head, &object.record, now)?;
+            let range = plan.bytes(object.record.len);
+            Ok::<_, S3Error>(Wanted { range, key })
+        };
+        let opened = store
+            .open_object(&bucket, key, version.as_ref(), choose)
+            .await;
+        let (object, stream) = opened.map_err(|error| match error.code() {
+            Code::NoSuchKey => error.with("Key", key.as_str()),
+            Code::NoSuchVersion => error
+                .with("Key", key.as_str())
+                .with("VersionId", head.query.get("versionId").unwrap_or_default()),
+            _ => error,
+        })?;
         let range = plan.bytes(object.record.len);
-        Ok::<_, S3Error>(Wanted { range, key })
-    };
-    let opened = store
-        .open_object(&bucket, key, version.as_ref(), choose)
-        .await;
-    let (object, stream) = opened.map_err(|error| match error.code() {
-        Code::NoSuchKey => error.with("Key", key.as_str()),
-        Code::NoSuchVersion => error
-            .with("Key", key.as_str())
-            .with("VersionId", head.query.get("versionId").unwrap_or_default()),
-        _ => error,
-    })?;
-    let range = plan.bytes(object.record.len);
-    let reply = described(head, &object.record, &plan)?;
-    let mut reply = of_version(reply, head, &bucket, &object.record)?;
-    if plan != Plan::NotModified {
-        let len = range.end.saturating_sub(range.start);
-        reply.body = ReplyBody::stream(len, stream);
+        let reply = described(head, &object.record, &plan)?;
+        let mut reply = of_version(reply, head, &bucket, &object.record)?;
+        if plan != Plan::NotModified {
+            let len = range.end.saturating_sub(range.start);
+            reply.body = ReplyBody::stream(len, stream);
+        }
+        Ok(reply)
     }
-    Ok(reply)
 }
 
 /// `HeadObject`: what `GetObject` would say, without the bytes.
 ///
 /// # Errors
 /// As [`get_object`].
-pub async fn head_object(call: Call) -> Result<Reply, S3Error> {
-    let store = &call.service.store;
+pub fn head_object(call: Call) -> impl Future<Output = Result<Reply, S3Error>> {
+    let checked = check_overrides(&call);
+    // As above.
+    async move {
+        checked?;
+        let (store, head) = (&call.service.store, &call.head);
+        let bucket = bucket::found(store, head).await?;
+        let (key, version) = (head.key()?, version_of(head)?);
+        let object = store.object(&bucket, key, version.as_ref()).await;
+        let record = object.map_err(|error| about(head, error))?.record;
+        head_of(&call, &bucket, &record)
+    }
+}
+
+fn head_of(call: &Call, bucket: &Bucket, record: &ObjectRecord) -> Result<Reply, S3Error> {
     let head = &call.head;
-    check_overrides(&call)?;
-    let bucket = bucket::found(store, head).await?;
-    let version = version_of(head)?;
-    let object = store.object(&bucket, head.key()?, version.as_ref()).await;
-    let record = object.map_err(|error| about(head, error))?.record;
     // Who can't open it is told nothing of it.
     drop(sse::for_read(
         &call.service,
         &head.headers,
         record.extras.seal.as_ref(),
     )?);
-    let plan = Plan::of(head, &record, call.service.clock.now())?;
-    let reply = of_version(described(head, &record, &plan)?, head, &bucket, &record)?;
+    let plan = Plan::of(head, record, call.service.clock.now())?;
+    let reply = of_version(described(head, record, &plan)?, head, bucket, record)?;
     if plan == Plan::NotModified {
         return Ok(reply);
     }
     let range = plan.bytes(record.len);
     let len = range.end.saturating_sub(range.start);
-    reply.with_text("content-length", len.to_string())
+    reply.with_text(CONTENT_LENGTH, len.to_string())
 }
 
 /// Without a signature, whoever writes a link would choose as what an object is shown: a picture that
@@ -186,36 +202,30 @@ fn of_version(
 }
 
 /// A header that an object keeps, and the option by which a reader puts another in its place.
-type Kept = (
-    &'static str,
-    &'static str,
-    fn(&ObjectHeaders) -> Option<&str>,
-);
+type Kept = (HeaderName, &'static str, fn(&ObjectHeaders) -> Option<&str>);
 
 /// Those that an answer without the object has too.
-const CACHED: &[Kept] = &[
-    ("cache-control", "response-cache-control", |kept| {
+static CACHED: [Kept; 2] = [
+    (CACHE_CONTROL, "response-cache-control", |kept| {
         kept.cache_control.as_deref()
     }),
-    ("expires", "response-expires", |kept| {
-        kept.expires.as_deref()
-    }),
+    (EXPIRES, "response-expires", |kept| kept.expires.as_deref()),
 ];
 
 /// Those that go with the object only.
-const SENT: &[Kept] = &[
+static SENT: [Kept; 4] = [
     (
-        "content-disposition",
+        CONTENT_DISPOSITION,
         "response-content-disposition",
         |kept| kept.content_disposition.as_deref(),
     ),
-    ("content-encoding", "response-content-encoding", |kept| {
+    (CONTENT_ENCODING, "response-content-encoding", |kept| {
         kept.content_encoding.as_deref()
     }),
-    ("content-language", "response-content-language", |kept| {
+    (CONTENT_LANGUAGE, "response-content-language", |kept| {
         kept.content_language.as_deref()
     }),
-    ("content-type", "response-content-type", |kept| {
+    (CONTENT_TYPE, "response-content-type", |kept| {
         Some(kept.content_type.as_deref().unwrap_or(DEFAULT_TYPE))
     }),
 ];
@@ -228,8 +238,12 @@ fn with_kept(
 ) -> Result<Reply, S3Error> {
     for (name, option, kept) in which {
         match head.query.get(option).filter(|value| !value.is_empty()) {
-            Some(asked) => reply = overridden(reply, name, option, asked)?,
-            None => reply = reply.with_optional(name, kept(&record.headers))?,
+            Some(asked) => reply = overridden(reply, name.clone(), option, asked)?,
+            None => {
+                if let Some(kept) = kept(&record.headers) {
+                    reply = reply.with_text(name.clone(), kept.to_owned())?;
+                }
+            }
         }
     }
     Ok(reply)
@@ -238,7 +252,7 @@ fn with_kept(
 /// Sets a header to what the reader asks for, in ISO-8859-1 as S3 has it.
 fn overridden(
     mut reply: Reply,
-    name: &'static str,
+    name: HeaderName,
     option: &str,
     asked: &str,
 ) -> Result<Reply, S3Error> {
@@ -268,14 +282,14 @@ fn described(head: &Head, record: &ObjectRecord, plan: &Plan) -> Result<Reply, S
     };
     let reply = Reply::empty(status)
         .about(record)
-        .with_text("etag", quoted(&record.etag))?
-        .with_text("last-modified", record.modified.http_date())?;
-    let reply = with_kept(reply, head, record, CACHED)?;
+        .with_text(ETAG, quoted(&record.etag))?
+        .with_text(LAST_MODIFIED, record.modified.http_date())?;
+    let reply = with_kept(reply, head, record, &CACHED)?;
     if *plan == Plan::NotModified {
         return Ok(reply);
     }
-    let mut reply = with_kept(reply, head, record, SENT)?
-        .with_static("accept-ranges", "bytes")
+    let mut reply = with_kept(reply, head, record, &SENT)?
+        .with_static(ACCEPT_RANGES, "bytes")
         .with_optional(
             "x-amz-website-redirect-location",
             record.headers.website_redirect.as_deref(),

@@ -116,7 +116,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    let host = parts.extensions.get::<Arrival>();
+    let host = Learned::arrival(parts);
     let host = host.map_or("", Arrival::authority).to_owned();
     let began = service.clock.now();
     let clock = Arc::clone(&service.clock);

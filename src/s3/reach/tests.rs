@@ -1,7 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::id::RequestId;
 use crate::s3::Head;
+use crate::s3::learned::Learned;
 
 fn reach(urls: &[&str], proxies: &[&str]) -> Arc<Reach> {
     let urls: Vec<_> = urls
@@ -33,7 +35,9 @@ fn sent(reach: &Arc<Reach>, peer: &str, path: &str, headers: &[(&str, &str)]) ->
     }
     let (mut parts, ()) = request.body(()).unwrap().into_parts();
     let arrival = Arrival::of(reach, &parts, Some(peer.parse().unwrap())).unwrap();
-    parts.extensions.insert(arrival);
+    parts
+        .extensions
+        .insert(Learned::of(RequestId::random(), Some(arrival)));
     Head::parse(&parts, reach.domains()).unwrap()
 }
 

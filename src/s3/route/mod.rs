@@ -14,6 +14,7 @@ use super::error::{Code, S3Error};
 use super::head::Head;
 use super::target::Level;
 use crate::auth::Action;
+use crate::auth::canonical::lacks;
 use crate::auth::constraint::Constraint;
 pub use operation::Operation;
 use options::{COMMON, DEFAULTS, OPTIONS, refusal};
@@ -145,7 +146,7 @@ impl Route {
         // A sub-resource that this method doesn't know must not fall through to the plain
         // operation: DELETE ?acl must never delete the bucket. A preflight is about any of them.
         let lost = head.method != Method::OPTIONS
-            && head.query.iter().any(|(name, _value)| {
+            && head.query.options().any(|(name, _value)| {
                 let is_it = |mark: &Mark| matches!(mark, Mark::Query(asked) if *asked == name);
                 let is_of = |route: &Self| route.marks.iter().any(is_it);
                 SUB_RESOURCES.contains(&(level, name)) && !found.is_some_and(is_of)
@@ -170,7 +171,7 @@ impl Route {
                 || honoured.iter().any(|list| list.contains(&name))
                 || self.marks.iter().any(|mark| mark.name() == name)
         };
-        for (name, value) in head.query.iter() {
+        for (name, value) in head.query.options() {
             if !known(name) && !DEFAULTS.contains(&(name, value)) {
                 return Err(refusal(name, value));
             }
@@ -197,7 +198,7 @@ impl Mark {
         match self {
             Self::Query(name) => head.query.has(name),
             Self::Value(name, value) => head.query.get(name) == Some(value),
-            Self::Header(name) => head.headers.contains_key(*name),
+            Self::Header(name) => !lacks(&head.headers, name),
             Self::Path(path) => head.arrival.path() == *path,
         }
     }
@@ -240,8 +241,18 @@ impl Head {
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::super::query::PRESIGNED;
     use super::*;
     use crate::auth::sigv2::SUB_RESOURCES;
+
+    #[test]
+    fn a_presigned_urls_own_parameters_are_no_options() {
+        let marks = ROUTES.iter().flat_map(|route| route.marks);
+        let names = marks.map(Mark::name).chain(OPTIONS.iter().copied());
+        for name in names {
+            assert!(!name.starts_with(PRESIGNED), "{name}");
+        }
+    }
 
     fn head(method: &Method, uri: &str, headers: &[(&'static str, &str)]) -> Head {
         let mut request = http::Request::builder()

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::VersionRef;
+use crate::id::InlineId;
 use crate::name::ObjectKey;
 use crate::store::meta::{self, KeyRange, Space};
 use crate::store::record::{Layout, decode};
@@ -73,14 +74,24 @@ impl ObjectStore {
 
     /// The record of that row, with what lies in a row of its own.
     async fn whole(&self, raw: &[u8]) -> Result<ObjectRecord, StoreError> {
-        let mut record: ObjectRecord = decode(raw, "an object's record")?;
-        if let Some(layout) = record.layout {
-            // Absent only where the version went since: its row must be read anew.
-            let row = self.meta().get(Space::Layouts, layout.as_bytes()).await?;
-            let row = row.map(|row| decode::<Layout>(&row, "an object's layout"));
-            let Layout { segments, parts } = row.transpose()?.ok_or(StoreError::Superseded)?;
-            (record.segments, record.parts) = (segments, parts);
+        let record: ObjectRecord = decode(raw, "an object's record")?;
+        match record.layout {
+            None => Ok(record),
+            // Boxed: few have one, and the others' futures are not to have room for it.
+            Some(layout) => Box::pin(self.laid_out(record, layout)).await,
         }
+    }
+
+    async fn laid_out(
+        &self,
+        mut record: ObjectRecord,
+        layout: InlineId,
+    ) -> Result<ObjectRecord, StoreError> {
+        // Absent only where the version went since: its row must be read anew.
+        let row = self.meta().get(Space::Layouts, layout.as_bytes()).await?;
+        let row = row.map(|row| decode::<Layout>(&row, "an object's layout"));
+        let Layout { segments, parts } = row.transpose()?.ok_or(StoreError::Superseded)?;
+        (record.segments, record.parts) = (segments, parts);
         Ok(record)
     }
 
@@ -156,14 +167,24 @@ impl ObjectStore {
         key: &ObjectKey,
         wanted: Option<&VersionRef>,
     ) -> Result<ObjectRecord, StoreError> {
-        let Some(wanted) = wanted else {
-            let current = self.current(bucket, key).await?;
-            let record = current.record.ok_or(StoreError::NoSuchKey)?;
-            return readable(record, false);
-        };
+        if let Some(wanted) = wanted {
+            // Boxed: few name one, and the others' futures are not to have room for it.
+            return Box::pin(self.find_version(bucket, key, *wanted)).await;
+        }
+        let current = self.current(bucket, key).await?;
+        let record = current.record.ok_or(StoreError::NoSuchKey)?;
+        readable(record, false)
+    }
+
+    async fn find_version(
+        &self,
+        bucket: &Bucket,
+        key: &ObjectKey,
+        wanted: VersionRef,
+    ) -> Result<ObjectRecord, StoreError> {
         for _try in 0..TRIES_MAX {
             let current = self.current(bucket, key).await?;
-            match self.locate(bucket, key, &current, *wanted).await {
+            match self.locate(bucket, key, &current, wanted).await {
                 Ok(Some((_place, record))) => return readable(record, true),
                 Ok(None) => return Err(StoreError::NoSuchVersion),
                 Err(StoreError::Superseded) => {}
