@@ -1,3 +1,9 @@
+use std::fs::File;
+use std::io::{IoSlice, IoSliceMut};
+
+use bytes::Bytes;
+use rustix::io::ReadWriteFlags;
+
 use super::super::conformance::{self, data, read, written};
 use super::*;
 use crate::clock::SystemClock;
@@ -32,7 +38,7 @@ async fn what_was_forgotten_is_read_from_the_disk() {
     let store = open(folder.path());
     let bytes = data(3 * read::PIECE_BYTES + 70_001);
     let blob = written(&store, &bytes).await;
-    let file = std::fs::File::open(store.place.path(blob.id)).unwrap();
+    let file = File::open(store.place.path(blob.id)).unwrap();
     for range in [0..blob.len, 100_000..800_000, blob.len - 1..blob.len] {
         let at = |offset| usize::try_from(offset).unwrap();
         let (from, to) = (at(range.start), at(range.end));
@@ -108,6 +114,63 @@ async fn an_upload_given_up_leaves_no_file() {
             .count(),
         0
     );
+}
+
+/// Whether the system has the file's first byte in memory.
+fn is_in_memory(file: &File) -> bool {
+    let mut first = [0];
+    let first = &mut [IoSliceMut::new(&mut first)];
+    rustix::io::preadv2(file, first, 0, ReadWriteFlags::NOWAIT).is_ok()
+}
+
+/// Whether it is soon forgotten: that comes just after it was written.
+fn is_forgotten(file: &File) -> bool {
+    let begun = std::time::Instant::now();
+    while begun.elapsed().as_secs() < 2 {
+        if !is_in_memory(file) {
+            return true;
+        }
+        std::thread::yield_now();
+    }
+    false
+}
+
+/// What comes no faster than it is written stays there, for who reads it next, and so does what is small.
+#[tokio::test]
+async fn a_flood_of_large_uploads_leaves_nothing_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let probe = folder.path().join("probe");
+    let probe = File::create_new(probe).unwrap();
+    let bytes = [IoSlice::new(&[1; 8192])];
+    let passed = store.place.uncached.write(&probe, &bytes).unwrap();
+    probe.sync_all().unwrap();
+    let can_forget = passed.is_some() && is_forgotten(&probe);
+    for (bytes, is_flood, stays) in [
+        (9_000_000, true, !can_forget),
+        (9_000_000, false, true),
+        (3_000_000, true, true),
+    ] {
+        let place = Arc::clone(&store.place);
+        let writer = write::FileWriter::create(place, Some(bytes as u64)).await;
+        let mut writer = writer.unwrap();
+        if is_flood {
+            writer = writer.in_a_flood();
+        }
+        for piece in data(bytes).chunks(200_000) {
+            writer.write(Bytes::copy_from_slice(piece)).await.unwrap();
+        }
+        let blob = Box::new(writer).finish().await.unwrap();
+        let file = File::open(store.place.path(blob.id)).unwrap();
+        let found = if stays {
+            is_in_memory(&file)
+        } else {
+            !is_forgotten(&file)
+        };
+        assert_eq!(found, stays, "{bytes}, {is_flood}");
+        let found = read(&store, blob, 0..blob.len).await.unwrap();
+        assert!(found == data(bytes), "{bytes}, {is_flood}");
+    }
 }
 
 /// The disk is at work while the last bytes are hashed; whoever gives up after all leaves nothing.

@@ -3,7 +3,8 @@
 //! A page that was free until now can cost more than the copy into it: where a virtual machine had given it back,
 //! its host has to find another. 64 uploads of 16 MiB at a time took 87 ms of CPU each (332 MiB/s), and 53
 //! (489 MiB/s) where they go through the pages that the disk is done with. Nor does a flood drive out of memory
-//! what is read. What comes no faster than it is written stays, for who reads it next.
+//! what is read. What comes no faster than it is written stays, for who reads it next. (To ask by `fadvise` for
+//! the pages of what the disk has took 46 ms where this took 40.)
 
 use std::fs::File;
 use std::io::{self, IoSlice};

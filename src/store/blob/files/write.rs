@@ -17,6 +17,8 @@ use super::super::block::BlockSums;
 use super::super::durable::{self, Durability, Synced, io};
 use super::super::{BlobError, BlobRef, BlobWriter};
 use super::Place;
+#[cfg(test)]
+use crate::backlog::Held;
 use crate::backlog::{Backlog, Bounds, Work};
 use crate::fail_point;
 
@@ -26,6 +28,10 @@ const ROOM_BYTES: u64 = 4 * 1024 * 1024;
 /// So often the disk is told to begin with what was written, so that the sync in the end finds little
 /// left: of 16 MiB it took 10 ms else, and takes 1.
 const AHEAD_BYTES: u64 = 1024 * 1024;
+
+/// Shorter ones stay in memory however many come: they are read more often, and a MiB that passed through took
+/// a tenth longer.
+const LARGE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// A blob being written.
 #[derive(Debug)]
@@ -102,6 +108,18 @@ impl FileWriter {
         Ok(is_whole)
     }
 
+    /// As if all uploads together held much.
+    #[cfg(test)]
+    pub(super) fn in_a_flood(mut self) -> Self {
+        static ALL: Held = Held::new(0);
+        let bounds = Bounds {
+            all: &ALL,
+            ..Bounds::UPLOAD
+        };
+        self.backlog = Backlog::new(bounds);
+        self
+    }
+
     /// Gives the upload up, and waits until nothing of it is left.
     #[cfg(test)]
     pub(super) async fn give_up(mut self) -> Result<(), BlobError> {
@@ -158,7 +176,7 @@ struct Staged {
     written: u64,
     /// and those that the disk was told to begin with.
     begun: u64,
-    /// Whether more was uploaded than written meanwhile, by all together.
+    /// Whether more is uploaded than written, by all together.
     is_flood: bool,
     published: bool,
 }
@@ -214,7 +232,7 @@ impl Staged {
     /// while the last bytes are hashed.
     fn write(mut self: Box<Self>, mut work: Work<Bytes>) -> Result<Box<Self>, BlobError> {
         while let Some(pieces) = work.take() {
-            self.is_flood |= work.all_hold_much();
+            self.is_flood = work.all_hold_much();
             self.append_all(pieces)?;
         }
         if self.whole.is_none() && self.expected_len == Some(self.sums.bytes_seen()) {
@@ -280,9 +298,11 @@ impl Staged {
         Ok(())
     }
 
-    /// Writes some of `pieces`. Memory is not to keep what came in a flood.
+    /// Writes some of `pieces`. Of large uploads memory is not to keep what comes in a flood.
     fn write_some(&mut self, pieces: &[IoSlice<'_>]) -> std::io::Result<usize> {
-        let passes = self.is_flood && self.place.durability == Durability::Fsync;
+        let len = self.expected_len.unwrap_or(self.sums.bytes_seen());
+        let passes = self.is_flood && len >= LARGE_BYTES;
+        let passes = passes && self.place.durability == Durability::Fsync;
         let passed = match passes {
             true => self.place.uncached.write(&self.file, pieces)?,
             false => None,
