@@ -303,9 +303,10 @@ impl Staged {
         let len = self.expected_len.unwrap_or(self.sums.bytes_seen());
         let passes = self.is_flood && len >= LARGE_BYTES;
         let passes = passes && self.place.durability == Durability::Fsync;
-        let passed = match passes {
-            true => self.place.uncached.write(&self.file, pieces)?,
-            false => None,
+        let passed = if passes {
+            self.place.uncached.write(&self.file, pieces)?
+        } else {
+            None
         };
         let bytes = match passed {
             Some(bytes) => bytes,
