@@ -120,6 +120,15 @@ impl FileWriter {
         self
     }
 
+    /// Whether what came last was not to stay in memory, once the disk has it.
+    #[cfg(test)]
+    pub(super) async fn passes_memory(&mut self) -> Result<bool, BlobError> {
+        let staged = self.take_file().await?;
+        let passes = staged.passes_memory();
+        self.file = Hands::Ours(staged);
+        Ok(passes)
+    }
+
     /// Gives the upload up, and waits until nothing of it is left.
     #[cfg(test)]
     pub(super) async fn give_up(mut self) -> Result<(), BlobError> {
@@ -298,12 +307,16 @@ impl Staged {
         Ok(())
     }
 
-    /// Writes some of `pieces`. Of large uploads memory is not to keep what comes in a flood.
-    fn write_some(&mut self, pieces: &[IoSlice<'_>]) -> std::io::Result<usize> {
+    /// Whether memory is not to keep what is written: of large uploads what comes in a flood.
+    fn passes_memory(&self) -> bool {
         let len = self.expected_len.unwrap_or(self.sums.bytes_seen());
-        let passes = self.is_flood && len >= LARGE_BYTES;
-        let passes = passes && self.place.durability == Durability::Fsync;
-        let passed = if passes {
+        let is_durable = self.place.durability == Durability::Fsync;
+        self.is_flood && len >= LARGE_BYTES && is_durable
+    }
+
+    /// Writes some of `pieces`.
+    fn write_some(&mut self, pieces: &[IoSlice<'_>]) -> std::io::Result<usize> {
+        let passed = if self.passes_memory() {
             self.place.uncached.write(&self.file, pieces)?
         } else {
             None
