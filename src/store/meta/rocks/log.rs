@@ -12,9 +12,10 @@ use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
 
-const BLOCK_BYTES: usize = 32_768;
+/// No record's piece crosses the border of two blocks.
+pub(super) const BLOCK_BYTES: usize = 32 * 1024;
 /// A masked CRC32C of all behind the length, the length (two bytes), the type.
-const HEADER_BYTES: usize = 4 + 2 + 1;
+pub(super) const HEADER_BYTES: usize = 4 + 2 + 1;
 
 /// A record in one piece, or the first of its pieces.
 const BEGINS: [u8; 2] = [1, 2];
@@ -137,10 +138,16 @@ fn crc_of(kind: u8, payload: &[u8]) -> u32 {
 }
 
 /// A header's checksum as it was before it was stored: RocksDB masks them, since logs may hold logs.
-fn stated_crc(header: [u8; HEADER_BYTES]) -> u32 {
+pub(super) fn stated_crc(header: [u8; HEADER_BYTES]) -> u32 {
     let [a, b, c, d, ..] = header;
     let masked = u32::from_le_bytes([a, b, c, d]);
     masked.wrapping_sub(0xa282_ead8).rotate_left(15)
+}
+
+/// A checksum as a header states it.
+#[cfg(test)]
+pub(super) fn masked(crc: u32) -> [u8; 4] {
+    crc.rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
 }
 
 #[cfg(test)]
@@ -148,12 +155,9 @@ mod tests {
     use super::*;
 
     fn record(kind: u8, payload: &[u8]) -> Vec<u8> {
-        let masked = crc_of(kind, payload)
-            .rotate_right(15)
-            .wrapping_add(0xa282_ead8);
         let len = u16::try_from(payload.len()).unwrap();
         [
-            &masked.to_le_bytes()[..],
+            &masked(crc_of(kind, payload))[..],
             &len.to_le_bytes(),
             &[kind],
             payload,

@@ -10,10 +10,10 @@
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
-const BLOCK_BYTES: usize = 32 * 1024;
-const HEAD_BYTES: usize = 7;
+use super::log::{self, BLOCK_BYTES, HEADER_BYTES};
+
 /// Files of logs that are used again name the log in each record's head.
-const NUMBERED_HEAD_BYTES: usize = 11;
+const NUMBERED_HEADER_BYTES: usize = 11;
 /// The smallest piece that a disk writes whole.
 const SECTOR_BYTES: usize = 512;
 
@@ -88,21 +88,21 @@ fn torn_at(log: &[u8]) -> Option<usize> {
 /// The whole piece that begins at `at`, or in the next block where this one has no room for a head.
 fn piece_at(log: &[u8], at: usize) -> Option<Piece> {
     let left = BLOCK_BYTES.checked_sub(at % BLOCK_BYTES)?;
-    let at = if left < HEAD_BYTES { at + left } else { at };
+    let at = if left < HEADER_BYTES { at + left } else { at };
     let block_end = (at / BLOCK_BYTES + 1) * BLOCK_BYTES;
-    let head = log.get(at..at + HEAD_BYTES)?;
-    let [c0, c1, c2, c3, l0, l1, kind] = *<&[u8; HEAD_BYTES]>::try_from(head).ok()?;
+    let header = *log.get(at..)?.first_chunk::<HEADER_BYTES>()?;
+    let [.., l0, l1, kind] = header;
     let (first, last, head_bytes) = match kind {
         // Whole records; from 9 on, what RocksDB notes of the log itself: how it is compressed,
         // which one came before.
-        1 | 9 | 10 | 130 => (true, true, HEAD_BYTES),
-        2 => (true, false, HEAD_BYTES),
-        3 => (false, false, HEAD_BYTES),
-        4 => (false, true, HEAD_BYTES),
-        5 | 11 | 131 => (true, true, NUMBERED_HEAD_BYTES),
-        6 => (true, false, NUMBERED_HEAD_BYTES),
-        7 => (false, false, NUMBERED_HEAD_BYTES),
-        8 => (false, true, NUMBERED_HEAD_BYTES),
+        1 | 9 | 10 | 130 => (true, true, HEADER_BYTES),
+        2 => (true, false, HEADER_BYTES),
+        3 => (false, false, HEADER_BYTES),
+        4 => (false, true, HEADER_BYTES),
+        5 | 11 | 131 => (true, true, NUMBERED_HEADER_BYTES),
+        6 => (true, false, NUMBERED_HEADER_BYTES),
+        7 => (false, false, NUMBERED_HEADER_BYTES),
+        8 => (false, true, NUMBERED_HEADER_BYTES),
         _ => return None,
     };
     let end = at + head_bytes + usize::from(u16::from_le_bytes([l0, l1]));
@@ -110,11 +110,8 @@ fn piece_at(log: &[u8], at: usize) -> Option<Piece> {
         return None;
     }
     // The checksum covers all from the kind on.
-    let covered = log.get(at + HEAD_BYTES - 1..end)?;
-    let masked = crc32c::crc32c(covered)
-        .rotate_right(15)
-        .wrapping_add(0xa282_ead8);
-    let fits = masked == u32::from_le_bytes([c0, c1, c2, c3]);
+    let covered = log.get(at + HEADER_BYTES - 1..end)?;
+    let fits = crc32c::crc32c(covered) == log::stated_crc(header);
     fits.then_some(Piece { end, first, last })
 }
 
@@ -126,11 +123,11 @@ mod tests {
         let mut first = true;
         loop {
             let left = BLOCK_BYTES - log.len() % BLOCK_BYTES;
-            if left < HEAD_BYTES {
+            if left < HEADER_BYTES {
                 log.resize(log.len() + left, 0);
                 continue;
             }
-            let (now, rest) = record.split_at(record.len().min(left - HEAD_BYTES));
+            let (now, rest) = record.split_at(record.len().min(left - HEADER_BYTES));
             let kind = match (first, rest.is_empty()) {
                 (true, true) => 1,
                 (true, false) => 2,
@@ -138,10 +135,7 @@ mod tests {
                 (false, true) => 4,
             };
             let covered = [&[kind], now].concat();
-            let masked = crc32c::crc32c(&covered)
-                .rotate_right(15)
-                .wrapping_add(0xa282_ead8);
-            log.extend(masked.to_le_bytes());
+            log.extend(log::masked(crc32c::crc32c(&covered)));
             log.extend(u16::try_from(now.len()).unwrap().to_le_bytes());
             log.extend(covered);
             (record, first) = (rest, false);
