@@ -213,9 +213,7 @@ impl<T> Work<T> {
         backlog.taken.notify_one();
         Some(items)
     }
-}
 
-impl<T> Work<T> {
     /// Whether all backlogs together hold much: more is brought than is taken.
     pub fn all_hold_much(&self) -> bool {
         self.0

@@ -26,6 +26,11 @@ const STEP_BYTES: usize = 16 * 1024;
 /// So long a thread waits for more.
 const IDLE: Duration = Duration::from_secs(10);
 
+/// Threads at most. It is asked once: the answer is read from files, which took a twentieth of an upload's CPU
+/// time when each batch asked.
+static CORES: LazyLock<usize> =
+    LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from));
+
 /// What comes of a batch: the digests, further on.
 pub(super) type Outcome = Result<Box<Digests>, S3Error>;
 
@@ -143,11 +148,6 @@ impl Hall {
         goes_on
     }
 }
-
-/// Asked once: the answer is read from files, which took a twentieth of an upload's CPU time when each batch
-/// asked.
-static CORES: LazyLock<usize> =
-    LazyLock::new(|| thread::available_parallelism().map_or(1, usize::from));
 
 impl Batch {
     /// What waits. Where nothing does, the digests are answered.

@@ -22,15 +22,20 @@ const AT_ITS_POSITION: u64 = u64::MAX;
 /// Such writes, where the file system takes them.
 #[derive(Debug, Default)]
 pub(super) struct Uncached {
-    /// It said that it doesn't.
+    /// It doesn't.
     refused: AtomicBool,
 }
 
 impl Uncached {
+    /// Whether the file system said that it doesn't.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
+    }
+
     /// Writes some of `pieces` behind what `file` has, and tells how many bytes. Nothing where that can't be
     /// done without keeping them.
     pub(super) fn write(&self, file: &File, pieces: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
-        if self.refused.load(Ordering::Relaxed) {
+        if self.is_refused() {
             return Ok(None);
         }
         match rustix::io::pwritev2(file, pieces, AT_ITS_POSITION, DONT_CACHE) {

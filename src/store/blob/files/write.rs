@@ -29,7 +29,7 @@ const ROOM_BYTES: u64 = 4 * 1024 * 1024;
 /// left: of 16 MiB it took 10 ms else, and takes 1.
 const AHEAD_BYTES: u64 = 1024 * 1024;
 
-/// Shorter ones stay in memory however many come: they are read more often, and a MiB that passed through took
+/// Shorter uploads stay in memory however many come: they are read more often, and a MiB that passed through took
 /// a tenth longer.
 const LARGE_BYTES: u64 = 4 * 1024 * 1024;
 
@@ -181,9 +181,7 @@ struct Staged {
     whole: Option<Whole>,
     /// Bytes for which there was room when it was asked last.
     granted: u64,
-    /// Bytes that were written,
-    written: u64,
-    /// and those that the disk was told to begin with.
+    /// Bytes that the disk was told to begin with.
     begun: u64,
     /// Whether more is uploaded than written, by all together.
     is_flood: bool,
@@ -214,7 +212,6 @@ impl Staged {
             unwritten: Vec::new(),
             whole: None,
             granted,
-            written: 0,
             begun: 0,
             is_flood: false,
             published: false,
@@ -275,7 +272,14 @@ impl Staged {
     /// that are said to be needed no more; those that are on their way stay in memory all the same.
     /// <https://man7.org/linux/man-pages/man2/posix_fadvise.2.html>
     fn begin_writing(&mut self) {
-        let more = NonZeroU64::new(self.written.saturating_sub(self.begun));
+        let unwritten = u64::try_from(self.sums.open_bytes()).unwrap_or(u64::MAX);
+        let written = self.sums.bytes_seen().saturating_sub(unwritten);
+        if self.passes_memory() && !self.place.uncached.is_refused() {
+            // It was told with the bytes themselves.
+            self.begun = written;
+            return;
+        }
+        let more = NonZeroU64::new(written.saturating_sub(self.begun));
         let Some(more) = more.filter(|more| more.get() >= AHEAD_BYTES) else {
             return;
         };
@@ -285,7 +289,7 @@ impl Staged {
         {
             tracing::debug!(%error, "a blob's bytes wait for its sync");
         }
-        self.begun = self.written;
+        self.begun = written;
     }
 
     fn append(&mut self, pieces: &[Bytes]) -> Result<(), BlobError> {
@@ -315,23 +319,13 @@ impl Staged {
     }
 
     /// Writes some of `pieces`.
-    fn write_some(&mut self, pieces: &[IoSlice<'_>]) -> std::io::Result<usize> {
-        let passed = if self.passes_memory() {
-            self.place.uncached.write(&self.file, pieces)?
-        } else {
-            None
-        };
-        let bytes = match passed {
-            Some(bytes) => bytes,
-            None => self.file.write_vectored(pieces)?,
-        };
-        self.written = self
-            .written
-            .saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
-        if passed.is_some() {
-            self.begun = self.written;
+    fn write_some(&self, pieces: &[IoSlice<'_>]) -> std::io::Result<usize> {
+        if self.passes_memory()
+            && let Some(bytes) = self.place.uncached.write(&self.file, pieces)?
+        {
+            return Ok(bytes);
         }
-        Ok(bytes)
+        (&self.file).write_vectored(pieces)
     }
 
     fn complete(&mut self) -> Result<Whole, BlobError> {
