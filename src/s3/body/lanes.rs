@@ -1,5 +1,5 @@
 //! Where large bodies are hashed: several of them beside each other, by as few threads as can be,
-//! since a core computes the MD5s of four in little more than the time of one ([`crate::checksum::md5`]).
+//! since a core computes the MD5s of eight in little more than the time of one ([`crate::checksum::md5`]).
 //!
 //! Who brings a batch wakes a thread where none is at work; one that is takes it up at its next step. A
 //! thread that finds nothing for a while ends. They are not the runtime's: batches of all runtimes
