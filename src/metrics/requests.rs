@@ -142,6 +142,11 @@ impl Requests {
         }
     }
 
+    /// Whether no request is running.
+    pub fn none_runs(&self) -> bool {
+        self.in_flight.get() == 0
+    }
+
     /// There were too many requests for one more.
     pub fn turned_away(&self) {
         self.turned_away.inc();

@@ -23,6 +23,7 @@ mod monitor;
 mod offline;
 mod open_files;
 mod oss;
+mod quiet;
 mod reload;
 mod root_key;
 mod run;
@@ -183,6 +184,8 @@ impl Background {
         tasks.spawn(run::lifecycle(store, times.clone(), stop.clone()));
         let logged = Arc::clone(service);
         tasks.spawn(run::access_log(logged, times, stop.clone()));
+        let requests = Arc::clone(&service.load().requests);
+        tasks.spawn(quiet::give_back(requests, stop.clone()));
     }
 }
 
