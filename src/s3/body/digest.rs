@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 
 use super::aws_chunked::Piece;
+use super::expected::Expected;
 use super::{ReceiveOptions, lanes};
 use crate::backlog::{Backlog, Bounds};
 use crate::checksum::md5::Md5;
@@ -27,7 +28,7 @@ pub trait ChunkVerifier: std::fmt::Debug + Send {
 /// The digests of a body, and the judge of its chunks.
 #[derive(Debug)]
 pub(super) struct Digests {
-    pub(super) md5: Md5,
+    pub(super) md5: Option<Md5>,
     pub(super) checksum: Hasher,
     pub(super) also: Option<Hasher>,
     pub(super) crc64ecma: Option<Hasher>,
@@ -38,17 +39,18 @@ pub(super) struct Digests {
 }
 
 impl Digests {
-    /// Digests by `checksum`, and by what else is wanted.
+    /// Those that what is expected is judged by, and what else is wanted.
     pub(super) fn new(
-        checksum: Algorithm,
+        expected: &Expected,
         want: &ReceiveOptions,
         sha256: bool,
         verifier: Option<Box<dyn ChunkVerifier>>,
     ) -> Self {
+        let checksum = expected.algorithm;
         let also = want.also.filter(|also| *also != checksum);
         let crc64ecma = want.crc64ecma.then_some(Algorithm::Crc64Ecma);
         Self {
-            md5: Md5::default(),
+            md5: (want.md5 || expected.has_md5()).then(Md5::default),
             checksum: Hasher::new(checksum),
             also: also.map(Hasher::new),
             crc64ecma: crc64ecma.map(Hasher::new),
@@ -59,7 +61,8 @@ impl Digests {
         }
     }
 
-    /// Takes a piece into everything but the MD5; returns the bytes that are still to be taken there.
+    /// Takes a piece into everything but the MD5; returns the bytes that are still to be taken there, where
+    /// there is one.
     pub(super) fn take_beside_md5(&mut self, piece: Piece) -> Result<Option<Bytes>, S3Error> {
         match piece {
             Piece::Data(bytes) => {
@@ -71,7 +74,7 @@ impl Digests {
                 if self.verifier.is_some() {
                     self.chunk.update(&bytes);
                 }
-                return Ok(Some(bytes));
+                return Ok(Some(bytes).filter(|_bytes| self.md5.is_some()));
             }
             Piece::ChunkEnd(signature) => {
                 let sha256 = self.chunk.finalize_reset().into();
@@ -110,8 +113,8 @@ impl Digests {
 
     fn apply_all(mut self: Box<Self>, pieces: Vec<Piece>) -> Result<Box<Self>, S3Error> {
         for piece in pieces {
-            if let Some(bytes) = self.take_beside_md5(piece)? {
-                self.md5.update(&bytes);
+            if let (Some(bytes), Some(md5)) = (self.take_beside_md5(piece)?, &mut self.md5) {
+                md5.update(&bytes);
             }
         }
         Ok(self)

@@ -6,6 +6,7 @@ use http::HeaderMap;
 
 use super::Digest;
 use super::digest::Digests;
+use crate::checksum::md5::Md5;
 use crate::checksum::{self, Algorithm, Checksum, Hasher};
 use crate::s3::checksum_header::{self, Claim};
 use crate::s3::error::{Code, S3Error};
@@ -44,10 +45,15 @@ impl Expected {
         }
     }
 
+    /// Whether the client sent an MD5.
+    pub(super) const fn has_md5(&self) -> bool {
+        self.content_md5.is_some()
+    }
+
     /// Demands a checksum that comes with the bytes.
     pub(super) fn check_present(&self) -> Result<(), S3Error> {
         let sent = matches!(self.claim, Claim::Header(_) | Claim::Trailer(_));
-        if sent || self.content_md5.is_some() {
+        if sent || self.has_md5() {
             return Ok(());
         }
         let message = "x-consign-require=checksum: the bytes must come with Content-MD5, a checksum in \
@@ -70,8 +76,8 @@ impl Expected {
                     .with("S3ComputedContentSHA256", hex::encode(ours)));
             }
         }
-        let md5 = digests.md5.finish();
-        if let Some(client) = self.content_md5
+        let md5 = digests.md5.map(Md5::finish);
+        if let (Some(client), Some(md5)) = (self.content_md5, md5)
             && md5 != client
         {
             return Err(S3Error::new(Code::BadDigest)

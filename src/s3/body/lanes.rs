@@ -201,7 +201,7 @@ fn step(running: &mut Vec<Running>) -> Vec<Batch> {
         .iter_mut()
         .filter_map(|running| {
             let bytes = running.bytes.front()?;
-            let md5 = &mut running.digests.md5;
+            let md5 = running.digests.md5.as_mut()?;
             Some(Lane { md5, bytes })
         })
         .collect();

@@ -82,6 +82,8 @@ pub struct ReceiveOptions {
     pub also: Option<Algorithm>,
     /// Whether OSS's own is computed too.
     pub crc64ecma: bool,
+    /// Whether the MD5 is computed though the client sent none: an object's entity tag.
+    pub md5: bool,
 }
 
 impl Default for ReceiveOptions {
@@ -93,6 +95,7 @@ impl Default for ReceiveOptions {
             algorithm: None,
             also: None,
             crc64ecma: false,
+            md5: true,
         }
     }
 }
@@ -118,8 +121,8 @@ impl ReceiveOptions {
 pub struct Digest {
     /// Bytes.
     pub len: u64,
-    /// Their MD5.
-    pub md5: [u8; 16],
+    /// Their MD5, where it was wanted.
+    pub md5: Option<[u8; 16]>,
     /// Their checksum.
     pub checksum: Checksum,
     /// The other one that the handler wanted.
@@ -129,6 +132,15 @@ pub struct Digest {
 }
 
 impl Digest {
+    /// The MD5 that an entity tag is made of.
+    ///
+    /// # Errors
+    /// `InternalError` where the handler wanted none.
+    pub fn etag_md5(&self) -> Result<[u8; 16], S3Error> {
+        self.md5
+            .ok_or_else(|| S3Error::internal("an object's MD5 was not computed"))
+    }
+
     /// The checksum by that algorithm, where it was computed.
     pub fn by(&self, algorithm: Algorithm) -> Option<&Checksum> {
         let all = [Some(&self.checksum), self.also.as_ref()];
@@ -237,9 +249,10 @@ impl Payload {
         if len.is_some_and(|len| len > max) {
             return Err(S3Error::new(Code::MaxMessageLengthExceeded));
         }
-        let mut sink = Vec::new();
+        let mut sink = Vec::with_capacity(usize::try_from(len.unwrap_or(0)).unwrap_or(0));
         let want = ReceiveOptions {
             max_len: max,
+            md5: false,
             ..ReceiveOptions::default()
         };
         self.read(&mut sink, want, len)
@@ -307,7 +320,7 @@ impl Payload {
         if matches!(expected.claim, Claim::Trailer(_)) && !has_trailer {
             return Err(Code::MalformedTrailerError.into());
         }
-        let digests = Digests::new(expected.algorithm, &want, sha256.is_some(), verifier);
+        let digests = Digests::new(&expected, &want, sha256.is_some(), verifier);
         let mut intake = Intake {
             pipeline: Pipeline::new(digests),
             len: 0,
@@ -351,7 +364,7 @@ pub async fn receive_stream<S: Sink>(
     if want.needs_checksum {
         expected.check_present()?;
     }
-    let digests = Digests::new(expected.algorithm, &want, false, None);
+    let digests = Digests::new(&expected, &want, false, None);
     let mut intake = Intake {
         pipeline: Pipeline::new(digests),
         len: 0,

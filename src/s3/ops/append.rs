@@ -103,7 +103,7 @@ async fn extend(call: Call, bucket: &Bucket, old: Object) -> Result<Reply, S3Err
     pieces.push(received.staged);
     let new = NewObject {
         headers: record.headers.clone(),
-        etag: record.etag.appended(received.digest.md5),
+        etag: record.etag.appended(received.digest.etag_md5()?),
         checksum: Some(checksum.clone()),
         crc64ecma: None,
         owner: record.owner.clone(),

@@ -191,7 +191,7 @@ pub async fn store(call: Received, entry: Entry) -> Result<Reply, S3Error> {
     rest.ignore().await?;
     let new = NewObject {
         headers: proven.headers,
-        etag: ETag::md5(digest.md5),
+        etag: ETag::md5(digest.etag_md5()?),
         checksum: Some(digest.checksum.clone()),
         crc64ecma: digest.crc64ecma,
         owner: proven.owner,

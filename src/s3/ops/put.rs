@@ -68,10 +68,11 @@ pub async fn put_object(call: Call) -> Result<Reply, S3Error> {
         ..duties::limited(ReceiveOptions::default(), &duties)
     };
     let received = body.receive(store, want, key_of.as_ref()).await?;
+    let etag = ETag::md5(received.digest.etag_md5()?);
     let checksum = received.digest.checksum;
     let new = NewObject {
         headers,
-        etag: ETag::md5(received.digest.md5),
+        etag,
         checksum: Some(checksum.clone()),
         crc64ecma: received.digest.crc64ecma,
         owner,

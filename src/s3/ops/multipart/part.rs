@@ -50,7 +50,7 @@ pub async fn upload_part(call: Call) -> Result<Reply, S3Error> {
         .checksum
         .map_or(Algorithm::Crc64Nvme, |(algorithm, _)| algorithm);
     let part = NewPart {
-        etag_md5: digest.md5,
+        etag_md5: digest.etag_md5()?,
         checksum: digest.by(kept).cloned(),
         once: duties.once,
         crc64ecma: digest.crc64ecma,
