@@ -21,8 +21,9 @@ const PART_SHIFT: usize = 64;
 const COPIED_PART_BYTES: usize = 5 << 20;
 /// Connections that copy parts.
 const COPY_CONNECTIONS: usize = 16;
-/// Parts that are made ready for completions of a run, where one upload doesn't have more.
-const READY_PARTS: usize = 2_000;
+/// Parts that are made ready for the completions of a run: three of as many as an upload may have, since one
+/// alone is the machine's mood.
+const READY_PARTS: usize = 30_000;
 /// Parts of the object that is copied.
 const SOURCE_PART_BYTES: usize = 64 << 20;
 /// Connections that upload the object which is copied.
