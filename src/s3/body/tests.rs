@@ -45,10 +45,41 @@ async fn receive(
 }
 
 #[tokio::test]
+async fn a_document_is_held_to_the_md5_that_came_with_it() {
+    let document = |md5: Option<&str>| {
+        // Small, and as large as what is hashed elsewhere.
+        let bodies = [vec![7_u8; 9], vec![7; 1 << 20]];
+        let md5 = md5.map(str::to_owned);
+        bodies.map(|body| {
+            let mut headers = HeaderMap::new();
+            headers.insert("content-length", body.len().into());
+            let own = BASE64.encode(Algorithm::Md5.digest(&body));
+            if let Some(md5) = &md5 {
+                let md5 = if md5 == "own" { &own } else { md5 };
+                headers.insert("content-md5", md5.parse().unwrap());
+            }
+            let body = Full::new(Bytes::from(body));
+            Payload::new(body, headers, Proof::Unsigned, Duration::from_secs(5)).bytes(2 << 20)
+        })
+    };
+    for right in [None, Some("own")] {
+        for read in document(right) {
+            assert!(read.await.unwrap().iter().all(|byte| *byte == 7));
+        }
+    }
+    for read in document(Some("AAAAAAAAAAAAAAAAAAAAAA==")) {
+        assert_eq!(read.await.unwrap_err().code(), Code::BadDigest);
+    }
+}
+
+#[tokio::test]
 async fn a_plain_body_is_digested() {
     let (bytes, digest) = receive("123456789", &[], Proof::Unsigned).await.unwrap();
     assert_eq!(bytes, b"123456789");
-    assert_eq!(hex::encode(digest.md5.unwrap()), "25f9e794323b453885f5181f1b624d0b");
+    assert_eq!(
+        hex::encode(digest.md5.unwrap()),
+        "25f9e794323b453885f5181f1b624d0b"
+    );
     assert_eq!(hex::encode(digest.checksum.digest), "ae8b14860a799888");
     let large = vec![7_u8; 3 << 20];
     let (_, digest) = receive(large.clone(), &[], Proof::Unsigned).await.unwrap();
