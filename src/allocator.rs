@@ -46,50 +46,57 @@ mod glibc {
         // SAFETY: it takes two numbers, locks the allocator while it stores one, and refuses what it can't use.
         let _is_set = unsafe { libc::mallopt(parameter, bytes) };
     }
+}
 
-    #[cfg(test)]
-    mod tests {
-        use super::*;
+#[cfg(all(test, target_os = "linux", target_env = "gnu"))]
+mod tests {
+    use std::sync::{Mutex, PoisonError};
 
-        /// Bytes of this process' own memory, as the system counts them.
-        fn resident_bytes() -> u64 {
-            let status = std::fs::read_to_string("/proc/self/status").unwrap();
-            let line = status.lines().find(|line| line.starts_with("RssAnon:"));
-            let kib = line.and_then(|line| line.split_whitespace().nth(1));
-            kib.unwrap().parse::<u64>().unwrap() * 1024
-        }
+    use super::glibc::{fix_thresholds, trim};
 
-        #[test]
-        fn free_pages_between_others_go_back_when_asked() {
-            fix_thresholds();
-            let pieces = (0..512).map(|_| (vec![1_u8; 64 * 1024], vec![1_u8; 64]));
-            let (large, small): (Vec<_>, Vec<_>) = std::hint::black_box(pieces).unzip();
-            drop(std::hint::black_box(large));
-            let before = resident_bytes();
-            trim();
-            let after = resident_bytes();
-            drop(std::hint::black_box(small));
-            // 32 MiB lay between the small ones; other tests run beside this one.
-            let less = before.saturating_sub(after);
-            assert!(less > 16 * 1024 * 1024, "{less} bytes went back");
-        }
+    /// Who measures the process' memory measures that of the other too.
+    static ALONE: Mutex<()> = Mutex::new(());
 
-        #[test]
-        fn large_pieces_go_back_though_larger_ones_were_freed_before() {
-            fix_thresholds();
-            // By this alone glibc would keep all that follows.
-            drop(std::hint::black_box(vec![1_u8; 24 * 1024 * 1024]));
-            let before = resident_bytes();
-            let large: Vec<_> = (0..64).map(|_| vec![1_u8; 1024 * 1024]).collect();
-            // Else it could give back the end of the heap.
-            let small = std::hint::black_box(vec![1_u8; 64]);
-            let full = resident_bytes();
-            drop(std::hint::black_box(large));
-            let after = resident_bytes();
-            drop(small);
-            // Other tests run beside this one.
-            let (taken, kept) = (full.saturating_sub(before), after.saturating_sub(before));
-            assert!(kept < taken / 2, "{kept} of {taken} bytes stayed");
-        }
+    /// Bytes of this process' own memory, as the system counts them.
+    fn resident_bytes() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("RssAnon:"));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1));
+        kib.unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    #[test]
+    fn free_pages_between_others_go_back_when_asked() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        fix_thresholds();
+        let pieces = (0..512).map(|_| (vec![1_u8; 64 * 1024], vec![1_u8; 64]));
+        let (large, small): (Vec<_>, Vec<_>) = std::hint::black_box(pieces).unzip();
+        drop(std::hint::black_box(large));
+        let before = resident_bytes();
+        trim();
+        let after = resident_bytes();
+        drop(std::hint::black_box(small));
+        // 32 MiB lay between the small ones; other tests run beside this one.
+        let less = before.saturating_sub(after);
+        assert!(less > 16 * 1024 * 1024, "{less} bytes went back");
+    }
+
+    #[test]
+    fn large_pieces_go_back_though_larger_ones_were_freed_before() {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        fix_thresholds();
+        // By this alone glibc would keep all that follows.
+        drop(std::hint::black_box(vec![1_u8; 24 * 1024 * 1024]));
+        let before = resident_bytes();
+        let large: Vec<_> = (0..64).map(|_| vec![1_u8; 1024 * 1024]).collect();
+        // Else it could give back the end of the heap.
+        let small = std::hint::black_box(vec![1_u8; 64]);
+        let full = resident_bytes();
+        drop(std::hint::black_box(large));
+        let after = resident_bytes();
+        drop(small);
+        // Other tests run beside this one.
+        let (taken, kept) = (full.saturating_sub(before), after.saturating_sub(before));
+        assert!(kept < taken / 2, "{kept} of {taken} bytes stayed");
     }
 }

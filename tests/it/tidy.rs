@@ -39,9 +39,20 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "config", "s3", "auth", "store", "callback", "clock", "id", "metrics", "name", "trace",
+            "config",
+            "s3",
+            "auth",
+            "store",
+            "callback",
+            "clock",
+            "id",
+            "metrics",
+            "name",
+            "trace",
             // It fills a bucket as uploads would, entity tags and all.
             "checksum",
+            // When nothing is asked.
+            "allocator",
         ],
     ),
     ("config", &["network", "public_url"]),
