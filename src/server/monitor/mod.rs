@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+pub(super) use self::process::cpu_seconds;
 pub(super) use self::trust::Trust;
 
 use super::engines::Engines;

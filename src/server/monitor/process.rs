@@ -73,16 +73,20 @@ pub(super) fn usage() -> Vec<Reading> {
         let help = "Files and sockets that may be open";
         readings.push(Reading::gauge("process_max_fds", help, limit));
     }
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    if let Some(seconds) = cpu_seconds(&stat) {
+    if let Some(seconds) = cpu_seconds() {
         let help = "Time of processors, user and system";
         readings.push(Reading::counter("process_cpu_seconds", help, seconds));
     }
     readings
 }
 
+/// Seconds of processors, user and system, that the process has taken.
+pub(in crate::server) fn cpu_seconds() -> Option<f64> {
+    cpu_seconds_in(&fs::read_to_string("/proc/self/stat").ok()?)
+}
+
 /// The 14th and 15th field; the second, the name, may hold spaces and brackets.
-fn cpu_seconds(stat: &str) -> Option<f64> {
+fn cpu_seconds_in(stat: &str) -> Option<f64> {
     let (_name, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_ascii_whitespace().skip(11);
     let mut ticks = || fields.next()?.parse::<u32>().ok();
@@ -96,8 +100,8 @@ mod tests {
     #[test]
     fn the_time_of_processors_is_found_behind_any_name() {
         let stat = "7 (a) b 1) S 1 7 7 0 -1 4194560 100 0 0 0 250 150 0 0 20 0";
-        assert_eq!(cpu_seconds(stat), Some(4.0));
-        assert_eq!(cpu_seconds("7 (a)"), None);
+        assert_eq!(cpu_seconds_in(stat), Some(4.0));
+        assert_eq!(cpu_seconds_in("7 (a)"), None);
     }
 
     #[test]
