@@ -74,7 +74,7 @@ impl Digests {
                 if self.verifier.is_some() {
                     self.chunk.update(&bytes);
                 }
-                return Ok(Some(bytes).filter(|_bytes| self.md5.is_some()));
+                return Ok(self.md5.is_some().then_some(bytes));
             }
             Piece::ChunkEnd(signature) => {
                 let sha256 = self.chunk.finalize_reset().into();

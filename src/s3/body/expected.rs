@@ -77,12 +77,12 @@ impl Expected {
             }
         }
         let md5 = digests.md5.map(Md5::finish);
-        if let (Some(client), Some(md5)) = (self.content_md5, md5)
-            && md5 != client
+        if let Some(client) = self.content_md5
+            && md5 != Some(client)
         {
             return Err(S3Error::new(Code::BadDigest)
                 .with("ExpectedDigest", hex::encode(client))
-                .with("CalculatedDigest", BASE64.encode(md5)));
+                .with("CalculatedDigest", BASE64.encode(md5.unwrap_or_default())));
         }
         let claimed = match self.claim {
             Claim::Trailer(algorithm) => Some(trailing(algorithm, &digests.trailers)?),
