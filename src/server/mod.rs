@@ -181,11 +181,11 @@ impl Background {
         let paced = (rate, times.clone());
         tasks.spawn(run::scrub(store.clone(), paced, now, stop.clone()));
         run::tidy_up(tasks, &store, stop);
-        tasks.spawn(run::lifecycle(store, times.clone(), stop.clone()));
+        tasks.spawn(run::lifecycle(store.clone(), times.clone(), stop.clone()));
         let logged = Arc::clone(service);
         tasks.spawn(run::access_log(logged, times, stop.clone()));
         let requests = Arc::clone(&service.load().requests);
-        tasks.spawn(quiet::give_back(requests, stop.clone()));
+        tasks.spawn(quiet::give_back(requests, store, stop.clone()));
     }
 }
 

@@ -137,6 +137,10 @@ impl MetaEngine for FaultyEngine {
         self.inner.expunge(spaces)
     }
 
+    fn rest(&self) -> BoxFuture<'_, Result<(), MetaError>> {
+        self.inner.rest()
+    }
+
     fn check(&self) -> Result<(), MetaError> {
         let plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
         if plan.poisoned {

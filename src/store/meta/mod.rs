@@ -419,6 +419,15 @@ pub trait MetaEngine: Debug + Send + Sync {
     /// [`MetaError::Conflict`] where an assertion fails; nothing has changed then.
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<(), MetaError>>;
 
+    /// Nothing is asked just now: whatever it holds in memory that belongs on the disk may go there, and
+    /// its memory back.
+    ///
+    /// # Errors
+    /// [`MetaError`] where that fails; nothing is lost then.
+    fn rest(&self) -> BoxFuture<'_, Result<(), MetaError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// Whether it still takes batches, as far as it knows without trying.
     ///
     /// # Errors

@@ -132,7 +132,7 @@ fn close(mut db: Arc<DB>) {
 }
 
 /// Whether what the log holds could be written to tables.
-fn has_room(folder: &Path) -> bool {
+pub(super) fn has_room(folder: &Path) -> bool {
     let Ok(disk) = rustix::fs::statvfs(folder) else {
         return true;
     };

@@ -12,6 +12,7 @@ mod heal;
 mod log;
 mod options;
 mod overlay;
+mod rest;
 mod rows;
 mod torn;
 mod vitals;
@@ -225,6 +226,11 @@ impl MetaEngine for RocksEngine {
     fn expunge(&self, spaces: &'static [Space]) -> BoxFuture<'_, Result<(), MetaError>> {
         let shared = Arc::clone(&self.shared);
         on_blocking_thread(move || expunge(&*shared.db()?, spaces))
+    }
+
+    fn rest(&self) -> BoxFuture<'_, Result<(), MetaError>> {
+        let shared = Arc::clone(&self.shared);
+        on_blocking_thread(move || shared.rest())
     }
 
     fn check(&self) -> Result<(), MetaError> {

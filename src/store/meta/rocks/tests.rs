@@ -57,6 +57,44 @@ async fn who_closes_it_well_leaves_little_to_the_next_start() {
 }
 
 #[tokio::test]
+async fn while_nothing_is_asked_much_goes_to_tables_and_little_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = RocksEngine::open(folder.path(), Durability::Fsync).unwrap();
+    let tables = || {
+        files_of(folder.path())
+            .into_iter()
+            .filter(|file| is_table(file))
+            .count()
+    };
+    let mut batch = Batch::new();
+    batch.put(Space::System, b"few".to_vec(), vec![7; 100]);
+    engine.commit(batch).await.unwrap();
+    engine.rest().await.unwrap();
+    assert_eq!(tables(), 0, "a table of one row");
+    for n in 0..6_u32 {
+        let mut batch = Batch::new();
+        batch.put(Space::Inline, n.to_be_bytes().to_vec(), vec![7; 1 << 20]);
+        engine.commit(batch).await.unwrap();
+    }
+    let held = || rest::held_bytes(&engine.shared.db().unwrap(), Space::Inline).unwrap();
+    let before = held();
+    engine.rest().await.unwrap();
+    assert_eq!(tables(), 1);
+    assert!(
+        held() < before / 2,
+        "{before} bytes were held, now {}",
+        held()
+    );
+    let rows = scan(&engine, Space::Inline, KeyRange::all(), 10).await;
+    assert_eq!(rows.unwrap().len(), 6);
+    assert!(engine.get(Space::System, b"few").await.unwrap().is_some());
+}
+
+fn is_table(file: &Path) -> bool {
+    file.extension().is_some_and(|kind| kind == "sst")
+}
+
+#[tokio::test]
 async fn what_was_read_stays_in_memory_however_large_the_index_is_that_led_there() {
     let folder = tempfile::tempdir().unwrap();
     let engine = RocksEngine::open(folder.path(), Durability::None).unwrap();
