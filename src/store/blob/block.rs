@@ -17,9 +17,13 @@ const BLOCK_SIZE: [u8; 4] = 65_536_u32.to_le_bytes();
 
 const MAGIC: [u8; 8] = *b"CONSIGN1";
 
-/// The checksum of one block.
+/// The checksum of a block that lies there whole.
+///
+/// Where there is AVX-512 it is four times as fast as what [`BlockSums`] continues, and reads of 16 MiB are a
+/// tenth faster. What continues stays another crate's: this one's takes the tables of a hundred polynomials along,
+/// 430 KB, and uploads were no faster with it.
 pub fn checksum(block: &[u8]) -> u32 {
-    crc32c::crc32c(block)
+    crc_fast::crc32_iscsi(block)
 }
 
 /// Takes the checksums of blocks from pieces of any size.
