@@ -6,14 +6,14 @@
 //! stead of 88, and 54 to 60 instead of 68 after a start; nothing took longer.
 
 /// Fixes both thresholds, for a process that runs for long. Elsewhere than with glibc it does nothing.
-pub fn give_back() {
+pub fn fix_thresholds() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     glibc::fix_thresholds();
 }
 
 /// Gives back each page on which nothing lies, wherever it is: the thresholds know of the ends of heaps alone. It
 /// takes some milliseconds, in which who allocates may wait. Elsewhere than with glibc it does nothing.
-pub fn give_back_all() {
+pub fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     glibc::trim();
 }

@@ -36,7 +36,7 @@ pub(super) struct ServeArgs {
 const BLOCKING_THREADS: usize = 64;
 
 pub(super) fn run(args: &ServeArgs) -> Result<ExitCode, CliError> {
-    allocator::give_back();
+    allocator::fix_thresholds();
     let config = load(args)?;
     let (refilter, _last_lines) = logging::start(&config.log)?;
     // Connections have threads of their own, each with a runtime.

@@ -185,7 +185,7 @@ impl Background {
         let logged = Arc::clone(service);
         tasks.spawn(run::access_log(logged, times, stop.clone()));
         let requests = Arc::clone(&service.load().requests);
-        tasks.spawn(quiet::give_back(requests, store, stop.clone()));
+        tasks.spawn(quiet::rest(requests, store, stop.clone()));
     }
 }
 

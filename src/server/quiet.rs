@@ -23,11 +23,7 @@ const EVERY: Duration = Duration::from_secs(5);
 const WORK_S: f64 = 0.25;
 
 /// Gives memory back, between requests, until the server stops.
-pub(super) async fn give_back(
-    requests: Arc<Requests>,
-    store: ObjectStore,
-    stop: CancellationToken,
-) {
+pub(super) async fn rest(requests: Arc<Requests>, store: ObjectStore, stop: CancellationToken) {
     let mut worked = Worked::default();
     loop {
         tokio::select! {
@@ -39,7 +35,7 @@ pub(super) async fn give_back(
                 tracing::warn!(%error, "rows stay in memory until they are more");
             }
             // It ends with a panic alone, which is told where it happens.
-            drop(spawn_blocking(allocator::give_back_all).await);
+            drop(spawn_blocking(allocator::give_back).await);
         }
     }
 }
