@@ -83,7 +83,7 @@ class Server:
         self.prepare()
         log = open(self.folder / "log", "ab")
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CONSIGN_")}
-        # A line for each request is written by none of them.
+        # No line for each request, as nginx writes none either; moto knows no such setting.
         environment |= {"RUST_LOG": "error", "CONSIGN_LOG_LEVEL": "error"}
         environment |= {"CONSIGN_ROOT_SECRET_KEY": SECRET_KEY, "CONSIGN_ROOT_ACCESS_KEY": ACCESS_KEY}
         began = time.perf_counter()
@@ -162,7 +162,7 @@ class Server:
 
 class Consign(Server):
     name, title = "consign", "Consign"
-    settings = "its defaults, but no log line for each request, as none here writes; everything answered is synced"
+    settings = "its defaults, but no log line for each request, as of nginx, Garage and s3s-fs; everything answered is synced"
     path, only_ok = "/-/ready", True
     binary = None
 

@@ -1,8 +1,9 @@
 //! What the server does when nothing is asked of it: it gives back the memory that busy times have left.
 //!
-//! Rows that wait in memory to be many are written to tables. What many connections, batches and flushes held is free afterwards, but lies between what stays: rows in
-//! memory, blocks of the cache. After some minutes of all kinds of work the process held 103 MiB of which it used
-//! 52, and 64 uploads that came then took it to 106 in the stead of 70.
+//! Rows that wait in memory to be many are written to tables. What many connections, batches and flushes held is
+//! free afterwards, but lies between what stays: rows in memory, blocks of the cache. After some minutes of all
+//! kinds of work the process held 103 MiB of which it used 52, and 64 uploads that came then took it to 106 in the
+//! stead of 70.
 
 use std::sync::Arc;
 use std::time::Duration;
