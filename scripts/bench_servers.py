@@ -129,10 +129,12 @@ class Server:
         """Waits until it does nothing any more: 5 GiB that a run deleted at its end are freed behind the
         answer, and whatever is measured next would wait for the disk with them."""
         until = time.monotonic() + SETTLE_SECONDS
-        before, now = None, self.cpu_ticks()
-        while (before is None or now > before + 1) and time.monotonic() < until:
+        now = self.cpu_ticks()
+        while time.monotonic() < until:
             time.sleep(SETTLE_STEP_SECONDS)
             before, now = now, self.cpu_ticks()
+            if now <= before + 1:
+                return
 
     def stop(self):
         if self.process is None:

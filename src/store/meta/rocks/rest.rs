@@ -3,10 +3,8 @@
 //!
 //! After some minutes of all kinds of work they were 20 MiB, the most of what an idle server held.
 
-use std::sync::atomic::Ordering;
-
-use rocksdb::DB;
 use rocksdb::properties::CUR_SIZE_ALL_MEM_TABLES;
+use rocksdb::{ColumnFamily, DB};
 
 use super::heal::has_room;
 use super::{Shared, Space, engine_error, family};
@@ -22,9 +20,8 @@ impl Shared {
     /// # Errors
     /// [`MetaError`] where RocksDB fails; nothing is lost then, since all of it is in the log.
     pub(super) fn rest(&self) -> Result<(), MetaError> {
-        let is_hurt = self.poisoned.get().is_some() || self.full.load(Ordering::Acquire);
         // A flush that finds no room would leave the database to be healed, of which a log needs nothing.
-        if is_hurt || !has_room(&self.folder) {
+        if !has_room(&self.folder) {
             return Ok(());
         }
         let Some(db) = self.db.load_full() else {
@@ -32,7 +29,7 @@ impl Shared {
         };
         for space in Space::ALL {
             let family = family(&db, space)?;
-            if held_bytes(&db, space)? >= WORTH_A_TABLE_BYTES {
+            if held_bytes(&db, family)? >= WORTH_A_TABLE_BYTES {
                 db.flush_cf(family).map_err(engine_error)?;
             }
         }
@@ -40,8 +37,8 @@ impl Shared {
     }
 }
 
-/// Bytes of memory that `space` takes for rows which are in no table yet.
-pub(super) fn held_bytes(db: &DB, space: Space) -> Result<u64, MetaError> {
-    let told = db.property_int_value_cf(family(db, space)?, CUR_SIZE_ALL_MEM_TABLES);
+/// Bytes of memory that a family takes for rows which are in no table yet.
+pub(super) fn held_bytes(db: &DB, family: &ColumnFamily) -> Result<u64, MetaError> {
+    let told = db.property_int_value_cf(family, CUR_SIZE_ALL_MEM_TABLES);
     Ok(told.map_err(engine_error)?.unwrap_or_default())
 }

@@ -45,10 +45,8 @@ async fn who_closes_it_well_leaves_little_to_the_next_start() {
         engine.commit(batch).await.unwrap();
     }
     drop(engine);
-    let files = std::fs::read_dir(folder.path())
-        .unwrap()
-        .map(Result::unwrap);
-    let logs = files.filter(|file| file.path().extension().is_some_and(|kind| kind == "log"));
+    let files = files_of(folder.path()).into_iter();
+    let logs = files.filter(|file| of_kind(file, "log"));
     let left: u64 = logs.map(|log| log.metadata().unwrap().len()).sum();
     assert!(left < 1 << 20, "{left} bytes are left in logs");
     let engine = RocksEngine::open(folder.path(), Durability::Fsync).unwrap();
@@ -61,10 +59,8 @@ async fn while_nothing_is_asked_much_goes_to_tables_and_little_stays() {
     let folder = tempfile::tempdir().unwrap();
     let engine = RocksEngine::open(folder.path(), Durability::Fsync).unwrap();
     let tables = || {
-        files_of(folder.path())
-            .into_iter()
-            .filter(|file| is_table(file))
-            .count()
+        let files = files_of(folder.path()).into_iter();
+        files.filter(|file| of_kind(file, "sst")).count()
     };
     let mut batch = Batch::new();
     batch.put(Space::System, b"few".to_vec(), vec![7; 100]);
@@ -76,7 +72,10 @@ async fn while_nothing_is_asked_much_goes_to_tables_and_little_stays() {
         batch.put(Space::Inline, n.to_be_bytes().to_vec(), vec![7; 1 << 20]);
         engine.commit(batch).await.unwrap();
     }
-    let held = || rest::held_bytes(&engine.shared.db().unwrap(), Space::Inline).unwrap();
+    let held = || {
+        let db = engine.shared.db().unwrap();
+        rest::held_bytes(&db, family(&db, Space::Inline).unwrap()).unwrap()
+    };
     let before = held();
     engine.rest().await.unwrap();
     assert_eq!(tables(), 1);
@@ -88,10 +87,6 @@ async fn while_nothing_is_asked_much_goes_to_tables_and_little_stays() {
     let rows = scan(&engine, Space::Inline, KeyRange::all(), 10).await;
     assert_eq!(rows.unwrap().len(), 6);
     assert!(engine.get(Space::System, b"few").await.unwrap().is_some());
-}
-
-fn is_table(file: &Path) -> bool {
-    file.extension().is_some_and(|kind| kind == "sst")
 }
 
 #[tokio::test]
@@ -340,8 +335,8 @@ fn copied(from: &Path) -> tempfile::TempDir {
     to
 }
 
-fn of_kind(name: &str, kind: &str) -> bool {
-    Path::new(name).extension().is_some_and(|end| end == kind)
+fn of_kind(file: impl AsRef<Path>, kind: &str) -> bool {
+    file.as_ref().extension().is_some_and(|end| end == kind)
 }
 
 /// The files that hold what was answered.
